@@ -1,0 +1,86 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+/// One transaction of one author in one space, whole.
+package struct Change: Sendable {
+    package let header: ChangeHeader
+    package let payload: Payload
+    /// The commitments of the payload's entries, 32 bytes each.
+    package let leaves: [UInt8]
+    /// The header's hash, which the next change of the author names.
+    package let hash: Hash32
+
+    /// Completes a header with the commitment to its operations.
+    package init(header: ChangeHeader, payload: Payload) {
+        var header = header
+        leaves = payload.leaves()
+        header.payloadHash = Commitment.payload(leaves: leaves)
+        hash = header.hash()
+        self.header = header
+        self.payload = payload
+    }
+
+    /// The first sixteen bytes of an entry's commitment: what digests add up.
+    package func leaf(_ index: Int) -> Bytes16 {
+        leaves.withUnsafeBytes { Bytes16(loading: $0.baseAddress! + 32 * index) }
+    }
+}
+
+/// Where an author's chain in a space stands after some change.
+package struct Chain: Hashable, Sendable {
+    /// The last number, 0 before the first.
+    package var seq: UInt64 = 0
+    /// The hash of that change's header.
+    package var hash: Hash32 = ChangeHeader.noHash
+    /// That change's stamp.
+    package var timestamp = Timestamp(raw: 0)
+    /// That change's deps in full.
+    package var deps = VersionVector()
+    /// Its deps in `system` in full.
+    package var systemDeps = VersionVector()
+
+    package init() {}
+
+    /// Follows the chain by one change.
+    package mutating func advance(by header: ChangeHeader, hash: Hash32) throws(CodecError) {
+        try deps.advance(by: header.deps)
+        try systemDeps.advance(by: header.systemDeps)
+        seq = header.dot.seq
+        timestamp = header.timestamp
+        self.hash = hash
+    }
+
+    /// Whether the change after which the chain stands here had seen `dot`.
+    package func covers(_ dot: Dot, author: ReplicaID) -> Bool {
+        dot.replica == author ? dot.seq < seq : deps.covers(dot)
+    }
+}
+
+/// A signature over the head of a chain: it authenticates every change up to there.
+public struct Seal: Hashable, Sendable {
+    /// The last change that it covers.
+    public let seq: UInt64
+    /// Ed25519, 64 bytes.
+    public let signature: [UInt8]
+
+    /// Joins the parts.
+    public init(seq: UInt64, signature: [UInt8]) {
+        self.seq = seq
+        self.signature = signature
+    }
+
+    /// A seal stands at least after so many changes …
+    public static let changesMax = 1024
+    /// … or so many bytes of canonical operations.
+    public static let bytesMax = 256 << 10
+
+    /// What is signed.
+    package static func message(space: SpaceID, replica: ReplicaID, seq: UInt64, hash: Hash32) -> [UInt8] {
+        var out = Array("tsunagu/seal/1".utf8)
+        out.appendPrefixed(Array(space.name.utf8))
+        out.append(replica)
+        out.appendVarint(seq)
+        out.append(contentsOf: hash)
+        return out
+    }
+}

@@ -1,0 +1,289 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+/// Decodes a run and computes every hash of it. Whether the run is its author's word is then a matter of the seal over
+/// the last hash.
+///
+/// Everything is checked: a decoder's input comes from a disk, a peer or a stick.
+package struct RunDecoder {
+    /// What a run cannot say itself.
+    package struct Context {
+        package var space: SpaceID
+        package var author: ReplicaID
+        /// Where the author's chain stands before the run.
+        package var chain: Chain
+        /// The id that an entry of an earlier change gave.
+        package var resolve: (Dot, Int) -> RecordID?
+
+        package init(
+            space: SpaceID, author: ReplicaID, chain: Chain, resolve: @escaping (Dot, Int) -> RecordID?
+        ) {
+            self.space = space
+            self.author = author
+            self.chain = chain
+            self.resolve = resolve
+        }
+    }
+
+    /// A run, read.
+    package struct Run {
+        package var changes: [Change] = []
+        /// The blocks that the run's changes belong to.
+        package var blocks: [RunEncoder.Block] = []
+        /// Where the chain stands after it.
+        package var chain = Chain()
+
+        package init() {}
+    }
+
+    private var headers: ByteReader
+    private var entries: ByteReader
+    private var ids: ByteReader
+    private var columnLengths: [ByteReader] = []
+    private var columnContents: [ByteReader] = []
+    private var replicas: [ReplicaID] = []
+    private var operators: [Operator] = []
+    private var shapes: [Shape] = []
+    private var shapeColumns: [[Int]] = []
+    private let context: Context
+    private var run = Run()
+    private var salts: [UInt64: Salts] = [:]
+
+    private var author: Operator?
+    private var schemaVersion: UInt32?
+    private var batch: Bytes16?
+
+    /// Reads `body`.
+    ///
+    /// - Parameter count: how many changes it must hold.
+    package static func decode(_ body: [UInt8], count: Int, in context: Context) throws(CodecError) -> Run {
+        guard (1...Seal.changesMax).contains(count) else {
+            throw .tooLarge(what: "changes in a run", found: UInt64(max(count, 0)), bound: UInt64(Seal.changesMax))
+        }
+        let raw = try expand(body)
+        return try raw.withMemory { memory throws(CodecError) -> Run in
+            var decoder = try RunDecoder(memory, context)
+            for _ in 0..<count { try decoder.readChange() }
+            return try decoder.finish()
+        }
+    }
+
+    private static func expand(_ body: [UInt8]) throws(CodecError) -> [UInt8] {
+        try body.withMemory { memory throws(CodecError) -> [UInt8] in
+            var reader = ByteReader(memory)
+            switch try reader.byte() {
+            case RunEncoder.stored:
+                return Array(try reader.bytes(reader.count))
+            case RunEncoder.zstd:
+                let size = try reader.varint("run", atMost: UInt64(RunEncoder.rawBytesMax))
+                return try Zstd.decompress(try reader.bytes(reader.count), size: size)
+            case let version:
+                throw .unknownVersion(version)
+            }
+        }
+    }
+
+    private init(_ memory: UnsafeRawBufferPointer, _ context: Context) throws(CodecError) {
+        self.context = context
+        run.chain = context.chain
+        var reader = ByteReader(memory)
+        let streamCount = try reader.varint("streams", atMost: 4096)
+        guard streamCount >= 4, streamCount % 2 == 0 else { throw .invalid("\(streamCount) streams") }
+        var lengths: [Int] = []
+        for _ in 0..<streamCount { lengths.append(try reader.varint("stream", atMost: UInt64(memory.count))) }
+        var streams: [ByteReader] = []
+        for length in lengths { streams.append(ByteReader(try reader.bytes(length))) }
+        try reader.expectEnd()
+        headers = streams[1]
+        entries = streams[2]
+        ids = streams[3]
+        for index in stride(from: 4, to: streamCount, by: 2) {
+            columnLengths.append(streams[index])
+            columnContents.append(streams[index + 1])
+        }
+        try readDictionary(streams[0])
+    }
+
+    private mutating func readDictionary(_ stream: ByteReader) throws(CodecError) {
+        var reader = stream
+        let start = try reader.varint()
+        guard (1...context.chain.seq + 1).contains(start) else { throw .invalid("a block that begins later") }
+        run.blocks.append(RunEncoder.Block(start: start, seed: try reader.bytes16()))
+        for _ in 0..<(try reader.varint("replicas", atMost: 65_536)) { replicas.append(try reader.replica()) }
+        for _ in 0..<(try reader.varint("operators", atMost: 1024)) {
+            let id = try reader.text("operator", atMost: 256)
+            operators.append(Operator(id: id, label: try reader.text("operator", atMost: 256)))
+        }
+        var columns: [RunEncoder.ColumnKey: Int] = [:]
+        for _ in 0..<(try reader.varint("shapes", atMost: 4096)) {
+            let shape = try Shape(reading: &reader)
+            shapes.append(shape)
+            shapeColumns.append(
+                RunEncoder.columnKeys(of: shape).map { key in
+                    let column = columns[key] ?? columns.count
+                    columns[key] = column
+                    return column
+                })
+        }
+        guard columns.count == columnLengths.count else { throw .invalid("columns do not fit the shapes") }
+        try reader.expectEnd()
+    }
+
+    private mutating func readChange() throws(CodecError) {
+        typealias Flags = RunEncoder.ChangeFlags
+        let flags = try headers.byte()
+        guard flags < 128 else { throw .invalid("change flags \(flags)") }
+        let seq = run.chain.seq + 1
+        let timestamp = try readTimestamp()
+        let entryCount = try headers.varint("entries", atMost: UInt64(Payload.entriesMax))
+        guard entryCount > 0 else { throw .invalid("a change without entries") }
+        if flags & Flags.author != 0 { author = try element(of: operators, try headers.varint(), "operator") }
+        let deps = try readDeps(flags & Flags.deps != 0, flags & Flags.exceptions != 0)
+        let systemDeps = try readDeps(flags & Flags.systemDeps != 0, flags & Flags.systemExceptions != 0)
+        if flags & Flags.block != 0 {
+            run.blocks.append(RunEncoder.Block(start: seq, seed: try headers.bytes16()))
+        }
+        var transaction: ChangeHeader.Transaction?
+        var extensions: [UInt8] = []
+        var nextBatch: Bytes16?
+        if flags & Flags.more != 0 {
+            typealias More = RunEncoder.MoreFlags
+            let more = try headers.byte()
+            guard more < 32, more != 0 else { throw .invalid("change flags \(more)") }
+            if more & More.schemaVersion != 0 {
+                schemaVersion = UInt32(try headers.varint("schema version", atMost: UInt64(UInt32.max)))
+            }
+            if more & More.batch != 0 { nextBatch = try headers.bytes16() }
+            if more & More.sameBatch != 0 { nextBatch = batch }
+            if more & More.transaction != 0 { transaction = try readTransaction() }
+            if more & More.extensions != 0 {
+                extensions = Array(try headers.prefixed("extensions", atMost: 65_536))
+            }
+        }
+        batch = nextBatch
+        guard let author, let schemaVersion else { throw .invalid("a change without operator or schema version") }
+        let block = run.blocks.last!
+        let header = ChangeHeader(
+            space: context.space, dot: Dot(context.author, seq), author: author, timestamp: timestamp, deps: deps,
+            systemDeps: systemDeps, previous: run.chain.hash, schemaVersion: schemaVersion, blockStart: block.start,
+            batch: batch, transaction: transaction, extensions: extensions, payloadHash: ChangeHeader.noHash)
+        let salts = Salts(blockSeed: block.seed, seq: seq, timestamp: timestamp)
+        self.salts[seq] = salts
+        var payload = Payload(salts: salts)
+        var named = Set<[UInt8]>()
+        for _ in 0..<entryCount {
+            try readEntry(into: &payload)
+            let entry = payload.entries[payload.entries.count - 1]
+            guard entry.reference != .created else { continue }
+            var name: [UInt8] = []
+            name.appendVarint(UInt64(entry.shape.collection))
+            name.append(entry.id.raw)
+            // One commitment serves for (record, change): a second entry would make two of one dot.
+            guard named.insert(name).inserted else { throw .invalid("a record stands twice in one change") }
+        }
+        let change = Change(header: header, payload: payload)
+        try run.chain.advance(by: change.header, hash: change.hash)
+        run.changes.append(change)
+    }
+
+    private mutating func readTimestamp() throws(CodecError) -> Timestamp {
+        let coded = try headers.zigzag()
+        let milliseconds = Int64(run.chain.seq == context.chain.seq ? 0 : run.chain.timestamp.milliseconds)
+            .addingReportingOverflow(coded >> 1)
+        guard !milliseconds.overflow, 0..<(1 << 48) ~= milliseconds.partialValue else { throw .invalid("timestamp") }
+        let counter = coded & 1 == 1 ? try headers.varint("counter", atMost: 0xffff) : 0
+        guard coded & 1 == 0 || counter > 0 else { throw .invalid("timestamp") }
+        return Timestamp(raw: UInt64(milliseconds.partialValue) << 16 | UInt64(counter))
+    }
+
+    private mutating func readDeps(_ hasEntries: Bool, _ hasExceptions: Bool) throws(CodecError) -> DepsDelta {
+        var dots: [Dot] = []
+        if hasEntries {
+            for _ in 0..<(try headers.varint("deps", atMost: 65_536)) {
+                let replica = try element(of: replicas, try headers.varint(), "replica")
+                dots.append(Dot(replica, try headers.varint()))
+                guard dots.count < 2 || dots[dots.count - 2].replica < replica else { throw .invalid("deps order") }
+            }
+            guard !dots.isEmpty else { throw .invalid("empty deps") }
+        }
+        guard hasExceptions else { return DepsDelta(entries: dots, exceptions: nil) }
+        var exceptions: [VersionVector.Exception] = []
+        for _ in 0..<(try headers.varint("exceptions", atMost: 65_536)) {
+            let replica = try element(of: replicas, try headers.varint(), "replica")
+            let exception = VersionVector.Exception(
+                replica: replica, first: try headers.varint(), last: try headers.varint())
+            guard 1...exception.last ~= exception.first, exceptions.last.map({ $0 < exception }) ?? true else {
+                throw .invalid("exceptions order")
+            }
+            exceptions.append(exception)
+        }
+        return DepsDelta(entries: dots, exceptions: exceptions)
+    }
+
+    private mutating func readTransaction() throws(CodecError) -> ChangeHeader.Transaction {
+        let id = try headers.bytes16()
+        var parts: [Hash32] = []
+        for _ in 0..<(try headers.varint("transaction parts", atMost: 64)) {
+            parts.append(Array(try headers.bytes(32)))
+        }
+        return ChangeHeader.Transaction(id: id, parts: parts)
+    }
+
+    private mutating func readEntry(into payload: inout Payload) throws(CodecError) {
+        let shapeIndex = Int(clamping: try entries.varint())
+        let shape = try element(of: shapes, UInt64(shapeIndex), "shape")
+        let (id, reference) = try readReference(payload.nextID)
+        // A closure with typed throws in the middle of a generic rethrow keeps the error's type only by hand.
+        var failure: CodecError?
+        payload.append(shape, id: id, reference: reference) { out in
+            do throws(CodecError) {
+                for column in shapeColumns[shapeIndex] {
+                    let head = try columnLengths[column].varint()
+                    guard head >> 2 <= UInt64(Slot.bytesMax) else {
+                        throw .tooLarge(what: "value", found: head >> 2, bound: UInt64(Slot.bytesMax))
+                    }
+                    out.appendVarint(head)
+                    out.append(contentsOf: try columnContents[column].bytes(Int(head >> 2)))
+                }
+            } catch {
+                failure = error
+            }
+        }
+        if let failure { throw failure }
+        guard payload.bytes.count <= Payload.bytesMax else {
+            throw .tooLarge(
+                what: "change", found: UInt64(payload.bytes.count), bound: UInt64(Payload.bytesMax))
+        }
+    }
+
+    private mutating func readReference(_ created: RecordID) throws(CodecError) -> (RecordID, RecordReference) {
+        switch try ids.varint() {
+        case 0: return (RecordID(try ids.bytes16()), .explicit)
+        case 1: return (created, .created)
+        case let code:
+            let dot = Dot(try element(of: replicas, code - 2, "replica"), try ids.varint())
+            let index = try ids.varint("entry", atMost: UInt64(Payload.entriesMax))
+            let known = dot.replica == context.author ? salts[dot.seq]?.entry(index).id : nil
+            guard let id = known ?? context.resolve(dot, index) else {
+                throw .unresolvedReference(dot)
+            }
+            return (id, .of(dot, index: index))
+        }
+    }
+
+    private func element<T>(of list: [T], _ index: UInt64, _ what: String) throws(CodecError) -> T {
+        guard index < UInt64(list.count) else { throw .invalid("\(what) \(index) of \(list.count)") }
+        return list[Int(index)]
+    }
+
+    private func finish() throws(CodecError) -> Run {
+        try headers.expectEnd()
+        try entries.expectEnd()
+        try ids.expectEnd()
+        for column in columnLengths.indices {
+            try columnLengths[column].expectEnd()
+            try columnContents[column].expectEnd()
+        }
+        return run
+    }
+}

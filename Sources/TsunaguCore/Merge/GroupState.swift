@@ -1,0 +1,167 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+/// A register group in full: its maximal writes, each with the members as its author saw them.
+///
+/// A write carries the members that its author set. An absent member comes from the maximal writes in the write's causal
+/// past that set it; several differing ones stay multi-valued.
+package struct GroupState: Hashable, Sendable {
+    /// Where a member's value comes from.
+    package struct MemberSource: Hashable, Sendable {
+        package var dot: LocalDot
+        package var timestamp: Timestamp
+        package var leaf: Bytes16
+        package var value: Value
+
+        package init(dot: LocalDot, timestamp: Timestamp, leaf: Bytes16, value: Value) {
+            self.dot = dot
+            self.timestamp = timestamp
+            self.leaf = leaf
+            self.value = value
+        }
+    }
+
+    /// A member of a write, set by it or inherited.
+    package struct Member: Hashable, Sendable {
+        package var field: UInt32
+        /// At least one, in no order that means anything.
+        package var sources: [MemberSource]
+
+        package init(field: UInt32, sources: [MemberSource]) {
+            self.field = field
+            self.sources = sources
+        }
+    }
+
+    /// A maximal write.
+    package struct Head: Hashable, Sendable {
+        package var dot: LocalDot
+        package var timestamp: Timestamp
+        package var leaf: Bytes16
+        /// In the order of fields.
+        package var members: [Member]
+
+        package init(dot: LocalDot, timestamp: Timestamp, leaf: Bytes16, members: [Member]) {
+            self.dot = dot
+            self.timestamp = timestamp
+            self.leaf = leaf
+            self.members = members
+        }
+
+        package func member(_ field: UInt32) -> Member? { members.first { $0.field == field } }
+    }
+
+    /// A write as its author made it.
+    package struct Write {
+        package var dot: LocalDot
+        package var timestamp: Timestamp
+        package var leaf: Bytes16
+        package var members: [(field: UInt32, value: Value)]
+        /// Whether its author had seen a change.
+        package var covers: (LocalDot) -> Bool
+
+        package init(
+            dot: LocalDot, timestamp: Timestamp, leaf: Bytes16, members: [(field: UInt32, value: Value)],
+            covers: @escaping (LocalDot) -> Bool
+        ) {
+            self.dot = dot
+            self.timestamp = timestamp
+            self.leaf = leaf
+            self.members = members
+            self.covers = covers
+        }
+
+        fileprivate func source(_ field: UInt32) -> MemberSource? {
+            members.first { $0.field == field }.map {
+                MemberSource(dot: dot, timestamp: timestamp, leaf: leaf, value: $0.value)
+            }
+        }
+    }
+
+    package var heads: [Head]
+
+    package init(heads: [Head]) { self.heads = heads }
+
+    /// More than one maximal write, or a member with several sources: a person may have something to decide.
+    package var isContested: Bool {
+        heads.count > 1 || heads.contains { $0.members.contains { $0.sources.count > 1 } }
+    }
+
+    /// The state that a set of writes means, whatever order they arrived in: the definition that every shorter way to
+    /// the same result is tested against.
+    ///
+    /// - Complexity: quadratic in the number of writes.
+    package static func evaluate(_ writes: [Write]) -> GroupState {
+        let maximal = writes.filter { write in !writes.contains { $0.covers(write.dot) } }
+        let fields = Set(writes.flatMap { $0.members.map(\.field) }).sorted()
+        return GroupState(
+            heads: maximal.map { head in
+                let past = writes.filter { head.covers($0.dot) }
+                let members = fields.compactMap { field -> Member? in
+                    if let own = head.source(field) { return Member(field: field, sources: [own]) }
+                    let setters = past.filter { $0.source(field) != nil }
+                    let latest = setters.filter { setter in !setters.contains { $0.covers(setter.dot) } }
+                    let sources = latest.compactMap { $0.source(field) }
+                    return sources.isEmpty ? nil : Member(field: field, sources: sources)
+                }
+                return Head(dot: head.dot, timestamp: head.timestamp, leaf: head.leaf, members: members)
+            })
+    }
+
+    /// The state after a write that no head has seen, where it follows without the writes of the past; `nil` where
+    /// the group's history is needed.
+    ///
+    /// The write's absent members are known when all heads agree on their sources and the write has seen these: any
+    /// other write of the member that it could have seen lies behind a head, and so behind those sources.
+    package func applying(_ write: Write) -> GroupState? {
+        let remaining = heads.filter { !write.covers($0.dot) }
+        let fields = Set(heads.flatMap { $0.members.map(\.field) } + write.members.map(\.field)).sorted()
+        var members: [Member] = []
+        for field in fields {
+            if let own = write.source(field) {
+                members.append(Member(field: field, sources: [own]))
+                continue
+            }
+            let known = heads.map { $0.member(field)?.sources ?? [] }
+            guard let first = known.first else { continue }
+            let dots = Set(first.map(\.dot))
+            guard known.allSatisfy({ Set($0.map(\.dot)) == dots }), dots.allSatisfy(write.covers) else { return nil }
+            if !first.isEmpty { members.append(Member(field: field, sources: first)) }
+        }
+        let head = Head(dot: write.dot, timestamp: write.timestamp, leaf: write.leaf, members: members)
+        return GroupState(heads: remaining + [head])
+    }
+
+    /// The heads by (timestamp, replica), the shown one last.
+    package func ordered(by replica: (UInt32) -> ReplicaID) -> [Head] {
+        heads.sorted { a, b in
+            (a.timestamp, replica(a.dot.author), a.dot.seq) < (b.timestamp, replica(b.dot.author), b.dot.seq)
+        }
+    }
+
+    /// The values to choose from, by (timestamp, replica), the shown one last. A head whose members have several
+    /// sources stands once for each.
+    package func alternatives(by replica: (UInt32) -> ReplicaID) -> [Alternative] {
+        ordered(by: replica).flatMap { head in
+            let members = head.members.map { member in
+                (
+                    member.field,
+                    member.sources.sorted { ($0.timestamp, replica($0.dot.author)) < ($1.timestamp, replica($1.dot.author)) }
+                )
+            }
+            let count = members.map(\.1.count).max() ?? 1
+            return (0..<count).map { choice in
+                Alternative(
+                    dot: head.dot, timestamp: head.timestamp,
+                    values: members.map { ($0.0, $0.1[min(choice, $0.1.count - 1)].value) })
+            }
+        }
+    }
+
+    /// One of the values among which a person chooses.
+    package struct Alternative: Sendable {
+        package var dot: LocalDot
+        package var timestamp: Timestamp
+        package var values: [(field: UInt32, value: Value)]
+    }
+}

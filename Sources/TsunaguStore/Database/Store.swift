@@ -1,0 +1,199 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import GRDB
+import GRDBSQLite
+package import TsunaguCore
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// One SQLite file: the log, the state that it means, and the typed tables, moved together by every transaction.
+///
+/// A store is one connection, for one thread at a time; processes and threads that work at once open one each.
+package final class Store: Sendable {
+    package let path: String
+    package let schema: Schema
+    let queue: DatabaseQueue
+    let environment: Environment
+
+    /// What a store takes from the machine, so that a test or a simulation can hand in its own.
+    package struct Environment: Sendable {
+        /// Unix milliseconds.
+        package var now: @Sendable () -> UInt64
+        /// Sixty-four random bits, unpredictable in production.
+        package var random: @Sendable () -> UInt64
+
+        package init(now: @escaping @Sendable () -> UInt64, random: @escaping @Sendable () -> UInt64) {
+            self.now = now
+            self.random = random
+        }
+
+        /// The machine's clock and generator.
+        package static let system = Environment(
+            now: {
+                var time = timespec()
+                clock_gettime(CLOCK_REALTIME, &time)
+                return UInt64(max(0, time.tv_sec)) * 1000 + UInt64(time.tv_nsec) / 1_000_000
+            },
+            random: {
+                var generator = SystemRandomNumberGenerator()
+                return generator.next()
+            })
+    }
+
+    /// Makes a new, empty database.
+    ///
+    /// - Throws: `StoreError.exists` where there is a file already, whatever it holds.
+    package static func create(
+        at path: String, schema: Schema, environment: Environment = .system
+    ) throws -> Store {
+        let descriptor = Glibc.open(path, O_CREAT | O_EXCL | O_RDWR, 0o600)
+        guard descriptor >= 0 else {
+            if errno == EEXIST { throw StoreError.exists(path: path) }
+            throw StoreError.disk(String(cString: strerror(errno)))
+        }
+        close(descriptor)
+        do {
+            let store = try Store(path: path, schema: schema, environment: environment)
+            try store.translating {
+                try store.queue.writeWithoutTransaction { db in
+                    try db.execute(sql: "PRAGMA journal_mode = WAL")
+                    try db.inTransaction(.immediate) {
+                        try db.execute(sql: "PRAGMA application_id = \(StoreLayout.applicationID)")
+                        try store.migrate(db, from: 0)
+                        return .commit
+                    }
+                }
+            }
+            return store
+        } catch {
+            // A database that was never whole must not be found by the next start.
+            unlink(path)
+            throw error
+        }
+    }
+
+    /// Opens a database that `create` made.
+    ///
+    /// A missing, empty, foreign, cut or damaged file is refused: a store that cannot be read is never taken for one
+    /// with nothing in it.
+    package static func open(
+        at path: String, schema: Schema, environment: Environment = .system
+    ) throws -> Store {
+        try checkFile(at: path)
+        let store = try Store(path: path, schema: schema, environment: environment)
+        try store.translating {
+            let (application, version) = try store.queue.read { db in
+                (
+                    try Int32.fetchOne(db, sql: "PRAGMA application_id") ?? 0,
+                    try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+                )
+            }
+            guard application == StoreLayout.applicationID else {
+                throw StoreError.unusable(path: path, reason: "it belongs to another program")
+            }
+            guard version >= 1 else { throw StoreError.unusable(path: path, reason: "it holds no store") }
+            guard version <= StoreLayout.version else { throw StoreError.tooNew(path: path, version: version) }
+            if try version < StoreLayout.version || store.queue.read({ try store.schemaVersion($0) }) < schema.version {
+                try store.queue.write { try store.migrate($0, from: version) }
+            }
+        }
+        return store
+    }
+
+    private init(path: String, schema: Schema, environment: Environment) throws {
+        self.environment = environment
+        self.path = path
+        self.schema = schema
+        var configuration = Configuration()
+        configuration.busyMode = .timeout(30)
+        configuration.prepareDatabase { db in
+            // An acknowledged write survives power loss.
+            try db.execute(sql: "PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY")
+        }
+        do {
+            queue = try DatabaseQueue(path: path, configuration: configuration)
+        } catch let error as DatabaseError {
+            throw Store.translate(error, path: path)
+        }
+    }
+
+    private func schemaVersion(_ db: Database) throws -> Int {
+        try Int.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'schema_version'") ?? 0
+    }
+
+    private func migrate(_ db: Database, from version: Int) throws {
+        for migration in StoreLayout.migrations[version...] { try db.execute(sql: migration) }
+        try db.execute(sql: "PRAGMA user_version = \(StoreLayout.version)")
+        try SchemaTables.update(db, to: schema)
+        try db.execute(
+            sql: "INSERT OR REPLACE INTO meta(key, value) VALUES ('schema_version', ?)", arguments: [schema.version])
+    }
+
+    // MARK: - Transactions
+
+    /// Runs `body` on one consistent state.
+    package func read<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
+        try translating { try queue.read { db in try body(StoreTransaction(db, schema: schema, environment: environment)) } }
+    }
+
+    /// Runs `body` in one transaction: log, state, digest, cursors and metadata move together or not at all.
+    package func write<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
+        try translating {
+            try queue.write { db in
+                let transaction = StoreTransaction(db, schema: schema, environment: environment)
+                let result = try body(transaction)
+                try transaction.finish()
+                return result
+            }
+        }
+    }
+
+    private func translating<R>(_ body: () throws -> R) throws -> R {
+        do {
+            return try body()
+        } catch let error as DatabaseError {
+            throw Store.translate(error, path: path)
+        }
+    }
+
+    private static func translate(_ error: DatabaseError, path: String) -> StoreError {
+        switch error.resultCode {
+        case .SQLITE_NOTADB: .unusable(path: path, reason: "it is no SQLite database")
+        case .SQLITE_CORRUPT: .unusable(path: path, reason: "it is damaged (\(error.message ?? "no detail"))")
+        case .SQLITE_BUSY, .SQLITE_LOCKED: .busy
+        default: .disk("\(error.resultCode.rawValue): \(error.message ?? "no detail")")
+        }
+    }
+
+    /// What the file's first hundred bytes tell before SQLite opens it: SQLite takes an empty file for a new database.
+    private static func checkFile(at path: String) throws {
+        let descriptor = Glibc.open(path, O_RDONLY)
+        guard descriptor >= 0 else {
+            if errno == ENOENT { throw StoreError.missing(path: path) }
+            throw StoreError.disk(String(cString: strerror(errno)))
+        }
+        defer { close(descriptor) }
+        var header = [UInt8](repeating: 0, count: 100)
+        let count = header.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, 100) }
+        guard count >= 0 else { throw StoreError.disk(String(cString: strerror(errno))) }
+        guard count == 100 else { throw StoreError.unusable(path: path, reason: "it is cut off after \(count) bytes") }
+        guard header.starts(with: Array("SQLite format 3\0".utf8)) else {
+            throw StoreError.unusable(path: path, reason: "it is no SQLite database")
+        }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw StoreError.disk(String(cString: strerror(errno))) }
+        let pageSize = Int(header[16]) << 8 | Int(header[17])
+        let pages = header[28..<32].reduce(0) { $0 << 8 | Int($1) }
+        let expected = pages * (pageSize == 1 ? 65_536 : pageSize)
+        // With a write-ahead log beside it, the file may rightly lag behind what its header promises.
+        var log = stat()
+        let hasLog = stat(path + "-wal", &log) == 0 && log.st_size > 0
+        guard hasLog || status.st_size >= expected else {
+            throw StoreError.unusable(
+                path: path, reason: "it is cut off: \(status.st_size) of \(expected) bytes are there")
+        }
+    }
+}

@@ -1,0 +1,173 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import GRDB
+import TsunaguCore
+
+/// The engine's own tables. Typed tables (`resident`, `booking`, …) come from the schema, `SchemaTables`.
+///
+/// A shipped migration stays as it was and speaks SQL only.
+enum StoreLayout {
+    /// `PRAGMA application_id`: "TSNG".
+    static let applicationID: Int32 = 0x5453_4e47
+    /// `PRAGMA user_version`: the number of migrations applied.
+    static let version = migrations.count
+
+    static let migrations: [String] = [
+        """
+        -- Facts about this store: who it is, its clock, whom it trusts first.
+        CREATE TABLE meta(
+            key TEXT PRIMARY KEY NOT NULL,
+            value NOT NULL
+        ) WITHOUT ROWID;
+
+        -- Spaces held here.
+        CREATE TABLE space(
+            no INTEGER PRIMARY KEY,             -- this store's number for it
+            name TEXT NOT NULL UNIQUE,
+            digest BLOB NOT NULL,               -- 16 bytes, what the state adds up to
+            proved_at INTEGER                   -- Unix ms of the last proof of being up to date
+        );
+
+        -- Replicas whose changes are here, by this store's number.
+        CREATE TABLE author(
+            no INTEGER PRIMARY KEY,
+            replica BLOB NOT NULL UNIQUE        -- 24 bytes
+        );
+
+        -- Where each author's chain stands in each space: what was received.
+        CREATE TABLE chain(
+            space INTEGER NOT NULL,
+            author INTEGER NOT NULL,
+            seq INTEGER NOT NULL,               -- last number received
+            state BLOB NOT NULL,                -- hash, stamp and deps there (ChainRecord)
+            sealed INTEGER NOT NULL,            -- last number under a seal
+            block INTEGER NOT NULL,             -- first number of the current block of salts
+            PRIMARY KEY(space, author)
+        ) WITHOUT ROWID;
+
+        -- Seeds of blocks: salts and the ids of created records come from them.
+        CREATE TABLE seed(
+            space INTEGER NOT NULL,
+            author INTEGER NOT NULL,
+            start INTEGER NOT NULL,             -- first number of the block
+            seed BLOB NOT NULL,                 -- 16 bytes
+            PRIMARY KEY(space, author, start)
+        ) WITHOUT ROWID;
+
+        -- The log: runs of changes as they travel, in an order that respects causality.
+        CREATE TABLE run(
+            no INTEGER PRIMARY KEY,
+            space INTEGER NOT NULL,
+            author INTEGER NOT NULL,
+            first INTEGER NOT NULL,
+            last INTEGER NOT NULL,              -- inclusive
+            state INTEGER NOT NULL,             -- 0 in effect, 1 quarantined
+            base BLOB NOT NULL,                 -- the chain before it (ChainRecord)
+            signature BLOB,                     -- the seal over its last change; NULL until sealed
+            body BLOB NOT NULL
+        );
+        CREATE UNIQUE INDEX run_by_author ON run(space, author, first);
+        CREATE INDEX run_waiting ON run(state) WHERE state <> 0;
+
+        -- Runs whose causes are not here yet; bounded, retried after every arrival.
+        CREATE TABLE holding(
+            no INTEGER PRIMARY KEY,
+            space TEXT NOT NULL,
+            replica BLOB NOT NULL,
+            first INTEGER NOT NULL,
+            count INTEGER NOT NULL,
+            signature BLOB NOT NULL,
+            body BLOB NOT NULL,
+            waits_for TEXT NOT NULL,
+            UNIQUE(space, replica, first)
+        );
+
+        -- Bytes of a run that arrived in part: the cursor of an interrupted exchange.
+        CREATE TABLE staged(
+            space TEXT NOT NULL,
+            replica BLOB NOT NULL,
+            first INTEGER NOT NULL,
+            total INTEGER NOT NULL,             -- length of the whole
+            hash BLOB NOT NULL,                 -- SHA-256 of the whole
+            bytes BLOB NOT NULL,
+            PRIMARY KEY(space, replica)
+        ) WITHOUT ROWID;
+
+        -- Every record, with what is live of its registers.
+        CREATE TABLE record(
+            rid INTEGER PRIMARY KEY,            -- the key of its row in the typed table too
+            id BLOB NOT NULL,                   -- 16 bytes
+            space INTEGER NOT NULL,
+            collection INTEGER NOT NULL,
+            author INTEGER NOT NULL,            -- the change that brought it first …
+            seq INTEGER NOT NULL,
+            entry INTEGER NOT NULL,             -- … the entry's place in it, -1 where the id is explicit
+            meta BLOB NOT NULL                  -- RecordMeta
+        );
+        CREATE UNIQUE INDEX record_by_id ON record(id, space, collection);
+
+        -- Later changes that touched a record.
+        CREATE TABLE history(
+            rid INTEGER NOT NULL,
+            author INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            PRIMARY KEY(rid, author, seq)
+        ) WITHOUT ROWID;
+
+        -- The maximal writes of groups on which sites differ; no row for any other group.
+        CREATE TABLE sibling(
+            rid INTEGER NOT NULL,
+            grp INTEGER NOT NULL,
+            author INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            head BLOB NOT NULL,                 -- GroupState.Head
+            PRIMARY KEY(rid, grp, author, seq)
+        ) WITHOUT ROWID;
+
+        -- Live items of sets, logs, counters, ledgers and flows.
+        CREATE TABLE item(
+            rid INTEGER NOT NULL,
+            grp INTEGER NOT NULL,
+            author INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            idx INTEGER NOT NULL,               -- place in its change
+            depth INTEGER NOT NULL,
+            timestamp INTEGER NOT NULL,         -- hybrid logical clock
+            leaf BLOB NOT NULL,                 -- 16 bytes of the commitment
+            content BLOB NOT NULL,
+            PRIMARY KEY(rid, grp, author, seq, idx)
+        ) WITHOUT ROWID;
+
+        -- Open conflicts: the inbox.
+        CREATE TABLE conflict(
+            rid INTEGER NOT NULL,
+            grp INTEGER NOT NULL,               -- 0: an edit against a deletion
+            id TEXT NOT NULL,                   -- 12 characters, the same at every site
+            PRIMARY KEY(rid, grp)
+        ) WITHOUT ROWID;
+        CREATE INDEX conflict_by_id ON conflict(id);
+
+        -- What this machine alone noticed, such as a clock that is far off.
+        CREATE TABLE notice(
+            no INTEGER PRIMARY KEY,
+            at INTEGER NOT NULL,                -- Unix ms
+            code TEXT NOT NULL,
+            detail TEXT NOT NULL,
+            UNIQUE(code, detail)
+        );
+
+        -- What a peer would not take, or we not from it, with the reason.
+        CREATE TABLE refusal(
+            no INTEGER PRIMARY KEY,
+            at INTEGER NOT NULL,
+            peer TEXT NOT NULL,
+            space TEXT NOT NULL,
+            replica BLOB NOT NULL,
+            first INTEGER NOT NULL,
+            reason TEXT NOT NULL,
+            UNIQUE(peer, space, replica, first)
+        );
+        """
+    ]
+}

@@ -1,0 +1,337 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import GRDB
+package import TsunaguCore
+
+/// A run as it stands in the log and travels.
+package struct RunEnvelope: Hashable, Sendable {
+    package var space: SpaceID
+    package var replica: ReplicaID
+    /// The number of its first change.
+    package var first: UInt64
+    package var count: Int
+    /// Ed25519 over the chain's head after its last change.
+    package var signature: [UInt8]
+    package var body: [UInt8]
+
+    package init(
+        space: SpaceID, replica: ReplicaID, first: UInt64, count: Int, signature: [UInt8], body: [UInt8]
+    ) {
+        self.space = space
+        self.replica = replica
+        self.first = first
+        self.count = count
+        self.signature = signature
+        self.body = body
+    }
+
+    package var last: UInt64 { first + UInt64(count) - 1 }
+}
+
+/// What a peer is told of a space: how far each author's sealed changes are here, with the hash there. The same number
+/// under another hash is a fork.
+package struct VectorEntry: Hashable, Sendable {
+    package var replica: ReplicaID
+    package var seq: UInt64
+    package var hash: Hash32
+
+    package init(replica: ReplicaID, seq: UInt64, hash: Hash32) {
+        self.replica = replica
+        self.seq = seq
+        self.hash = hash
+    }
+}
+
+extension StoreTransaction {
+    enum RunState: Int64 {
+        case inEffect = 0
+        case quarantined = 1
+    }
+
+    // MARK: - Vectors
+
+    /// What was received of a space, by author.
+    package func vector(of id: SpaceID) throws -> [VectorEntry] {
+        guard let space = try space(id) else { return [] }
+        let select = try statement("SELECT author FROM chain WHERE space = ?")
+        select.bind(1, space.no)
+        var authors: Set<UInt32> = []
+        while try select.step() { authors.insert(UInt32(select.int(0))) }
+        for key in chains.keys where key.space == space.no { authors.insert(key.author) }
+        var out: [VectorEntry] = []
+        for author in authors {
+            let chain = try chainRow(space, author).chain
+            guard chain.seq > 0 else { continue }
+            out.append(VectorEntry(replica: try replica(author), seq: chain.seq, hash: chain.hash))
+        }
+        return out.sorted { $0.replica < $1.replica }
+    }
+
+    /// What is in effect: what was received, less what is quarantined.
+    package func inEffect(_ id: SpaceID) throws -> VersionVector {
+        let received = try vector(of: id)
+        return VersionVector(
+            Dictionary(uniqueKeysWithValues: received.map { ($0.replica, $0.seq) }), exceptions: try exceptions(id))
+    }
+
+    private func exceptions(_ id: SpaceID) throws -> [VersionVector.Exception] {
+        guard let space = try space(id) else { return [] }
+        if let known = exceptionCache[space.no] { return known }
+        let select = try statement("SELECT author, first, last FROM run WHERE state <> 0 AND space = ?")
+        select.bind(1, space.no)
+        var rows: [(UInt32, UInt64, UInt64)] = []
+        while try select.step() {
+            rows.append((UInt32(select.int(0)), UInt64(select.int(1)), UInt64(select.int(2))))
+        }
+        let out = try rows.map {
+            VersionVector.Exception(replica: try replica($0.0), first: $0.1, last: $0.2)
+        }.sorted()
+        exceptionCache[space.no] = out
+        return out
+    }
+
+    /// Whether a change is in effect here.
+    func isInEffect(_ dot: Dot, _ id: SpaceID) throws -> Bool {
+        guard let space = try space(id), let author = try knownAuthor(dot.replica) else { return false }
+        guard dot.seq <= (try chainRow(space, author).chain.seq) else { return false }
+        return !(try exceptions(id)).contains {
+            $0.replica == dot.replica && $0.first <= dot.seq && dot.seq <= $0.last
+        }
+    }
+
+    /// The first of a vector's changes that is not in effect here.
+    func missing(of vector: VersionVector, in id: SpaceID) throws -> Dot? {
+        for (replica, seq) in vector.entries.sorted(by: { $0.key < $1.key }) {
+            guard let space = try space(id), let author = try knownAuthor(replica) else { return Dot(replica, 1) }
+            let known = try chainRow(space, author).chain.seq
+            if known < seq { return Dot(replica, known + 1) }
+        }
+        for exception in try exceptions(id) {
+            let last = min(exception.last, vector[exception.replica])
+            guard exception.first <= last else { continue }
+            for seq in exception.first...last where vector.covers(Dot(exception.replica, seq)) {
+                return Dot(exception.replica, seq)
+            }
+        }
+        return nil
+    }
+
+    // MARK: - Appending and reading
+
+    @discardableResult
+    func insertRun(
+        _ space: SpaceRow, _ author: UInt32, first: UInt64, last: UInt64, state: RunState, base: [UInt8],
+        signature: [UInt8]?, body: [UInt8]
+    ) throws -> Int64 {
+        let insert = try statement(
+            """
+            INSERT INTO run(space, author, first, last, state, base, signature, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            """)
+        insert.bind(1, space.no)
+        insert.bind(2, author)
+        insert.bind(3, first)
+        insert.bind(4, last)
+        insert.bind(5, state.rawValue)
+        insert.bind(6, base)
+        if let signature { insert.bind(7, signature) } else { insert.bindNull(7) }
+        insert.bind(8, body)
+        try insert.run()
+        if state != .inEffect { exceptionCache[space.no] = nil }
+        return db.lastInsertedRowID
+    }
+
+    func insertSeed(_ space: SpaceRow, _ author: UInt32, _ block: RunEncoder.Block) throws {
+        let insert = try statement("INSERT OR IGNORE INTO seed(space, author, start, seed) VALUES (?, ?, ?, ?)")
+        insert.bind(1, space.no)
+        insert.bind(2, author)
+        insert.bind(3, block.start)
+        insert.bind(4, block.seed)
+        try insert.run()
+    }
+
+    /// The block that a change belongs to.
+    func block(_ space: SpaceRow, _ author: UInt32, _ seq: UInt64) throws -> RunEncoder.Block? {
+        let select = try statement(
+            "SELECT start, seed FROM seed WHERE space = ? AND author = ? AND start <= ? ORDER BY start DESC LIMIT 1")
+        select.bind(1, space.no)
+        select.bind(2, author)
+        select.bind(3, seq)
+        defer { select.reset() }
+        guard try select.step(), let seed = Bytes16(select.bytes(1)) else { return nil }
+        return RunEncoder.Block(start: UInt64(select.int(0)), seed: seed)
+    }
+
+    /// The id that an entry of a change in the log gave to the record it created.
+    func createdID(_ space: SpaceRow, _ dot: Dot, entry: Int) throws -> RecordID? {
+        guard let author = try knownAuthor(dot.replica) else { return nil }
+        guard let run = try run(space, author, containing: dot.seq) else { return nil }
+        guard let change = run.changes.first(where: { $0.header.dot.seq == dot.seq }) else { return nil }
+        guard let block = try block(space, author, dot.seq) else { return nil }
+        return Salts(blockSeed: block.seed, seq: dot.seq, timestamp: change.header.timestamp).entry(entry).id
+    }
+
+    func context(_ space: SpaceRow, _ author: UInt32, _ chain: Chain) throws -> RunDecoder.Context {
+        RunDecoder.Context(space: space.id, author: try replica(author), chain: chain) { dot, entry in
+            // A failure to read the log shows as a reference that leads nowhere.
+            try? self.createdID(space, dot, entry: entry)
+        }
+    }
+
+    /// The decoded run that holds a change; few are kept, since neighbours are asked for together.
+    func run(_ space: SpaceRow, _ author: UInt32, containing seq: UInt64) throws -> RunDecoder.Run? {
+        let select = try statement(
+            """
+            SELECT no, first, last, base, body FROM run
+            WHERE space = ? AND author = ? AND first <= ? ORDER BY first DESC LIMIT 1
+            """)
+        select.bind(1, space.no)
+        select.bind(2, author)
+        select.bind(3, seq)
+        guard try select.step() else { return nil }
+        let (no, first, last) = (select.int(0), UInt64(select.int(1)), UInt64(select.int(2)))
+        if seq > last || decodedRuns[no] != nil {
+            select.reset()
+            return seq > last ? nil : decodedRuns[no]
+        }
+        let (base, body) = (select.bytes(3), select.bytes(4))
+        select.reset()
+        let run = try decode(body, base: base, first: first, last: last, space, author)
+        if decodedRuns.count >= 16 { decodedRuns.removeAll(keepingCapacity: true) }
+        decodedRuns[no] = run
+        return run
+    }
+
+    func decode(
+        _ body: [UInt8], base: [UInt8], first: UInt64, last: UInt64, _ space: SpaceRow, _ author: UInt32
+    ) throws -> RunDecoder.Run {
+        do {
+            return try RunDecoder.decode(
+                body, count: Int(last - first + 1), in: context(space, author, decodeChain(base)))
+        } catch let error as CodecError {
+            throw StoreError.damagedLog(space: space.id, replica: try replica(author), seq: first, error)
+        }
+    }
+
+    // MARK: - Sealing
+
+    /// Puts a seal on everything that this replica wrote, cutting it into runs within the bounds of `Seal`.
+    ///
+    /// - Parameter sign: signs a message with the device's key.
+    package func seal(_ sign: ([UInt8]) throws -> [UInt8]) throws {
+        guard let own = try ownReplica(), let author = try knownAuthor(own) else { return }
+        for id in try spaces() {
+            guard let space = try space(id) else { continue }
+            let row = try chainRow(space, author)
+            if row.sealed < row.chain.seq { try seal(space, author, own, row, sign) }
+        }
+    }
+
+    private func seal(
+        _ space: SpaceRow, _ author: UInt32, _ own: ReplicaID, _ row: ChainRow, _ sign: ([UInt8]) throws -> [UInt8]
+    ) throws {
+        let select = try statement(
+            """
+            SELECT no, first, last, length(body) FROM run
+            WHERE space = ? AND author = ? AND signature IS NULL ORDER BY first
+            """)
+        select.bind(1, space.no)
+        select.bind(2, author)
+        var groups: [[Int64]] = []
+        var (changes, bytes) = (0, 0)
+        while try select.step() {
+            let count = Int(select.int(2) - select.int(1) + 1)
+            let size = Int(select.int(3))
+            // Compressed sizes stand for canonical ones here; what is large comes from imports and stands alone anyway.
+            if groups.isEmpty || changes + count > Seal.changesMax || bytes + size > Seal.bytesMax / 4 {
+                groups.append([])
+                (changes, bytes) = (0, 0)
+            }
+            groups[groups.count - 1].append(select.int(0))
+            (changes, bytes) = (changes + count, bytes + size)
+        }
+        for group in groups { try seal(group, space, author, own, sign) }
+        var row = row
+        row.sealed = row.chain.seq
+        setChainRow(row, space, author)
+    }
+
+    /// Makes one sealed run of some unsealed rows.
+    private func seal(
+        _ rows: [Int64], _ space: SpaceRow, _ author: UInt32, _ own: ReplicaID, _ sign: ([UInt8]) throws -> [UInt8]
+    ) throws {
+        var decoded = RunDecoder.Run()
+        var firstBase: [UInt8] = []
+        for no in rows {
+            let select = try statement("SELECT first, last, base, body FROM run WHERE no = ?")
+            select.bind(1, no)
+            guard try select.step() else { continue }
+            let (first, last) = (UInt64(select.int(0)), UInt64(select.int(1)))
+            let (base, body) = (select.bytes(2), select.bytes(3))
+            select.reset()
+            if firstBase.isEmpty { firstBase = base }
+            let run = try decode(body, base: base, first: first, last: last, space, author)
+            decoded.changes += run.changes
+            decoded.chain = run.chain
+            for block in run.blocks where decoded.blocks.last != block { decoded.blocks.append(block) }
+        }
+        let signature = try sign(
+            Seal.message(space: space.id, replica: own, seq: decoded.chain.seq, hash: decoded.chain.hash))
+        if rows.count == 1 {
+            let update = try statement("UPDATE run SET signature = ? WHERE no = ?")
+            update.bind(1, signature)
+            update.bind(2, rows[0])
+            return try update.run()
+        }
+        let blocks = decoded.blocks
+        let body = RunEncoder.encode(decoded.changes) { seq in blocks.last { $0.start <= seq } ?? blocks[0] }
+        let update = try statement("UPDATE run SET last = ?, signature = ?, body = ? WHERE no = ?")
+        update.bind(1, decoded.chain.seq)
+        update.bind(2, signature)
+        update.bind(3, body)
+        update.bind(4, rows[0])
+        try update.run()
+        let delete = try statement("DELETE FROM run WHERE no = ?")
+        for no in rows.dropFirst() {
+            delete.bind(1, no)
+            try delete.run()
+        }
+    }
+
+    // MARK: - Sending
+
+    /// The rows of the sealed runs that a peer lacks, in an order that respects causality: that of their arrival here.
+    ///
+    /// - Parameter known: how far the peer's copy of each author's chain goes.
+    /// - Complexity: proportional to what is lacking, by the index on (space, author, first).
+    package func runs(of id: SpaceID, lacking known: [ReplicaID: UInt64]) throws -> [Int64] {
+        guard let space = try space(id) else { return [] }
+        let select = try statement(
+            """
+            SELECT no FROM run WHERE space = ?1 AND author = ?2 AND last > ?3 AND signature IS NOT NULL AND first >=
+            coalesce((SELECT max(first) FROM run WHERE space = ?1 AND author = ?2 AND first <= ?3 + 1), 0)
+            """)
+        var rows: [Int64] = []
+        for entry in try vector(of: id) where entry.seq > known[entry.replica] ?? 0 {
+            select.bind(1, space.no)
+            select.bind(2, try author(entry.replica))
+            select.bind(3, known[entry.replica] ?? 0)
+            while try select.step() { rows.append(select.int(0)) }
+        }
+        return rows.sorted()
+    }
+
+    /// A sealed run of the log.
+    package func run(_ no: Int64) throws -> RunEnvelope? {
+        let select = try statement("SELECT space, author, first, last, signature, body FROM run WHERE no = ?")
+        select.bind(1, no)
+        guard try select.step(), !select.isNull(4) else { return nil }
+        let (space, author) = (select.int(0), UInt32(select.int(1)))
+        let (first, last) = (UInt64(select.int(2)), UInt64(select.int(3)))
+        let (signature, body) = (select.bytes(4), select.bytes(5))
+        select.reset()
+        return RunEnvelope(
+            space: try spaceName(space), replica: try replica(author), first: first, count: Int(last - first + 1),
+            signature: signature, body: body)
+    }
+}

@@ -1,0 +1,170 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import Crypto
+import TsunaguCore
+
+/// The inbox's table: kept in step with the groups it speaks of.
+extension StoreTransaction {
+    func openConflict(_ rid: Int64, _ group: UInt32, _ dots: Set<LocalDot>) throws {
+        let select = try statement("SELECT id, collection, space FROM record WHERE rid = ?")
+        select.bind(1, rid)
+        guard try select.step() else { return }
+        let (id, collection, space) = (select.bytes(0), UInt32(select.int(1)), select.int(2))
+        select.reset()
+        let name = try conflictID(try spaceName(space), collection, id, group, dots)
+        let insert = try statement("INSERT OR REPLACE INTO conflict(rid, grp, id) VALUES (?, ?, ?)")
+        insert.bind(1, rid)
+        insert.bind(2, group)
+        insert.bind(3, name)
+        try insert.run()
+    }
+
+    /// Keeps the conflict between an edit and a deletion.
+    func noteLife(_ rid: Int64, _ meta: RecordMeta, _ collection: UInt32, _ id: RecordID, _ space: SpaceRow) throws {
+        if meta.isLifeContested {
+            try openConflict(rid, 0, Set(meta.heads(of: 0).map(\.dot)))
+        } else {
+            let delete = try statement("DELETE FROM conflict WHERE rid = ? AND grp = 0")
+            delete.bind(1, rid)
+            try delete.run()
+        }
+    }
+
+    /// Twelve characters over (space, collection, record, group, sorted dots): the same at every site.
+    private func conflictID(
+        _ space: SpaceID, _ collection: UInt32, _ id: [UInt8], _ group: UInt32, _ dots: Set<LocalDot>
+    ) throws -> String {
+        var bytes = Array("tsunagu/conflict/1".utf8)
+        bytes.appendPrefixed(Array(space.name.utf8))
+        bytes.appendVarint(UInt64(collection))
+        bytes.append(contentsOf: id)
+        bytes.appendVarint(UInt64(group))
+        for dot in try dots.map({ Dot(try replica($0.author), $0.seq) }).sorted() {
+            bytes.append(dot.replica)
+            bytes.appendVarint(dot.seq)
+        }
+        return String(Base32.encode(Array(SHA256.hash(data: bytes)).prefix(8)).prefix(12))
+    }
+
+    // MARK: - The past of a record
+
+    /// A change's operations on a record, as the log has them.
+    struct PastEntry {
+        let header: ChangeHeader
+        let chain: Chain
+        let entry: RecordHistory.Entry
+    }
+
+    /// Everything in effect that was written on a record, by causal order, then (timestamp, replica).
+    func past(_ rid: Int64) throws -> [PastEntry] {
+        let select = try statement("SELECT id, space, collection, author, seq FROM record WHERE rid = ?")
+        select.bind(1, rid)
+        guard try select.step() else { return [] }
+        let (id, spaceNo, collection) = (RecordID(bytes: select.bytes(0))!, select.int(1), UInt32(select.int(2)))
+        var dots = [LocalDot(author: UInt32(select.int(3)), seq: UInt64(select.int(4)))]
+        select.reset()
+        let later = try statement("SELECT author, seq FROM history WHERE rid = ?")
+        later.bind(1, rid)
+        while try later.step() { dots.append(LocalDot(author: UInt32(later.int(0)), seq: UInt64(later.int(1)))) }
+        guard let space = try space(try spaceName(spaceNo)) else { return [] }
+        var out: [PastEntry] = []
+        for dot in Set(dots) {
+            if let entry = try pastEntry(space, collection, id, dot) { out.append(entry) }
+        }
+        return try causalOrder(out)
+    }
+
+    private func pastEntry(
+        _ space: SpaceRow, _ collection: UInt32, _ id: RecordID, _ dot: LocalDot
+    ) throws -> PastEntry? {
+        guard let run = try run(space, dot.author, containing: dot.seq),
+            let place = run.changes.firstIndex(where: { $0.header.dot.seq == dot.seq })
+        else { return nil }
+        let change = run.changes[place]
+        // The run keeps deps as differences; those at the change follow from its end backwards no more than forwards.
+        let chain = try chain(before: run, space, dot.author, through: place)
+        guard let index = change.payload.entries.firstIndex(where: { $0.id == id && $0.shape.collection == collection })
+        else { return nil }
+        let entry = change.payload.entries[index]
+        var values: [Value] = []
+        try change.payload.bytes.withUnsafeBytes { memory in
+            var reader = ByteReader(UnsafeRawBufferPointer(rebasing: memory[entry.slotsStart..<entry.range.upperBound]))
+            for _ in 0..<entry.shape.slotCount { values.append(try reader.slot().value()) }
+        }
+        return PastEntry(
+            header: change.header, chain: chain,
+            entry: RecordHistory.Entry(
+                dot: dot, timestamp: change.header.timestamp, leaf: change.leaf(index), shape: entry.shape,
+                values: values, covers: try coverage(of: chain, dot.author)))
+    }
+
+    private func chain(
+        before run: RunDecoder.Run, _ space: SpaceRow, _ author: UInt32, through place: Int
+    ) throws -> Chain {
+        let select = try statement("SELECT base FROM run WHERE space = ? AND author = ? AND first = ?")
+        select.bind(1, space.no)
+        select.bind(2, author)
+        select.bind(3, run.changes[0].header.dot.seq)
+        guard try select.step() else { return Chain() }
+        let base = select.bytes(0)
+        select.reset()
+        var chain = try decodeChain(base)
+        for change in run.changes[...place] { try chain.advance(by: change.header, hash: change.hash) }
+        return chain
+    }
+
+    /// Earlier before later; what is concurrent by (timestamp, replica).
+    private func causalOrder(_ entries: [PastEntry]) throws -> [PastEntry] {
+        var rest = entries.sorted {
+            ($0.header.timestamp, $0.header.dot) < ($1.header.timestamp, $1.header.dot)
+        }
+        var out: [PastEntry] = []
+        while !rest.isEmpty {
+            let next = rest.firstIndex { candidate in
+                !rest.contains { $0.entry.dot != candidate.entry.dot && candidate.entry.covers($0.entry.dot) }
+            }
+            // Causality has no cycles; a damaged log must not loop here.
+            out.append(rest.remove(at: next ?? 0))
+        }
+        return out
+    }
+
+    /// Works out a record anew from all that was written on it.
+    func rederive(_ rid: Int64, _ old: RecordMeta, _ space: SpaceRow) throws {
+        let select = try statement("SELECT id, collection FROM record WHERE rid = ?")
+        select.bind(1, rid)
+        guard try select.step() else { return }
+        let (id, number) = (RecordID(bytes: select.bytes(0))!, UInt32(select.int(1)))
+        select.reset()
+        let state = try RecordHistory.evaluate(try past(rid).map(\.entry))
+
+        var digest = old.digest
+        let items = try statement("SELECT grp, idx, leaf FROM item WHERE rid = ?")
+        items.bind(1, rid)
+        while try items.step() {
+            digest += SpaceDigest(
+                leaf: Bytes16(items.bytes(2)) ?? Bytes16(0), group: UInt32(items.int(0)), item: Int(items.int(1)))
+        }
+        space.add(state.digest - digest)
+
+        for table in ["item", "sibling", "conflict"] {
+            let delete = try statement("DELETE FROM \(table) WHERE rid = ?")
+            delete.bind(1, rid)
+            try delete.run()
+        }
+        try save(rid, state.meta)
+        for (group, live) in state.items {
+            for item in live { try insert(item, rid, group) }
+        }
+        if let collection = schema.collection(number) {
+            var columns: [(field: Field, value: Value)] = []
+            for group in collection.groups {
+                if let register = state.registers[group.number] { columns += try settle(rid, group, register) }
+                if state.items[group.number] != nil { try showItems(rid, collection, group) }
+            }
+            try writeColumns(rid, collection, columns, deleted: state.meta.isDeleted)
+        }
+        try noteLife(rid, state.meta, number, id, space)
+    }
+}

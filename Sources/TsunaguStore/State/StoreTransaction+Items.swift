@@ -1,0 +1,119 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import TsunaguCore
+
+/// Groups that are no registers: their live items, and the column that shows them.
+extension StoreTransaction {
+    func applyItems(
+        _ rid: Int64, _ entry: EntryView, _ space: SpaceRow, covers: (LocalDot) -> Bool
+    ) throws {
+        for (index, operation) in entry.shape.operations.enumerated() where operation.mergeClass != .register {
+            let items = try Items(decoding: entry.slots[entry.plan.slotStarts[index]].bytes)
+            if !items.removed.isEmpty { try remove(items.removed, rid, operation.group, space, covers) }
+            for (place, item) in items.added.enumerated() {
+                let live = RecordHistory.LiveItem(
+                    dot: entry.dot, timestamp: entry.timestamp, leaf: entry.leaf, index: place, item: item)
+                try insert(live, rid, operation.group)
+                space.add(SpaceDigest(leaf: entry.leaf, group: operation.group, item: place))
+            }
+            if let group = entry.plan.collection?.group(operation.group) {
+                try showItems(rid, entry.plan.collection!, group)
+            }
+        }
+    }
+
+    func insert(_ live: RecordHistory.LiveItem, _ rid: Int64, _ group: UInt32) throws {
+        let insert = try statement(
+            """
+            INSERT INTO item(rid, grp, author, seq, idx, depth, timestamp, leaf, content)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+            """)
+        insert.bind(1, rid)
+        insert.bind(2, group)
+        insert.bind(3, live.dot.author)
+        insert.bind(4, live.dot.seq)
+        insert.bind(5, live.index)
+        insert.bind(6, live.item.depth)
+        insert.bind(7, Int64(bitPattern: live.timestamp.raw))
+        insert.bind(8, live.leaf)
+        insert.bind(9, live.item.content)
+        try insert.run()
+    }
+
+    private func remove(
+        _ elements: [[UInt8]], _ rid: Int64, _ group: UInt32, _ space: SpaceRow, _ covers: (LocalDot) -> Bool
+    ) throws {
+        let delete = try statement(
+            "DELETE FROM item WHERE rid = ? AND grp = ? AND author = ? AND seq = ? AND idx = ?")
+        for live in try items(rid, group) where elements.contains(live.item.content) && covers(live.dot) {
+            delete.bind(1, rid)
+            delete.bind(2, group)
+            delete.bind(3, live.dot.author)
+            delete.bind(4, live.dot.seq)
+            delete.bind(5, live.index)
+            try delete.run()
+            space.add(SpaceDigest() - SpaceDigest(leaf: live.leaf, group: group, item: live.index))
+        }
+    }
+
+    /// A group's live items in list order: (depth, timestamp, replica, seq, index).
+    func items(_ rid: Int64, _ group: UInt32) throws -> [RecordHistory.LiveItem] {
+        let select = try statement(
+            """
+            SELECT author, item.seq, idx, depth, timestamp, leaf, content FROM item JOIN author ON author.no = author
+            WHERE rid = ? AND grp = ? ORDER BY depth, timestamp, replica, item.seq, idx
+            """)
+        select.bind(1, rid)
+        select.bind(2, group)
+        var out: [RecordHistory.LiveItem] = []
+        while try select.step() {
+            out.append(
+                RecordHistory.LiveItem(
+                    dot: LocalDot(author: UInt32(select.int(0)), seq: UInt64(select.int(1))),
+                    timestamp: Timestamp(raw: UInt64(bitPattern: select.int(4))),
+                    leaf: Bytes16(select.bytes(5)) ?? Bytes16(0), index: Int(select.int(2)),
+                    item: Items.Item(depth: UInt64(select.int(3)), select.bytes(6))))
+        }
+        return out
+    }
+
+    /// Writes the typed column of a set or a flow.
+    func showItems(_ rid: Int64, _ collection: CollectionSchema, _ group: MergeGroup) throws {
+        guard group.kind.hasColumn else { return }
+        let items = try items(rid, group.number).map(\.item)
+        let value: Value
+        switch group.kind {
+        case .set: value = .text(JSONText.array(items.map(\.content)))
+        case .flow: value = items.last.flatMap { Transition($0.content) }.map { .text($0.to) } ?? .null
+        default: value = .null
+        }
+        try writeColumns(rid, collection, [(group.fields[0], value)], deleted: nil)
+    }
+}
+
+/// The JSON that a set's column holds.
+package enum JSONText {
+    /// An array of strings, each once, in byte order.
+    package static func array(_ elements: [[UInt8]]) -> String {
+        let unique = Set(elements).sorted { $0.lexicographicallyPrecedes($1) }
+        return "[" + unique.map { string(String(decoding: $0, as: UTF8.self)) }.joined(separator: ",") + "]"
+    }
+
+    /// A string in quotes, with the escapes that JSON requires and no others.
+    package static func string(_ text: String) -> String {
+        var out = "\""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\"": out += "\\\""
+            case "\\": out += "\\\\"
+            case "\n": out += "\\n"
+            case "\r": out += "\\r"
+            case "\t": out += "\\t"
+            case _ where scalar.value < 0x20: out += "\\u00" + Hex.encode([UInt8(scalar.value)])
+            default: out.unicodeScalars.append(scalar)
+            }
+        }
+        return out + "\""
+    }
+}

@@ -1,0 +1,147 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+
+/// What one row of a bookings file says. Lesson and resident are still codes: whoever imports looks them up.
+package struct BookingRow: Sendable {
+    /// Who books.
+    package enum Person: Hashable, Sendable {
+        /// A resident of the register, by 宛名番号.
+        case resident(number: ExactText)
+        /// Somebody who was typed in.
+        case guest(GuestDetails)
+    }
+
+    /// The lesson's code.
+    package var lesson: ExactText
+    /// Who books.
+    package var person: Person
+    /// What the person needs, such as sign language.
+    package var needs: [ExactText]
+}
+
+/// A person as typed at a counter or a venue; every part but the name may be missing.
+package struct GuestDetails: Hashable, Sendable {
+    /// 氏名.
+    package var name: ExactText
+    /// カナ.
+    package var kana: ExactText?
+    /// 電話.
+    package var phone: ExactText?
+    /// 年齢区分.
+    package var ageGroup: AgeGroup?
+
+    /// Joins the parts.
+    package init(name: ExactText, kana: ExactText? = nil, phone: ExactText? = nil, ageGroup: AgeGroup? = nil) {
+        self.name = name
+        self.kana = kana
+        self.phone = phone
+        self.ageGroup = ageGroup
+    }
+}
+
+/// Reads the rows of a bookings file: `lesson` (code), `number` or `name`, `kana`, `phone`, `age_group`, and `needs`.
+package struct BookingRowReader: Sendable {
+    private enum Part: Int, CaseIterable {
+        case lesson, number, name, kana, phone, ageGroup, needs
+
+        var column: Header.Column {
+            switch self {
+            case .lesson: Header.Column(name: "lesson", label: "教室コード", isRequired: true)
+            case .number: Header.Column(name: "number", label: "宛名番号", isRequired: false)
+            case .name: Header.Column(name: "name", label: "氏名", isRequired: false)
+            case .kana: Header.Column(name: "kana", label: "カナ", isRequired: false)
+            case .phone: Header.Column(name: "phone", label: "電話", isRequired: false)
+            case .ageGroup: Header.Column(name: "age_group", label: "年齢区分", isRequired: false)
+            case .needs: Header.Column(name: "needs", label: "配慮", isRequired: false)
+            }
+        }
+
+        var rule: CellRule {
+            switch self {
+            case .lesson: .code
+            case .number: .digits(1...15)
+            case .phone: .phone
+            case .ageGroup: .choice(AgeGroup.allCases.map(\.rawValue))
+            case .name, .kana, .needs: .text
+            }
+        }
+    }
+
+    private let words: [String]
+    private let places: [Int?]
+
+    /// Plans the reading of a file from its header.
+    ///
+    /// - Throws: an unknown column, a column that stands twice, a required column that is missing.
+    package init(header: [UnsafeBufferPointer<UInt8>]) throws(RowProblem) {
+        let header = try Header(header, known: Part.allCases.map(\.column))
+        self.words = header.words
+        self.places = header.places
+    }
+
+    /// Reads one row; its cells are as many as the header's.
+    ///
+    /// - Returns: `nil` where something is wrong; every fault of the row is then in `problems`.
+    package func read(_ cells: [UnsafeBufferPointer<UInt8>], problems: inout [RowProblem]) -> BookingRow? {
+        let before = problems.count
+        func value(_ part: Part) -> ExactText? {
+            guard let place = places[part.rawValue] else { return nil }
+            do throws(RowProblem) {
+                return try part.rule.read(cells[place], column: words[place]).text
+            } catch {
+                problems.append(error)
+                return nil
+            }
+        }
+        let lesson = value(.lesson)
+        let number = value(.number)
+        let name = value(.name)
+        let kana = value(.kana)
+        let phone = value(.phone)
+        let ageGroup = value(.ageGroup)
+        var needs: [ExactText] = []
+        if let place = places[Part.needs.rawValue] {
+            do throws(RowProblem) {
+                needs = try MemberList.read(cells[place], Part.needs.rule, column: words[place])
+            } catch {
+                problems.append(error)
+            }
+        }
+        guard problems.count == before else { return nil }
+        guard let lesson else {
+            problems.append(problem(.lesson, cells, \.empty))
+            return nil
+        }
+        let person: BookingRow.Person
+        switch (number, name) {
+        case (let number?, nil) where kana == nil && phone == nil && ageGroup == nil:
+            person = .resident(number: number)
+        case (.some, _):
+            problems.append(problem(.number, cells, \.personTwice))
+            return nil
+        case (nil, let name?):
+            let age = ageGroup.flatMap { AgeGroup(rawValue: $0.string) }
+            person = .guest(GuestDetails(name: name, kana: kana, phone: phone, ageGroup: age))
+        case (nil, nil):
+            problems.append(problem(.name, cells, \.personMissing))
+            return nil
+        }
+        return BookingRow(lesson: lesson, person: person, needs: needs)
+    }
+
+    private func problem(
+        _ part: Part, _ cells: [UnsafeBufferPointer<UInt8>], _ make: (CellProblems) -> RowProblem
+    ) -> RowProblem {
+        guard let place = places[part.rawValue] else {
+            return make(CellProblems(column: part.column.name, bytes: UnsafeBufferPointer(start: nil, count: 0)))
+        }
+        return make(CellProblems(column: words[place], bytes: cells[place]))
+    }
+
+    /// The columns that a file may have.
+    package static var columnNames: [(name: String, label: String)] {
+        Part.allCases.map { ($0.column.name, $0.column.label) }
+    }
+}
