@@ -99,7 +99,9 @@ package struct CSVReader: ~Copyable {
     }
 
     private mutating func readUnquoted(
-        _ bytes: UnsafeBufferPointer<UInt8>, _ index: inout Int, _ body: RowBody
+        _ bytes: UnsafeBufferPointer<UInt8>,
+        _ index: inout Int,
+        _ body: RowBody
     ) throws {
         let start = index
         // Comma, quote and line ends are at most U+002C; letters, digits and everything Japanese are above.

@@ -132,6 +132,9 @@ package final class Store: Sendable {
             sql: "INSERT OR REPLACE INTO meta(key, value) VALUES ('schema_version', ?)", arguments: [schema.version])
     }
 
+    /// Sixty-four random bits of this store's environment.
+    package func random() -> UInt64 { environment.random() }
+
     // MARK: - Transactions
 
     /// Runs `body` on one consistent state.

@@ -4,7 +4,7 @@
 package import TsunaguCore
 
 /// A row of a typed table.
-package struct RecordRow: Sendable {
+package struct StoredRecord: Sendable {
     package let rid: Int64
     package let collection: CollectionSchema
     package let id: RecordID
@@ -26,8 +26,8 @@ extension StoreTransaction {
     ///   - condition: SQL over the table's columns, with `?` for each of `arguments`.
     package func records(
         _ collection: CollectionSchema, where condition: String = "1", _ arguments: [Value] = [], limit: Int = -1
-    ) throws -> [RecordRow] {
-        var out: [RecordRow] = []
+    ) throws -> [StoredRecord] {
+        var out: [StoredRecord] = []
         try forEachRecord(collection, where: condition, arguments, limit: limit) { out.append($0) }
         return out
     }
@@ -35,7 +35,7 @@ extension StoreTransaction {
     /// The same one by one, for what does not fit in memory. `body` must not use this transaction.
     package func forEachRecord(
         _ collection: CollectionSchema, where condition: String = "1", _ arguments: [Value] = [], limit: Int = -1,
-        _ body: (RecordRow) throws -> Void
+        _ body: (StoredRecord) throws -> Void
     ) throws {
         let fields = SchemaTables.columns(of: collection)
         var spaces: [Int64: SpaceID] = [:]
@@ -51,19 +51,19 @@ extension StoreTransaction {
             var values: [String: Value] = [:]
             for (index, field) in fields.enumerated() { values[field.name] = select.value(Int32(index + 4)) }
             try body(
-                RecordRow(
+                StoredRecord(
                     rid: select.int(0), collection: collection, id: id, space: space, deleted: select.int(3) != 0,
                     values: values))
         }
     }
 
     /// One record by its id.
-    package func record(_ collection: CollectionSchema, _ id: RecordID) throws -> RecordRow? {
+    package func record(_ collection: CollectionSchema, _ id: RecordID) throws -> StoredRecord? {
         try records(collection, where: "id = ?", [.bytes(id.bytes)]).first
     }
 
     /// The records whose id begins with some hexadecimal digits; at most two are looked for.
-    package func records(_ collection: CollectionSchema, idPrefix: String) throws -> [RecordRow] {
+    package func records(_ collection: CollectionSchema, idPrefix: String) throws -> [StoredRecord] {
         let digits = idPrefix.utf8.count
         guard (1...32).contains(digits), Hex.decode(idPrefix + (digits % 2 == 0 ? "" : "0")) != nil else { return [] }
         let low = Hex.decode(idPrefix + String(repeating: "0", count: 32 - digits))!

@@ -132,7 +132,9 @@ package struct BookingRowReader: Sendable {
     }
 
     private func problem(
-        _ part: Part, _ cells: [UnsafeBufferPointer<UInt8>], _ make: (CellProblems) -> RowProblem
+        _ part: Part,
+        _ cells: [UnsafeBufferPointer<UInt8>],
+        _ make: (CellProblems) -> RowProblem
     ) -> RowProblem {
         guard let place = places[part.rawValue] else {
             return make(CellProblems(column: part.column.name, bytes: UnsafeBufferPointer(start: nil, count: 0)))

@@ -69,7 +69,8 @@ struct CellProblems {
     }
 
     func notDigits(_ length: ClosedRange<Int>) -> RowProblem {
-        let count = length.lowerBound == length.upperBound
+        let count =
+            length.lowerBound == length.upperBound
             ? "\(length.lowerBound)" : "\(length.lowerBound)-\(length.upperBound)"
         return make(
             .notDigits,

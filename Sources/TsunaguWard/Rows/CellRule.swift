@@ -95,7 +95,8 @@ package enum CellRule: Sendable, Hashable {
     private var bytesMax: Int { self == .longText ? CellRule.textBytesMax : CellRule.lineBytesMax }
 
     private func exactText(
-        _ bytes: UnsafeBufferPointer<UInt8>, _ problem: CellProblems
+        _ bytes: UnsafeBufferPointer<UInt8>,
+        _ problem: CellProblems
     ) throws(RowProblem) -> ExactText {
         if let control = CellRule.firstControl(in: bytes, linesAllowed: self == .longText) {
             throw problem.controlCharacter(control)
@@ -135,7 +136,8 @@ package enum CellRule: Sendable, Hashable {
 
     /// `1.00E+12`: what a spreadsheet makes of a long identifier; its last digits are lost.
     private static func checkExponent(
-        _ bytes: UnsafeBufferPointer<UInt8>, _ problem: CellProblems
+        _ bytes: UnsafeBufferPointer<UInt8>,
+        _ problem: CellProblems
     ) throws(RowProblem) {
         var index = 0
         func digits() -> Int {
@@ -150,7 +152,9 @@ package enum CellRule: Sendable, Hashable {
         }
         guard index < bytes.count, bytes[index] | 32 == UInt8(ascii: "e") else { return }
         index += 1
-        guard index < bytes.count, bytes[index] == UInt8(ascii: "+") || bytes[index] == UInt8(ascii: "-") else { return }
+        guard index < bytes.count, bytes[index] == UInt8(ascii: "+") || bytes[index] == UInt8(ascii: "-") else {
+            return
+        }
         index += 1
         if digits() > 0, index == bytes.count { throw problem.exponentForm }
     }
@@ -163,7 +167,8 @@ package enum CellRule: Sendable, Hashable {
     }
 
     private static func postalCode(
-        _ bytes: UnsafeBufferPointer<UInt8>, _ problem: CellProblems
+        _ bytes: UnsafeBufferPointer<UInt8>,
+        _ problem: CellProblems
     ) throws(RowProblem) -> Value {
         try checkExponent(bytes, problem)
         var digits = Array(bytes)
@@ -175,7 +180,9 @@ package enum CellRule: Sendable, Hashable {
     }
 
     private static func integer(
-        _ bytes: UnsafeBufferPointer<UInt8>, in range: ClosedRange<Int64>, _ problem: CellProblems
+        _ bytes: UnsafeBufferPointer<UInt8>,
+        in range: ClosedRange<Int64>,
+        _ problem: CellProblems
     ) throws(RowProblem) -> Int64 {
         guard bytes.count <= 18, bytes.allSatisfy({ 48...57 ~= $0 }) else { throw problem.notNumber(range) }
         let number = bytes.reduce(Int64(0)) { $0 * 10 + Int64($1 - 48) }

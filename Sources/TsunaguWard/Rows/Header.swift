@@ -39,7 +39,9 @@ struct Header {
         let names = known.map(\.name).joined(separator: ", ")
         let labels = known.map(\.label).joined(separator: "、")
         return RowProblem(
-            .unknownColumn, column: RowProblem.safe(cell), value: cell,
+            .unknownColumn,
+            column: RowProblem.safe(cell),
+            value: cell,
             what: Bilingual(ja: "知らない列です", en: "this column is unknown"),
             remedy: Bilingual(
                 ja: "列を消すか、次のどれかに改めてください: \(labels)",
@@ -50,7 +52,9 @@ struct Header {
 
     private static func duplicate(_ cell: UnsafeBufferPointer<UInt8>, _ column: Column) -> RowProblem {
         RowProblem(
-            .duplicateColumn, column: RowProblem.safe(cell), value: cell,
+            .duplicateColumn,
+            column: RowProblem.safe(cell),
+            value: cell,
             what: Bilingual(
                 ja: "同じ列（\(column.name)、\(column.label)）が二つあります",
                 en: "the column \(column.name) (\(column.label)) stands twice"
@@ -61,7 +65,9 @@ struct Header {
 
     private static func missing(_ column: Column) -> RowProblem {
         RowProblem(
-            .missingColumn, column: column.name, value: [],
+            .missingColumn,
+            column: column.name,
+            value: [],
             what: Bilingual(
                 ja: "必要な列 \(column.name)（\(column.label)）がありません",
                 en: "the required column \(column.name) (\(column.label)) is missing"

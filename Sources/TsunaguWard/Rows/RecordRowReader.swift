@@ -80,7 +80,9 @@ package struct RecordRowReader: Sendable {
     }
 
     private func read(
-        _ cell: UnsafeBufferPointer<UInt8>, _ step: Step, into row: inout RecordRow
+        _ cell: UnsafeBufferPointer<UInt8>,
+        _ step: Step,
+        into row: inout RecordRow
     ) throws(RowProblem) {
         switch step.target {
         case .field(let number, let rule, let isRequired):
@@ -125,10 +127,12 @@ package struct RecordRowReader: Sendable {
                     // A lesson's two times stand in one column.
                     if file == .lessons, field.name == "end_time" { continue }
                     if file == .lessons, field.name == "start_time" {
-                        columns.append((
-                            Header.Column(name: "time", label: "時間", isRequired: true),
-                            .lessonTime(start: field.number, end: field.number + 1)
-                        ))
+                        columns.append(
+                            (
+                                Header.Column(name: "time", label: "時間", isRequired: true),
+                                .lessonTime(start: field.number, end: field.number + 1)
+                            )
+                        )
                     } else {
                         columns.append((column, .field(field.number, rule, isRequired: isRequired)))
                     }
@@ -159,7 +163,9 @@ package struct RecordRowReader: Sendable {
 /// The members of a set in one cell: separated by semicolons, spaces around a member dropped, each member once.
 enum MemberList {
     static func read(
-        _ cell: UnsafeBufferPointer<UInt8>, _ rule: CellRule, column: String
+        _ cell: UnsafeBufferPointer<UInt8>,
+        _ rule: CellRule,
+        column: String
     ) throws(RowProblem) -> [ExactText] {
         if cell.count > CellRule.lineBytesMax {
             throw CellProblems(column: column, bytes: cell).tooLong(max: CellRule.lineBytesMax)
@@ -168,7 +174,8 @@ enum MemberList {
         let parts = cell.split(separator: UInt8(ascii: ";"))
         if parts.count > RecordRowReader.membersMax {
             throw CellProblems(column: column, bytes: cell).tooManyMembers(
-                parts.count, max: RecordRowReader.membersMax
+                parts.count,
+                max: RecordRowReader.membersMax
             )
         }
         for part in parts {

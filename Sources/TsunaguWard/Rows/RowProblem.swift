@@ -61,7 +61,11 @@ package struct RowProblem: Error, Hashable, Sendable {
 
     /// Joins the parts; `value` is made safe to show.
     package init(
-        _ code: Code, column: String, value: some Sequence<UInt8>, what: Bilingual, remedy: Bilingual
+        _ code: Code,
+        column: String,
+        value: some Sequence<UInt8>,
+        what: Bilingual,
+        remedy: Bilingual
     ) {
         self.column = column
         self.code = code

@@ -37,7 +37,9 @@ extension WardSchema {
     ///
     /// - Throws: what is wrong with it; the column is the field's name.
     package static func value(
-        of text: String, for field: Field, in collection: CollectionSchema
+        of text: String,
+        for field: Field,
+        in collection: CollectionSchema
     ) throws(RowProblem) -> Value {
         try rule(collection, field).read(text, column: field.name)
     }

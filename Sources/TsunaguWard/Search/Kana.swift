@@ -49,6 +49,34 @@ enum Kana {
         return out
     }()
 
+    /// Writes full-width katakana at half width, as old systems print them; what has no such form stays.
+    static func halfWidth(of text: String) -> String {
+        var out = String.UnicodeScalarView()
+        for scalar in text.unicodeScalars {
+            switch scalar.value {
+            case 0x30A1...0x30FC: out.append(contentsOf: halfWidthForms[Int(scalar.value) - 0x30A0])
+            case 0x3000: out.append(" ")
+            default: out.append(scalar)
+            }
+        }
+        return String(out)
+    }
+
+    /// By distance from U+30A0: one or two scalars.
+    private static let halfWidthForms: [[Unicode.Scalar]] = {
+        var forms = (0..<0x60).map { [Unicode.Scalar(UInt32(0x30A0 + $0))!] }
+        for (index, kana) in halfWidth.enumerated() {
+            let narrow = Unicode.Scalar(halfWidthFirst + UInt32(index))!
+            forms[Int(kana) - 0x30A0] = [narrow]
+            for (marks, mark) in [(voiced, "\u{FF9E}"), (semivoiced, "\u{FF9F}")] as [([UInt16], Unicode.Scalar)] {
+                let marked = marks[Int(kana) - 0x30A0]
+                if marked != 0 { forms[Int(marked) - 0x30A0] = [narrow, mark] }
+            }
+        }
+        forms[0x5B] = ["\u{FF65}"]
+        return forms
+    }()
+
     private static func scalars(_ text: String) -> [UInt16] { text.unicodeScalars.map { UInt16($0.value) } }
 
     private static func table(_ pairs: [(String, String)]) -> [UInt16] {

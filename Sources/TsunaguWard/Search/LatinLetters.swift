@@ -7,7 +7,7 @@ enum LatinLetters {
     static let extendedFirst: UInt32 = 0xC0
     static let extended =
         "aaaaaaaceeeeiiiidnooooo.ouuuuytsaaaaaaaceeeeiiiidnooooo.ouuuuytyaaaaaaccccccccddddeeeeeeeeeegggg"
-            + "gggghhhhiiiiiiiiiiiijjkkkllllllllllnnnnnnnnnoooooooorrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs"
+        + "gggghhhhiiiiiiiiiiiijjkkkllllllllllnnnnnnnnnoooooooorrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs"
 
     /// U+1EA0 to U+1EF9, the letters of Vietnamese.
     static let vietnameseFirst: UInt32 = 0x1EA0

@@ -90,7 +90,9 @@ package enum SearchKey {
         }
 
         private mutating func foldOther(
-            _ scalar: UInt32, _ single: UnsafeBufferPointer<UInt16>, _ table: FoldTable
+            _ scalar: UInt32,
+            _ single: UnsafeBufferPointer<UInt16>,
+            _ table: FoldTable
         ) {
             if scalar > 0xFFFF {
                 // Variation selectors leave nothing.

@@ -1,0 +1,111 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+package import TsunaguStore
+
+/// Why a command did not do what was asked: one code decides exit status, HTTP status and the sentence.
+package struct CommandError: Error, Sendable {
+    /// Families of errors, each with its exit status.
+    package enum Code: String, Sendable, CaseIterable {
+        case failed
+        case usage
+        case badInput = "bad_input"
+        case notFound = "not_found"
+        case unreachable
+        case tryAgain = "try_again"
+        case notPermitted = "not_permitted"
+
+        /// After `sysexits.h`.
+        package var exitStatus: Int32 {
+            switch self {
+            case .failed: 1
+            case .usage: 64
+            case .badInput: 65
+            case .notFound: 66
+            case .unreachable: 69
+            case .tryAgain: 75
+            case .notPermitted: 77
+            }
+        }
+    }
+
+    package let code: Code
+    /// What happened.
+    package let message: Localized
+    /// To which record or row.
+    package let record: String?
+    /// What to do next.
+    package let hint: Localized?
+
+    package init(_ code: Code, _ message: Localized, record: String? = nil, hint: Localized? = nil) {
+        self.code = code
+        self.message = message
+        self.record = record
+        self.hint = hint
+    }
+}
+
+/// A sentence in the two languages that people are spoken to.
+package struct Localized: Sendable, Hashable {
+    package let ja: String
+    package let en: String
+
+    package init(ja: String, en: String) {
+        self.ja = ja
+        self.en = en
+    }
+}
+
+extension CommandError {
+    /// What an error of the store means for a person.
+    package init(_ error: StoreError) {
+        switch error {
+        case .missing(let path):
+            self.init(
+                .notFound, Localized(ja: "データがありません: \(path)", en: "there is no data at \(path)"),
+                hint: Localized(
+                    ja: "tsunagu init で自治体を作るか、tsunagu join で参加してください",
+                    en: "begin a ward with 'tsunagu init', or join one with 'tsunagu join'"))
+        case .exists(let path):
+            self.init(
+                .failed, Localized(ja: "すでにデータがあります: \(path)", en: "there is data already: \(path)"),
+                hint: Localized(ja: "--data で別の場所を指定してください", en: "name another place with --data"))
+        case .unusable(let path, let reason):
+            self.init(
+                .failed,
+                Localized(ja: "データベースを開けません: \(path): \(reason)", en: "the database \(path) cannot be used: \(reason)"),
+                hint: Localized(
+                    ja: "ファイルに触れず、控えから復元するか参加し直してください",
+                    en: "leave the file as it is; restore a backup or join again in another place"))
+        case .tooNew(let path, let version):
+            self.init(
+                .failed,
+                Localized(
+                    ja: "新しい版のプログラムが作ったデータです: \(path)（版 \(version)）",
+                    en: "a newer program made \(path) (version \(version))"),
+                hint: Localized(ja: "tsunagu を更新してください", en: "update tsunagu"))
+        case .disk(let detail):
+            self.init(
+                .failed, Localized(ja: "ディスクに書けません: \(detail)", en: "the disk refused: \(detail)"),
+                hint: Localized(ja: "空き容量と権限を確かめてください", en: "check free space and permissions"))
+        case .busy:
+            self.init(
+                .tryAgain,
+                Localized(ja: "ほかの処理が書き込み中です", en: "another process is writing"),
+                hint: Localized(ja: "少し待ってやり直してください", en: "try again in a moment"))
+        case .damagedLog(let space, let replica, let seq, let cause):
+            self.init(
+                .failed,
+                Localized(
+                    ja: "記録が壊れています: \(space) \(replica.device.short) \(seq): \(cause)",
+                    en: "the log is damaged: \(space) \(replica.device.short) \(seq): \(cause)"),
+                hint: Localized(ja: "tsunagu doctor で調べてください", en: "run 'tsunagu doctor'"))
+        case .changeTooLarge(let bytes):
+            self.init(
+                .badInput,
+                Localized(ja: "一度の変更が大きすぎます（\(bytes) バイト）", en: "one change of \(bytes) bytes is too large"),
+                hint: Localized(ja: "分けて入力してください", en: "split it"))
+        }
+    }
+}

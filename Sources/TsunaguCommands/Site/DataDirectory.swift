@@ -1,0 +1,79 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// The files of one site: private from the moment they exist.
+package struct DataDirectory: Sendable {
+    package let path: String
+
+    package init(_ path: String) { self.path = path }
+
+    package var database: String { path + "/ward.sqlite" }
+    package var deviceKey: String { path + "/device.key" }
+    package var hubKey: String { path + "/hub-key.pem" }
+    package var hubCertificate: String { path + "/hub-certificate.pem" }
+    package var hubURL: String { path + "/hub.url" }
+    package var lock: String { path + "/daemon.lock" }
+
+    /// Makes the directory and its parents; only the owner may enter.
+    package func create() throws {
+        var prefix = ""
+        for part in path.split(separator: "/", omittingEmptySubsequences: false) {
+            prefix += prefix.isEmpty && part.isEmpty ? "/" : (prefix.isEmpty || prefix == "/" ? "" : "/") + part
+            guard !prefix.isEmpty, prefix != "/" else { continue }
+            guard mkdir(prefix, 0o700) == 0 || errno == EEXIST else { throw Self.failure(prefix) }
+        }
+        guard chmod(path, 0o700) == 0 else { throw Self.failure(path) }
+    }
+
+    /// Writes a private file whole or not at all: beside it first, then renamed over it.
+    package static func write(_ text: String, to path: String) throws {
+        let temporary = path + ".new"
+        unlink(temporary)
+        let descriptor = open(temporary, O_CREAT | O_EXCL | O_WRONLY, 0o600)
+        guard descriptor >= 0 else { throw failure(temporary) }
+        var text = text
+        let written = text.withUTF8 { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+        let isSafe = written == text.utf8.count && fsync(descriptor) == 0
+        close(descriptor)
+        guard isSafe, rename(temporary, path) == 0 else {
+            let failure = failure(path)
+            unlink(temporary)
+            throw failure
+        }
+        // The rename is on disk once the directory is.
+        let parent = open(path.split(separator: "/").dropLast().reduce(path.hasPrefix("/") ? "" : ".") { $0 + "/" + $1 }, O_RDONLY)
+        if parent >= 0 {
+            fsync(parent)
+            close(parent)
+        }
+    }
+
+    /// The text of a file; `nil` where there is none.
+    package static func read(_ path: String) throws -> String? {
+        let descriptor = open(path, O_RDONLY)
+        guard descriptor >= 0 else {
+            if errno == ENOENT { return nil }
+            throw failure(path)
+        }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 65_536)
+        while true {
+            let count = Glibc.read(descriptor, &buffer, buffer.count)
+            guard count >= 0 else { throw failure(path) }
+            if count == 0 { return String(decoding: bytes, as: UTF8.self) }
+            bytes += buffer[..<count]
+        }
+    }
+
+    private static func failure(_ path: String) -> CommandError {
+        let reason = String(cString: strerror(errno))
+        return CommandError(
+            .failed, Localized(ja: "ファイルを扱えません: \(path): \(reason)", en: "cannot use the file \(path): \(reason)"),
+            hint: Localized(ja: "権限と空き容量を確かめてください", en: "check permissions and free space"))
+    }
+}

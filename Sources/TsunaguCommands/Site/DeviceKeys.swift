@@ -1,0 +1,56 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import Crypto
+package import TsunaguCore
+
+/// The two key pairs of a device: one signs, one receives; the first signs the second. They never leave the machine.
+package struct DeviceKeys: Sendable {
+    package let signing: Curve25519.Signing.PrivateKey
+    package let receiving: Curve25519.KeyAgreement.PrivateKey
+
+    package init() {
+        signing = Curve25519.Signing.PrivateKey()
+        receiving = Curve25519.KeyAgreement.PrivateKey()
+    }
+
+    package var device: DeviceID { DeviceID(signingKey: Array(signing.publicKey.rawRepresentation)) }
+
+    package var signingPublic: [UInt8] { Array(signing.publicKey.rawRepresentation) }
+
+    package var receivingPublic: [UInt8] { Array(receiving.publicKey.rawRepresentation) }
+
+    /// The signing key's word for the receiving key.
+    package func proof() throws -> [UInt8] { try sign(Self.proofMessage(receivingPublic)) }
+
+    package func sign(_ message: [UInt8]) throws -> [UInt8] { Array(try signing.signature(for: message)) }
+
+    package static func isValidProof(_ proof: [UInt8], signing: [UInt8], receiving: [UInt8]) -> Bool {
+        guard let key = try? Curve25519.Signing.PublicKey(rawRepresentation: signing) else { return false }
+        return key.isValidSignature(proof, for: proofMessage(receiving))
+    }
+
+    private static func proofMessage(_ receiving: [UInt8]) -> [UInt8] { Array("tsunagu/receiving-key/1".utf8) + receiving }
+
+    /// The file's text: a version line, then the two keys in hexadecimal.
+    package var encoded: String {
+        """
+        tsunagu-device-key-1
+        \(Hex.encode(signing.rawRepresentation))
+        \(Hex.encode(receiving.rawRepresentation))
+
+        """
+    }
+
+    /// Reads the file's text; `nil` where it is not of the form.
+    package init?(_ text: String) {
+        let lines = text.split(separator: "\n")
+        guard lines.count == 3, lines[0] == "tsunagu-device-key-1",
+            let first = Hex.decode(lines[1]), let second = Hex.decode(lines[2]),
+            let signing = try? Curve25519.Signing.PrivateKey(rawRepresentation: first),
+            let receiving = try? Curve25519.KeyAgreement.PrivateKey(rawRepresentation: second)
+        else { return nil }
+        self.signing = signing
+        self.receiving = receiving
+    }
+}

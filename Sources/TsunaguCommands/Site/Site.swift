@@ -1,0 +1,115 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+package import TsunaguStore
+package import TsunaguWard
+
+/// An opened data directory: what every command works on.
+package final class Site: Sendable {
+    package let directory: DataDirectory
+    package let store: Store
+    package let keys: DeviceKeys
+    /// The person at the keyboard.
+    package let person: Operator
+
+    private init(_ directory: DataDirectory, _ store: Store, _ keys: DeviceKeys, _ person: Operator) {
+        self.directory = directory
+        self.store = store
+        self.keys = keys
+        self.person = person
+    }
+
+    package static var schema: Schema { WardSchema.schema }
+
+    /// Opens the site of a data directory.
+    package static func open(_ directory: DataDirectory, person: Operator) throws -> Site {
+        let store = try translating { try Store.open(at: directory.database, schema: schema) }
+        guard let text = try DataDirectory.read(directory.deviceKey), let keys = DeviceKeys(text) else {
+            throw CommandError(
+                .failed,
+                Localized(
+                    ja: "端末の鍵がないか読めません: \(directory.deviceKey)",
+                    en: "the device key \(directory.deviceKey) is missing or unreadable"),
+                hint: Localized(
+                    ja: "控えから復元するか、新しい場所で参加し直してください",
+                    en: "restore a backup, or join again in another place"))
+        }
+        let site = Site(directory, store, keys, person)
+        try site.check()
+        return site
+    }
+
+    /// The keys and the database must be of one device.
+    private func check() throws {
+        let own = try read { try $0.ownReplica() }
+        guard own?.device == keys.device else {
+            throw CommandError(
+                .failed,
+                Localized(ja: "鍵とデータベースが別の端末のものです", en: "the key and the database are of different devices"),
+                hint: Localized(ja: "データの場所を確かめてください", en: "check the data directory"))
+        }
+    }
+
+    /// Makes the files of a new site: keys first, then an empty store that knows its replica.
+    static func create(
+        _ directory: DataDirectory, person: Operator, keys: DeviceKeys, root: (device: DeviceID, key: [UInt8])
+    ) throws -> Site {
+        try directory.create()
+        let store = try translating { try Store.create(at: directory.database, schema: schema) }
+        try DataDirectory.write(keys.encoded, to: directory.deviceKey)
+        let replica = ReplicaID(device: keys.device, incarnation: store.random())
+        let site = Site(directory, store, keys, person)
+        try site.write { transaction in
+            try transaction.setMeta("replica", .bytes(replica.bytes))
+            try transaction.setMeta("root", .bytes(root.device.bytes))
+            try transaction.setMeta("root_key", .bytes(root.key))
+        }
+        return site
+    }
+
+    /// Reads one consistent state.
+    package func read<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
+        try Self.translating { try store.read(body) }
+    }
+
+    /// Writes in one transaction.
+    package func write<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
+        try Self.translating { try store.write(body) }
+    }
+
+    /// Seals what this replica wrote.
+    package func seal() throws {
+        try write { try $0.seal { try self.keys.sign($0) } }
+    }
+
+    static func translating<R>(_ body: () throws -> R) throws -> R {
+        do {
+            return try body()
+        } catch let error as StoreError {
+            throw CommandError(error)
+        }
+    }
+}
+
+extension StoreTransaction {
+    /// Fails with 77 unless this device is an admin's.
+    package func requireAdmin(_ site: Site) throws {
+        guard try currentAccess()?.isAdmin(site.keys.device) == true else {
+            throw CommandError(
+                .notPermitted,
+                Localized(ja: "この操作は管理者だけができます", en: "only an admin may do this"),
+                hint: Localized(ja: "本庁に依頼してください", en: "ask the ward office"))
+        }
+    }
+
+    /// Fails with 77 unless this device may write the space.
+    package func requireWrite(_ site: Site, _ space: SpaceID) throws {
+        guard try currentAccess()?.mayWrite(site.keys.device, space) == true else {
+            throw CommandError(
+                .notPermitted,
+                Localized(ja: "この端末は \(space) に書き込めません", en: "this device may not write \(space)"),
+                hint: Localized(ja: "本庁に権限を依頼してください", en: "ask the ward office for a grant"))
+        }
+    }
+}
