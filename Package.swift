@@ -53,7 +53,7 @@ let package = Package(
         .target(
             name: "TsunaguCarriers",
             dependencies: [
-                "CCurl",
+                "CCurl", "TsunaguCommands", "TsunaguSync",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -86,7 +86,18 @@ let package = Package(
         ),
         // Tests, one folder per target.
         .target(name: "TestSupport", dependencies: ["TsunaguCore", "TsunaguStore"], path: "Tests/TestSupport"),
+        .testTarget(
+            name: "TsunaguCommandsTests",
+            dependencies: ["TsunaguCore", "TsunaguStore", "TsunaguSync", "TsunaguWard", "TsunaguCommands", "TestSupport"]
+        ),
         .testTarget(name: "TsunaguCoreTests", dependencies: ["TsunaguCore", "TestSupport"]),
+        .testTarget(
+            name: "TsunaguWardTests",
+            dependencies: [
+                "TsunaguCore", "TsunaguWard", "TsunaguCommands",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]
+        ),
         .testTarget(
             name: "TsunaguCarriersTests",
             dependencies: [

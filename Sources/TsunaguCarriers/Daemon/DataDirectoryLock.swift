@@ -17,7 +17,7 @@ package final class DataDirectoryLock: Sendable {
     /// - Throws: ``DataDirectoryLockError``
     package init(directory: String) throws(DataDirectoryLockError) {
         let path = directory + "/" + Self.fileName
-        let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        let file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
         guard file >= 0 else {
             throw errno == ENOENT ? .noDirectory(path: directory) : .unusable(path: path, reason: reason(errno))
         }

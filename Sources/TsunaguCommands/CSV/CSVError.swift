@@ -3,7 +3,9 @@
 
 package import TsunaguWard
 
-/// Why a file cannot be read as CSV. Lines are the file's own, from 1, so that an editor's "go to line" finds them.
+/// Why a file cannot be read as CSV.
+///
+/// Lines are the file's own, from 1, so that an editor's "go to line" finds them.
 package enum CSVError: Error, Hashable, Sendable {
     /// The file ends inside a quoted field that began on `line`.
     case unterminatedQuote(line: Int)

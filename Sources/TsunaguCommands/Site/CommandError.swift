@@ -1,7 +1,7 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-package import TsunaguCore
+import TsunaguCore
 package import TsunaguStore
 
 /// Why a command did not do what was asked: one code decides exit status, HTTP status and the sentence.

@@ -15,8 +15,6 @@ package struct DataDirectory: Sendable {
     package var deviceKey: String { path + "/device.key" }
     package var hubKey: String { path + "/hub-key.pem" }
     package var hubCertificate: String { path + "/hub-certificate.pem" }
-    package var hubURL: String { path + "/hub.url" }
-    package var lock: String { path + "/daemon.lock" }
 
     /// Makes the directory and its parents; only the owner may enter.
     package func create() throws {
@@ -39,18 +37,30 @@ package struct DataDirectory: Sendable {
         let written = text.withUTF8 { Glibc.write(descriptor, $0.baseAddress, $0.count) }
         let isSafe = written == text.utf8.count && fsync(descriptor) == 0
         close(descriptor)
-        guard isSafe, rename(temporary, path) == 0 else {
+        guard isSafe else {
             let failure = failure(path)
             unlink(temporary)
             throw failure
         }
-        // The rename is on disk once the directory is.
-        let parent = open(path.split(separator: "/").dropLast().reduce(path.hasPrefix("/") ? "" : ".") { $0 + "/" + $1 }, O_RDONLY)
+        try rename(temporary, to: path)
+    }
+
+    /// Gives a file its name for good.
+    package static func rename(_ old: String, to new: String) throws {
+        guard Glibc.rename(old, new) == 0 else { throw failure(new) }
+        // The name is on disk once the directory is.
+        let parent = open(String(new[..<(new.lastIndex(of: "/") ?? new.startIndex)]) + "/.", O_RDONLY)
         if parent >= 0 {
             fsync(parent)
             close(parent)
         }
     }
+
+    /// Removes a file that may not be there.
+    package static func remove(_ path: String) { unlink(path) }
+
+    /// Whether there is a file.
+    package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
     /// The text of a file; `nil` where there is none.
     package static func read(_ path: String) throws -> String? {

@@ -3,7 +3,7 @@
 
 package import TsunaguCore
 package import TsunaguStore
-package import TsunaguWard
+import TsunaguWard
 
 /// An opened data directory: what every command works on.
 package final class Site: Sendable {
@@ -51,21 +51,40 @@ package final class Site: Sendable {
         }
     }
 
-    /// Makes the files of a new site: keys first, then an empty store that knows its replica.
+    /// Makes the files of a new site: keys first, then a store that knows its replica and holds what `body` writes.
+    ///
+    /// The store is whole before it has its name, so a process that dies in between leaves nothing half made, and the
+    /// next try goes on with the same keys.
     static func create(
-        _ directory: DataDirectory, person: Operator, keys: DeviceKeys, root: (device: DeviceID, key: [UInt8])
+        _ directory: DataDirectory, person: Operator, root: (DeviceKeys) -> (device: DeviceID, key: [UInt8]?),
+        _ body: (Site, StoreTransaction) throws -> Void
     ) throws -> Site {
         try directory.create()
-        let store = try translating { try Store.create(at: directory.database, schema: schema) }
-        try DataDirectory.write(keys.encoded, to: directory.deviceKey)
-        let replica = ReplicaID(device: keys.device, incarnation: store.random())
+        guard !DataDirectory.exists(directory.database) else {
+            throw CommandError(StoreError.exists(path: directory.database))
+        }
+        let keys: DeviceKeys
+        if let text = try DataDirectory.read(directory.deviceKey), let known = DeviceKeys(text) {
+            keys = known
+        } else {
+            keys = DeviceKeys()
+            try DataDirectory.write(keys.encoded, to: directory.deviceKey)
+        }
+        let temporary = directory.database + ".new"
+        for suffix in ["", "-wal", "-shm"] { DataDirectory.remove(temporary + suffix) }
+        let store = try translating { try Store.create(at: temporary, schema: schema) }
         let site = Site(directory, store, keys, person)
+        let replica = ReplicaID(device: keys.device, incarnation: store.random())
+        let root = root(keys)
         try site.write { transaction in
             try transaction.setMeta("replica", .bytes(replica.bytes))
             try transaction.setMeta("root", .bytes(root.device.bytes))
-            try transaction.setMeta("root_key", .bytes(root.key))
+            if let key = root.key { try transaction.setMeta("root_key", .bytes(key)) }
+            try body(site, transaction)
         }
-        return site
+        try translating { try store.close() }
+        try DataDirectory.rename(temporary, to: directory.database)
+        return try open(directory, person: person)
     }
 
     /// Reads one consistent state.
@@ -112,4 +131,9 @@ extension StoreTransaction {
                 hint: Localized(ja: "本庁に権限を依頼してください", en: "ask the ward office for a grant"))
         }
     }
+}
+
+extension Operator {
+    /// Who wrote what no person did: enrolments, seats confirmed as bookings arrive.
+    package static let daemon = Operator(id: "tsunagud", label: "tsunagud")
 }

@@ -11,6 +11,8 @@ package enum Receipt: Hashable, Sendable {
     case held(waitsFor: String)
     /// Kept and shown, not in effect: no grant covers it.
     case quarantined(Int)
+    /// Bytes of a run whose end is still to come are kept.
+    case partial
     /// Not taken, and why.
     case refused(Refusal)
 }
@@ -29,6 +31,8 @@ package enum Refusal: Hashable, Sendable {
     case fork(seq: UInt64)
     /// The holding area is full.
     case holdingFull
+    /// The space is not one that the peer may hold.
+    case notGranted
 
     /// A fixed word for logs and JSON.
     package var code: String {
@@ -39,6 +43,7 @@ package enum Refusal: Hashable, Sendable {
         case .gap: "gap"
         case .fork: "equivocation"
         case .holdingFull: "holding_full"
+        case .notGranted: "not_granted"
         }
     }
 }

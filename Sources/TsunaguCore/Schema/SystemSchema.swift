@@ -48,7 +48,7 @@ public enum SystemSchema {
         groups: [
             MergeGroup(1, "invitation", "招待", .review, [
                 Field(1, "site", "拠点"), Field(2, "role", "役割"), Field(3, "spaces", "範囲"),
-                Field(4, "expires_at", "期限"),
+                Field(4, "expires_at", "期限", .integer), Field(6, "public_key", "照合鍵"),
             ]),
             MergeGroup(2, "used", "使用", .review, [Field(5, "device", "端末")]),
         ]

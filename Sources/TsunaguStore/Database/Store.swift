@@ -54,7 +54,7 @@ package final class Store: Sendable {
             if errno == EEXIST { throw StoreError.exists(path: path) }
             throw StoreError.disk(String(cString: strerror(errno)))
         }
-        close(descriptor)
+        Glibc.close(descriptor)
         do {
             let store = try Store(path: path, schema: schema, environment: environment)
             try store.translating {
@@ -135,6 +135,12 @@ package final class Store: Sendable {
     /// Sixty-four random bits of this store's environment.
     package func random() -> UInt64 { environment.random() }
 
+    /// Unix milliseconds of this store's environment.
+    package func now() -> UInt64 { environment.now() }
+
+    /// Ends the connection; what the write-ahead log holds goes into the file.
+    package func close() throws { try translating { try queue.close() } }
+
     // MARK: - Transactions
 
     /// Runs `body` on one consistent state.
@@ -178,7 +184,7 @@ package final class Store: Sendable {
             if errno == ENOENT { throw StoreError.missing(path: path) }
             throw StoreError.disk(String(cString: strerror(errno)))
         }
-        defer { close(descriptor) }
+        defer { Glibc.close(descriptor) }
         var header = [UInt8](repeating: 0, count: 100)
         let count = header.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, 100) }
         guard count >= 0 else { throw StoreError.disk(String(cString: strerror(errno))) }

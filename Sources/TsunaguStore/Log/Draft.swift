@@ -16,6 +16,8 @@ package final class Draft {
     private var pending: [Pending] = []
     private var places: [Key: Int] = [:]
     private var batch: Bytes16?
+    /// Why the person makes the change, where that is asked for.
+    package var reason: ExactText?
 
     /// Changes of an import are cut here, so that a receiver needs little memory for each.
     private static let bulkBytesMax = 160 << 10
@@ -179,7 +181,8 @@ package final class Draft {
             deps: DepsDelta(from: row.chain.deps, to: deps),
             systemDeps: DepsDelta(from: row.chain.systemDeps, to: systemDeps), previous: row.chain.hash,
             schemaVersion: transaction.schema.version, blockStart: open.block.start, batch: batch,
-            transaction: transactionHeader, payloadHash: ChangeHeader.noHash)
+            transaction: transactionHeader, extensions: ChangeHeader.extensions(reason: reason),
+            payloadHash: ChangeHeader.noHash)
         let change = Change(header: header, payload: open.payload)
         let base = try transaction.encode(row.chain)
         try row.chain.advance(by: change.header, hash: change.hash)
@@ -191,6 +194,7 @@ package final class Draft {
         transaction.setChainRow(row, space, author)
         try transaction.apply(change, at: row.chain, space)
         self.open = nil
+        reason = nil
         pending = []
         places = [:]
     }

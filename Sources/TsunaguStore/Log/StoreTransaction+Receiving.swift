@@ -156,7 +156,7 @@ extension StoreTransaction {
             // Where it still waits, `take` puts it back.
             switch try take(run) {
             case .applied, .quarantined: moved = true
-            case .held, .duplicate, .refused: break
+            case .held, .duplicate, .partial, .refused: break
             }
         }
         return moved

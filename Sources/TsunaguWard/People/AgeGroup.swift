@@ -1,7 +1,9 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-/// The age groups that the ward's figures are published in. An unknown age is no group, never the youngest.
+/// The age groups that the ward's figures are published in.
+///
+/// An unknown age is no group, never the youngest.
 package enum AgeGroup: String, Sendable, CaseIterable {
     case under65 = "under-65"
     case from65 = "65-69"
@@ -32,7 +34,9 @@ package enum AgeGroup: String, Sendable, CaseIterable {
     }
 
     /// Whole years by 年齢計算: a year of age is reached at the end of the day before the birthday, so it counts on that
-    /// day already. Somebody born on 29 February reaches it on the 28th.
+    /// day already.
+    ///
+    /// Somebody born on 29 February reaches it on the 28th.
     package static func age(birth: Day, on day: Day) -> Int? {
         guard day >= birth else { return nil }
         let next = day.next

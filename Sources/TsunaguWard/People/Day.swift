@@ -1,7 +1,9 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-/// A day of the Gregorian calendar as people in Tokyo write it. It is never an instant: no time zone can shift it.
+/// A day of the Gregorian calendar as people in Tokyo write it.
+///
+/// It is never an instant: no time zone can shift it.
 package struct Day: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// 1 to 9999.
     package let year: Int

@@ -22,9 +22,11 @@ package struct PersonKey: Hashable, Sendable, CustomStringConvertible {
     }
 
     /// The key of a typed person: SHA-256 over the exact name, the folded kana and the digits of the phone number, each
-    /// behind its length. Half-width kana and a number without hyphens are the same person; another character form of
-    /// the name is not, for a person to decide.
-    package init(guest: GuestDetails) {
+    /// behind its length.
+    ///
+    /// Half-width kana and a number without hyphens are the same person; another character form of the name is not, for
+    /// a person to decide.
+    package init(guest: PersonDetails) {
         var hash = SHA256()
         hash.update(data: Array("tsunagu/guest/1".utf8))
         let parts = [

@@ -3,14 +3,16 @@
 
 package import TsunaguCore
 
-/// What one row of a bookings file says. Lesson and resident are still codes: whoever imports looks them up.
+/// What one row of a bookings file says.
+///
+/// Lesson and resident are still codes: whoever imports looks them up.
 package struct BookingRow: Sendable {
     /// Who books.
     package enum Person: Hashable, Sendable {
         /// A resident of the register, by 宛名番号.
         case resident(number: ExactText)
         /// Somebody who was typed in.
-        case guest(GuestDetails)
+        case guest(PersonDetails)
     }
 
     /// The lesson's code.
@@ -19,26 +21,6 @@ package struct BookingRow: Sendable {
     package var person: Person
     /// What the person needs, such as sign language.
     package var needs: [ExactText]
-}
-
-/// A person as typed at a counter or a venue; every part but the name may be missing.
-package struct GuestDetails: Hashable, Sendable {
-    /// 氏名.
-    package var name: ExactText
-    /// カナ.
-    package var kana: ExactText?
-    /// 電話.
-    package var phone: ExactText?
-    /// 年齢区分.
-    package var ageGroup: AgeGroup?
-
-    /// Joins the parts.
-    package init(name: ExactText, kana: ExactText? = nil, phone: ExactText? = nil, ageGroup: AgeGroup? = nil) {
-        self.name = name
-        self.kana = kana
-        self.phone = phone
-        self.ageGroup = ageGroup
-    }
 }
 
 /// Reads the rows of a bookings file: `lesson` (code), `number` or `name`, `kana`, `phone`, `age_group`, and `needs`.
@@ -123,7 +105,7 @@ package struct BookingRowReader: Sendable {
             return nil
         case (nil, let name?):
             let age = ageGroup.flatMap { AgeGroup(rawValue: $0.string) }
-            person = .guest(GuestDetails(name: name, kana: kana, phone: phone, ageGroup: age))
+            person = .guest(PersonDetails(name: name, kana: kana, phone: phone, ageGroup: age))
         case (nil, nil):
             problems.append(problem(.name, cells, \.personMissing))
             return nil

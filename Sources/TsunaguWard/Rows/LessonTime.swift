@@ -10,8 +10,10 @@ package struct LessonTime: Hashable, Sendable, CustomStringConvertible {
     /// `12:00`; on the next day where it is not after the start.
     package let end: ExactText
 
-    /// Reads `HH:MM-HH:MM`. A lesson lasts 1 minute to 12 hours; an end before the start is therefore of the next day
-    /// only where that makes a lesson, and a slip of the pen (`12:00-10:00`) is refused.
+    /// Reads `HH:MM-HH:MM`.
+    ///
+    /// A lesson lasts 1 minute to 12 hours; an end before the start is therefore of the next day only where that makes
+    /// a lesson, and a slip of the pen (`12:00-10:00`) is refused.
     package init?(_ text: some Collection<UInt8>) {
         guard text.count == 11 else { return nil }
         let bytes = Array(text)

@@ -1,7 +1,9 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-/// 297 procedures of a ward, the size of Chiyoda's guide. What they are called and cost is typical, not authoritative.
+/// 297 procedures of a ward, the size of Chiyoda's guide.
+///
+/// What they are called and cost is typical, not authoritative.
 ///
 /// The three tables are read line by line. A line `@owner|life events|counters|documents|deadline|online|sentence` says
 /// what the lines below it share; `stem/kana = act/kana:fee!online, …` is a procedure for each act, `stemのact`. The fee

@@ -43,7 +43,9 @@ struct SampleLesson {
     private static let times = ["10:00-12:00", "13:30-15:30", "14:00-16:00", "18:30-20:00"]
     private static let languageChoices = ["日本語", "日本語", "日本語", "日本語", "日本語;英語", "日本語;手話"]
 
-    /// Every lesson, venue by venue in the order of their days. A venue holds at most one on a day.
+    /// Every lesson, venue by venue in the order of their days.
+    ///
+    /// A venue holds at most one on a day.
     static func all(seed: UInt64) -> [SampleLesson] {
         var random = SplitMix64(seed: seed, stream: 4)
         let days = openDays

@@ -47,8 +47,8 @@ struct SamplePeople {
 
     /// The next household; there is always one more.
     mutating func next() -> SampleHousehold {
-        let movedYear = random.chance(52) ? random.within(2017...2026) : random.within(1960...2016)
-        var members = random.chance(5) ? foreignHousehold(movedYear) : japaneseHousehold(movedYear)
+        var members = random.chance(9) ? foreignHousehold() : japaneseHousehold()
+        writeMove(of: &members)
         writePhones(of: &members)
         writeKana(of: &members)
         let town = SampleTown.all.draw(&random)
@@ -67,7 +67,7 @@ struct SamplePeople {
 
     // MARK: Who lives together
 
-    private mutating func japaneseHousehold(_ movedYear: Int) -> [SamplePerson] {
+    private mutating func japaneseHousehold() -> [SamplePerson] {
         let family = SampleName.families.draw(&random)
         let name = (text: family.form(&random), kana: family.kana)
         func person(_ random: inout SplitMix64, age: Int, sex: String, _ relationship: String) -> SamplePerson {
@@ -82,7 +82,7 @@ struct SamplePeople {
                 birth: birth,
                 sex: sex,
                 relationship: relationship,
-                movedIn: SamplePeople.movedIn(year: movedYear, birth: birth, &random)
+                movedIn: birth
             )
         }
         let headSex = random.chance(35) ? "F" : "M"
@@ -136,7 +136,7 @@ struct SamplePeople {
         return person(&random, years, random.chance(49) ? "F" : "M", "子")
     }
 
-    private mutating func foreignHousehold(_ movedYear: Int) -> [SamplePerson] {
+    private mutating func foreignHousehold() -> [SamplePerson] {
         let name = random.pick(SampleForeigner.all)
         let birth = SamplePeople.birth(age: random.within(19...62), &random)
         return [
@@ -148,7 +148,7 @@ struct SamplePeople {
                 birth: birth,
                 sex: name.sex,
                 relationship: "世帯主",
-                movedIn: SamplePeople.movedIn(year: max(2005, movedYear), birth: birth, &random),
+                movedIn: birth,
                 standing: "外国人",
                 languages: name.languages
             )
@@ -156,6 +156,20 @@ struct SamplePeople {
     }
 
     // MARK: How the register writes it
+
+    /// A household moves in on one day, once its head is grown up, and half of them within the last ten years; who was
+    /// born later has lived there since birth.
+    private mutating func writeMove(of members: inout [SamplePerson]) {
+        let head = members[0].birth
+        let earliest = max(1960, min(2026, head.year + 18))
+        let year =
+            earliest > 2016 || random.chance(40)
+            ? random.within(max(earliest, 2017)...2026) : random.within(earliest...2016)
+        let month = random.within(1...(year == SamplePeople.today.year ? 10 : 12))
+        let day = random.within(1...Day.length(ofMonth: month, in: year))
+        let moved = Day(year: year, month: month, day: day)!
+        for index in members.indices { members[index].movedIn = max(moved, members[index].birth) }
+    }
 
     private mutating func writePhones(of members: inout [SamplePerson]) {
         let shared = random.chance(25) ? phone(prefix: "03") : ""
@@ -169,7 +183,9 @@ struct SamplePeople {
         }
     }
 
-    /// A number that nobody has: behind the prefix no real one begins with 0. Written as people write them.
+    /// A number that nobody has: behind the prefix no real one begins with 0.
+    ///
+    /// Written as people write them.
     private mutating func phone(prefix: String) -> String {
         let exchange = "0" + SamplePeople.padded(random.below(1000), 3)
         let line = SamplePeople.padded(random.below(10000), 4)
@@ -216,12 +232,6 @@ struct SamplePeople {
         // Somebody of that age by today: who has a birthday later in the year was born a year earlier.
         if month > 10, year > 1925 { year -= 1 }
         return Day(year: year, month: month, day: random.within(1...Day.length(ofMonth: month, in: year)))!
-    }
-
-    private static func movedIn(year: Int, birth: Day, _ random: inout SplitMix64) -> Day {
-        let month = random.within(1...(year == today.year ? 10 : 12))
-        let moved = Day(year: year, month: month, day: random.within(1...Day.length(ofMonth: month, in: year)))!
-        return max(moved, birth)
     }
 
     static func padded(_ number: Int, _ width: Int) -> String {

@@ -16,8 +16,10 @@ extension SampleWard {
         var days: Set<Day> = []
     }
 
-    /// The bookings in the order in which they came in. Nobody books twice for one day, each lesson has its bookings
-    /// below its capacity, and one at each venue has more than its seats.
+    /// The bookings in the order in which they came in.
+    ///
+    /// Nobody books twice for one day, each lesson has its bookings below its capacity, and one at each venue has more
+    /// than its seats.
     func bookingRows() -> [[String]] {
         var random = SplitMix64(seed: seed, stream: 5)
         var people = bookingPeople(&random)

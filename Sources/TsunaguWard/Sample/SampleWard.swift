@@ -77,8 +77,9 @@ package struct SampleWard: Sendable {
         }
     }
 
-    /// The 宛名番号 of a resident: ten digits with gaps, and a check digit. It begins with zeros, as such numbers do, so
-    /// that whoever takes it for a number is found out.
+    /// The 宛名番号 of a resident: ten digits with gaps, and a check digit.
+    ///
+    /// It begins with zeros, as such numbers do, so that whoever takes it for a number is found out.
     func number(at index: Int) -> String {
         var random = SplitMix64(seed: seed ^ UInt64(index), stream: 2)
         return CheckDigit.number(serial: 10_000_000 + index * 7 + random.below(7), digits: 10)

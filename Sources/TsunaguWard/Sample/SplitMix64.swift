@@ -1,8 +1,9 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-/// Numbers that look random and follow from a seed alone: SplitMix64 (Steele, Lea, Flood 2014). Everything is drawn with
-/// integers, so a seed gives the same sample on every machine.
+/// Numbers that look random and follow from a seed alone: SplitMix64 (Steele, Lea, Flood 2014).
+///
+/// Everything is drawn with integers, so a seed gives the same sample on every machine.
 struct SplitMix64 {
     private var state: UInt64
 

@@ -15,7 +15,9 @@ package enum Sensitivity: String, Sendable, CaseIterable {
     case guarded
 }
 
-/// What `schema` tells beside the merge kinds. It describes; what is enforced are grants of whole spaces.
+/// What `schema` tells beside the merge kinds.
+///
+/// It describes; what is enforced are grants of whole spaces.
 package struct WardAccess: Sendable, Equatable {
     /// The harm of a leak.
     package let sensitivity: Sensitivity

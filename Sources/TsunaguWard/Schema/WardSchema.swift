@@ -15,7 +15,9 @@ package enum WardSchema {
         searchKey: SearchKey.fold
     )
 
-    /// 住民: one person of the register. Groups are what a clerk decides in one act, so that concurrent moves never mix.
+    /// 住民: one person of the register.
+    ///
+    /// Groups are what a clerk decides in one act, so that concurrent moves never mix.
     package static let resident = CollectionSchema(
         16,
         "resident",
@@ -226,7 +228,9 @@ package enum WardSchema {
         ]
     )
 
-    /// 予約の本人: which resident a booking is of. It lives among the residents, so that no venue ever holds it.
+    /// 予約の本人: which resident a booking is of.
+    ///
+    /// It lives among the residents, so that no venue ever holds it.
     package static let bookingLink = CollectionSchema(
         20,
         "booking_link",
@@ -240,7 +244,7 @@ package enum WardSchema {
                 .review,
                 [
                     Field(1, "booking", "予約", indexed: true),
-                    Field(2, "space", "スペース"),
+                    Field(2, "lesson_space", "スペース"),
                     Field(3, "resident", "住民", indexed: true),
                 ]
             )

@@ -19,8 +19,10 @@ enum Kana {
     /// What a semi-voicing mark makes of it.
     static let semivoiced = table([("ハヒフヘホ", "パピプペポ")])
 
-    /// What a kana is searched as, by distance from U+30A0; itself where nothing is said. Small kana are large, since
-    /// older registers have large ones only; the pairs are those of the standard's section on searching names.
+    /// What a kana is searched as, by distance from U+30A0; itself where nothing is said.
+    ///
+    /// Small kana are large, since older registers have large ones only; the pairs are those of the standard's section
+    /// on searching names.
     static let searched: [UInt16] = {
         var out = table([
             ("ァィゥェォッャュョヮヵヶ", "アイウエオツヤユヨハカケ"),

@@ -13,7 +13,9 @@ package enum SearchKey {
     /// No character becomes more than four times as long: ㍻ has three bytes and becomes six.
     private static let growthMax = 4
 
-    /// Folds a text. Folding a key again changes nothing.
+    /// Folds a text.
+    ///
+    /// Folding the key of one word again changes nothing.
     ///
     /// - Complexity: one pass; under 1 µs for a name.
     package static func fold(_ text: String) -> String {
@@ -31,8 +33,10 @@ package enum SearchKey {
     private struct Folder {
         let out: UnsafeMutableBufferPointer<UInt8>
         var count = 0
-        /// Whether the key so far ends in a kana of the o column, which ウ would lengthen. One ウ lengthens once: in
-        /// サトウウメ the second begins the given name. A space ends it too, since 氏 and 名 are folded apart.
+        /// Whether the key so far ends in a kana of the o column, which ウ or オ would lengthen.
+        ///
+        /// One of them lengthens once: in サトウウメ the second ウ begins the given name. A space ends it too, since 氏 and
+        /// 名 are folded apart.
         var lengthens = false
         /// The last kana before folding, for ゝ and ゞ.
         var lastKana: UInt32 = 0
@@ -80,7 +84,7 @@ package enum SearchKey {
                     index = ahead
                 }
             }
-            if lengthens, key == 0x30A6 {
+            if lengthens, key == 0x30A6 || key == 0x30AA {
                 key = 0x30AA
                 lengthens = false
             } else {

@@ -1,0 +1,53 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCommands
+
+/// An exchange's bytes over HTTP.
+package final class HTTPTransport: Transport {
+    private let carrier: HTTPCarrier
+    private let cancellation: CancellationFlag?
+
+    /// - Throws: `TransportError.unusable` for an address that cannot be one.
+    package init(_ address: HubAddress, cancellation: CancellationFlag? = nil) throws {
+        self.cancellation = cancellation
+        do {
+            let trust: HTTPCarrier.Trust
+            switch address.trust {
+            case .pin(let bytes):
+                guard let pin = PublicKeyPin(sha256: bytes) else { throw TransportError.unusable("a pin of \(bytes.count) bytes") }
+                trust = .pin(pin)
+            case .system: trust = .system
+            case .plain: trust = .plain
+            }
+            carrier = try HTTPCarrier(base: HubURL(address.url), trust: trust)
+        } catch let error as CarrierError {
+            throw TransportError(error)
+        }
+    }
+
+    package var address: String { carrier.base.description }
+
+    package var traffic: (sent: Int, received: Int) { (carrier.traffic.bytesSent, carrier.traffic.bytesReceived) }
+
+    package func post(_ path: String, _ body: [UInt8], onChunk: (UnsafeRawBufferPointer) throws -> Void) throws {
+        do {
+            _ = try carrier.post(path, body: body, cancellation: cancellation, onChunk: onChunk)
+        } catch let error as CarrierError {
+            throw TransportError(error)
+        }
+    }
+}
+
+extension TransportError {
+    fileprivate init(_ error: CarrierError) {
+        switch error {
+        case .unusableAddress(let detail), .unavailable(let detail): self = .unusable(detail)
+        case .unreachable(let detail), .timeout(let detail), .interrupted(let detail): self = .unreachable(detail)
+        case .untrusted(let detail): self = .untrusted(detail)
+        case .cancelled: self = .cancelled
+        case .refused(let status, let body): self = .refused(status: status, String(decoding: body.prefix(200), as: UTF8.self))
+        case .malformed(let detail): self = .refused(status: 0, detail)
+        }
+    }
+}

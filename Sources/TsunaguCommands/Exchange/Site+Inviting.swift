@@ -1,0 +1,70 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import Crypto
+package import TsunaguCore
+import TsunaguStore
+
+extension Site {
+    /// What `invite` made.
+    package struct Invitation: Sendable {
+        package let code: String
+        package let hub: String?
+        /// Unix milliseconds.
+        package let expiresAt: UInt64
+    }
+
+    /// How long an invitation may be good for.
+    package static let invitationMillisecondsMax: UInt64 = 90 * 24 * 3600 * 1000
+
+    /// Makes a code that enrols one device.
+    ///
+    /// - Parameters:
+    ///   - spaces: what it may hold; the role's usual spaces where empty.
+    ///   - hub: the address to put in, where one is known.
+    package func invite(
+        role: Role, name: String, spaces: [String], milliseconds: UInt64, hub: String?
+    ) throws -> Invitation {
+        let named = ExactText(name)
+        guard (1...128).contains(named.utf8.count) else {
+            throw CommandError(.usage, Localized(ja: "拠点の名称は1〜128バイトです", en: "a site's name has 1 to 128 bytes"))
+        }
+        guard (1...Self.invitationMillisecondsMax).contains(milliseconds) else {
+            throw CommandError(.usage, Localized(ja: "期限は90日以内です", en: "an invitation expires within 90 days"))
+        }
+        let scope = spaces.isEmpty ? role.defaultSpaces : spaces
+        guard !scope.isEmpty else {
+            throw CommandError(
+                .usage,
+                Localized(ja: "会場には --space が必要です", en: "a venue needs --space"),
+                hint: Localized(ja: "例: --space lessons/kudan", en: "for example --space lessons/kudan"))
+        }
+        for space in scope {
+            let base = space.hasSuffix("/*") ? String(space.dropLast(2)) : space
+            guard space == "*" || SpaceID(base) != nil else {
+                throw CommandError(
+                    .usage, Localized(ja: "空間の名前ではありません: \(space)", en: "'\(space)' is no space's name"))
+            }
+        }
+        return try write { transaction in
+            try transaction.requireAdmin(self)
+            guard let root = try transaction.root() else {
+                throw CommandError(.failed, Localized(ja: "自治体が不明です", en: "the ward's founder is unknown"))
+            }
+            let pin: [UInt8]? = if case .bytes(let bytes)? = try transaction.meta("hub_pin") { bytes } else { nil }
+            let trust: HubAddress.Trust =
+                hub?.hasPrefix("http://") == true ? .plain : pin.map { .pin($0) } ?? .system
+            let code = InvitationCode(
+                secret: (0..<16).map { _ in UInt8(truncatingIfNeeded: store.random()) }, root: root,
+                hub: hub.map { HubAddress(url: $0, trust: trust) }, pin: pin)
+            let expiry = store.now() + milliseconds
+            try transaction.draft(.system, by: person).create(
+                SystemSchema.invitation, id: code.record,
+                [
+                    (1, .text(name)), (2, .text(role.rawValue)), (3, .text(scope.joined(separator: " "))),
+                    (4, .integer(Int64(expiry))), (6, .text(Hex.encode(try code.key().publicKey.rawRepresentation))),
+                ])
+            return Invitation(code: code.text, hub: hub, expiresAt: expiry)
+        }
+    }
+}

@@ -1,0 +1,161 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import Crypto
+package import TsunaguCore
+package import TsunaguStore
+package import TsunaguSync
+
+/// A site's store as an exchange sees it.
+package struct StoreReplica: ReplicaStorage {
+    private let site: Site
+
+    package init(_ site: Site) { self.site = site }
+
+    package var device: DeviceID { site.keys.device }
+
+    /// Reads a state in which everything written here is sealed: what is shown to a peer can be sent to it.
+    private func sealed<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
+        let isSealed = try site.read { transaction in
+            try transaction.spaces().allSatisfy { space in
+                let own = try transaction.ownSeq(in: space)
+                return own.seq == own.sealed
+            }
+        }
+        if isSealed { return try site.read(body) }
+        return try site.write { transaction in
+            try transaction.seal { try site.keys.sign($0) }
+            return try body(transaction)
+        }
+    }
+
+    package func summaries() throws -> [SpaceSummary] {
+        try sealed { transaction in
+            try transaction.spaces().map { space in
+                SpaceSummary(
+                    space: space, vectorHash: Self.hash(try transaction.vector(of: space)),
+                    exceptionsHash: Self.hash(try transaction.waiting(in: space)),
+                    digest: try transaction.digest(of: space) ?? Bytes16(0))
+            }
+        }
+    }
+
+    package func vector(of space: SpaceID) throws -> [VectorEntry] { try sealed { try $0.vector(of: space) } }
+
+    package func runs(of space: SpaceID, lacking known: [ReplicaID: UInt64]) throws -> [Int64] {
+        try site.read { try $0.runs(of: space, lacking: known) }
+    }
+
+    package func run(_ row: Int64) throws -> RunEnvelope? { try site.read { try $0.run(row) } }
+
+    package func mayRead(_ device: DeviceID, _ space: SpaceID) throws -> Bool {
+        try site.read { try $0.currentAccess()?.mayRead(device, space) ?? false }
+    }
+
+    package func receive(_ frame: SyncFrame) throws -> [Receipt] {
+        guard !frame.items.isEmpty else { return [] }
+        return try site.write { transaction in
+            var touched: Set<SpaceID> = []
+            let receipts = try frame.items.map { item in
+                let receipt = try receive(item, transaction)
+                if case .applied = receipt { touched.insert(item.space) }
+                return receipt
+            }
+            // What the arrival calls for is done by the process that applies it: seats are confirmed in order.
+            try transaction.settleSeats(in: touched, by: site)
+            return receipts
+        }
+    }
+
+    private func receive(_ item: SyncFrame.Item, _ transaction: StoreTransaction) throws -> Receipt {
+        switch item {
+        case .run(let run):
+            try transaction.unstage(run.space, run.replica)
+            return try transaction.receive(run)
+        case .part(let part, let total, let bytes):
+            var staged = try transaction.staged(part.space, part.replica)
+            if staged?.hash != part.hash || staged?.first != part.first || staged?.total != total { staged = nil }
+            var current = staged ?? StoreTransaction.Staged(
+                space: part.space, replica: part.replica, first: part.first, hash: part.hash, total: total, bytes: [])
+            // A part that was sent twice is taken once; one that does not follow is asked for again by its cursor.
+            guard part.offset <= current.bytes.count else { return .partial }
+            guard part.offset + bytes.count > current.bytes.count else { return .duplicate }
+            current.bytes.replaceSubrange(part.offset..., with: bytes)
+            guard current.bytes.count >= total else {
+                try transaction.stage(current)
+                return .partial
+            }
+            try transaction.unstage(part.space, part.replica)
+            guard SyncFrame.hash(current.bytes) == part.hash else { return .refused(.malformed("parts do not fit")) }
+            do {
+                let run = try current.bytes.withMemory { memory throws(CodecError) in try RunEnvelope(decoding: memory) }
+                guard run.space == part.space, run.replica == part.replica else {
+                    return .refused(.malformed("parts of another run"))
+                }
+                return try transaction.receive(run)
+            } catch let error as CodecError {
+                return .refused(.malformed("\(error)"))
+            }
+        }
+    }
+
+    package func staged() throws -> [StagedRun] {
+        try site.read { transaction in
+            try transaction.stagedCursors().map {
+                StagedRun(space: $0.space, replica: $0.replica, first: $0.first, hash: $0.hash, offset: $0.count)
+            }
+        }
+    }
+
+    package func note(peer: DeviceID, holds: [SpaceID: UInt64], proved: [SpaceID]) throws {
+        try site.write { transaction in
+            for (space, seq) in holds {
+                let own = try transaction.ownSeq(in: space).sealed
+                try transaction.setMeta(Self.heldKey(space), .integer(Int64(min(seq, own))))
+            }
+            for space in proved { try transaction.setProved(space) }
+        }
+    }
+
+    /// The fact that says how many of this replica's changes in a space a peer holds.
+    static func heldKey(_ space: SpaceID) -> String { "held/\(space)" }
+
+    private static func hash(_ vector: [VectorEntry]) -> Bytes16 {
+        var bytes = Array("tsunagu/vector/1".utf8)
+        for entry in vector {
+            bytes.append(entry.replica)
+            bytes.appendVarint(entry.seq)
+            bytes += entry.hash
+        }
+        return SHA256.hash(data: bytes).withUnsafeBytes { Bytes16(loading: $0.baseAddress!) }
+    }
+
+    private static func hash(_ exceptions: [VersionVector.Exception]) -> Bytes16 {
+        if exceptions.isEmpty { return Bytes16(0) }
+        var bytes = Array("tsunagu/exceptions/1".utf8)
+        for exception in exceptions {
+            bytes.append(exception.replica)
+            bytes.appendVarint(exception.first)
+            bytes.appendVarint(exception.last)
+        }
+        return SHA256.hash(data: bytes).withUnsafeBytes { Bytes16(loading: $0.baseAddress!) }
+    }
+}
+
+extension SyncFrame.Item {
+    /// Where it belongs.
+    package var space: SpaceID {
+        switch self {
+        case .run(let run): run.space
+        case .part(let part, _, _): part.space
+        }
+    }
+}
+
+extension Site {
+    /// How many of this replica's changes in a space no peer is known to hold.
+    package func unsent(in space: SpaceID, _ transaction: StoreTransaction) throws -> Int {
+        let held = try transaction.meta(StoreReplica.heldKey(space))?.integer ?? 0
+        return max(0, Int(try transaction.ownSeq(in: space).seq) - Int(held))
+    }
+}

@@ -1,0 +1,62 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+/// How an exchange's bytes get to a peer and back; HTTPS, or whatever a test hands in.
+package protocol Transport {
+    /// The peer's address, for messages.
+    var address: String { get }
+    /// Bytes of bodies so far.
+    var traffic: (sent: Int, received: Int) { get }
+
+    /// Posts a body and hands over the answer as it arrives.
+    ///
+    /// - Throws: `TransportError`, or what `onChunk` threw.
+    func post(_ path: String, _ body: [UInt8], onChunk: (UnsafeRawBufferPointer) throws -> Void) throws
+}
+
+/// Why a peer could not be talked to.
+package enum TransportError: Error, Hashable, Sendable {
+    /// No connection, or it broke; trying later may help.
+    case unreachable(String)
+    /// Somebody answers who is not the one to trust.
+    case untrusted(String)
+    /// The peer refused the request as a whole.
+    case refused(status: Int, String)
+    /// Stopped by the caller.
+    case cancelled
+    /// The address or the machine's set-up is wrong.
+    case unusable(String)
+}
+
+extension Transport {
+    /// Posts and collects an answer of bounded size.
+    func collect(_ path: String, _ body: [UInt8], atMost bound: Int) throws -> [UInt8] {
+        var answer: [UInt8] = []
+        try post(path, body) { chunk in
+            guard answer.count + chunk.count <= bound else { throw TransportError.refused(status: 0, "the answer is too large") }
+            answer.append(contentsOf: chunk)
+        }
+        return answer
+    }
+}
+
+/// How a hub is reached and trusted, as an invitation says it and `peer` facts keep it.
+package struct HubAddress: Hashable, Sendable {
+    /// How the hub proves who it is below our own authentication.
+    package enum Trust: Hashable, Sendable {
+        /// SHA-256 of its public key.
+        case pin([UInt8])
+        /// By the machine's certificate authorities.
+        case system
+        /// Plain HTTP, on this machine or behind a proxy.
+        case plain
+    }
+
+    package var url: String
+    package var trust: Trust
+
+    package init(url: String, trust: Trust) {
+        self.url = url
+        self.trust = trust
+    }
+}

@@ -1,0 +1,62 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+import TsunaguStore
+import TsunaguWard
+
+/// One value that a field ever had.
+package struct HistoryEntry: Sendable {
+    /// What happened to the value.
+    package enum State: String, Sendable {
+        /// It is shown.
+        case current
+        /// Somebody who had seen it replaced it.
+        case past
+        /// It stood beside another at the same time, and was not shown or not taken.
+        case lost
+    }
+
+    /// What was written.
+    package enum Content: Sendable {
+        case value(Value)
+        /// Deleted, or brought back.
+        case life(deleted: Bool)
+    }
+
+    /// The field's name; `deleted` for the record's life.
+    package let field: String
+    package let label: String
+    package let content: Content
+    package let author: Authorship
+    package let state: State
+    /// Why, where the person was asked.
+    package let reason: ExactText?
+}
+
+extension Site {
+    /// Every value that a resident's fields ever had, in causal order.
+    package func residentHistory(_ name: String) throws -> [HistoryEntry] {
+        try read { transaction in
+            let places = try Places(transaction)
+            return try transaction.history(of: transaction.resident(name).rid).map { row in
+                let author = places.authorship(row.header)
+                let state = HistoryEntry.State(rawValue: row.state.rawValue)!
+                guard let field = row.field else {
+                    return HistoryEntry(
+                        field: "deleted", label: "除票", content: .life(deleted: row.value != .null), author: author,
+                        state: state, reason: row.value.text ?? row.header.reason)
+                }
+                return HistoryEntry(
+                    field: field.name, label: field.label, content: .value(Self.readable(row.value)), author: author,
+                    state: state, reason: row.header.reason)
+            }
+        }
+    }
+
+    /// Members of sets and entries of lists are texts, kept as bytes.
+    private static func readable(_ value: Value) -> Value {
+        guard case .bytes(let bytes) = value, let text = ExactText(validating: bytes) else { return value }
+        return .text(text)
+    }
+}

@@ -1,0 +1,140 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+package import TsunaguStore
+import TsunaguWard
+
+extension SpaceID {
+    /// The register.
+    package static let residents = SpaceID("residents")!
+    /// The guide.
+    package static let procedures = SpaceID("procedures")!
+}
+
+extension WardSchema {
+    /// What a resident is called by at the counter.
+    static let residentNumber = resident.field(named: "number")!.field
+}
+
+extension Site {
+    /// Adds a resident.
+    package func addResident(_ words: [String]) throws -> RecordID {
+        let assignments = try FieldAssignment.parse(words, WardSchema.resident)
+        let naming = ["family_name", "given_name", "number"]
+        guard assignments.contains(where: { naming.contains($0.field.name) && $0.hasValue }) else {
+            throw CommandError(
+                .badInput, Localized(ja: "氏名も宛名番号もありません", en: "neither a name nor a number is given"),
+                hint: Localized(ja: "例: family_name=佐藤 given_name=花", en: "for example family_name=Sato given_name=Hana"))
+        }
+        return try write { transaction in
+            try transaction.requireWrite(self, .residents)
+            try transaction.requireFreeNumber(assignments, for: nil)
+            return try transaction.draft(.residents, by: person).create(WardSchema.resident, assignments)
+        }
+    }
+
+    /// One resident in full.
+    package func resident(_ name: String) throws -> RecordView {
+        try read { transaction in
+            try transaction.view(transaction.resident(name), Places(transaction))
+        }
+    }
+
+    /// Writes what assignments change.
+    ///
+    /// - Returns: the record and the fields that changed.
+    package func setResident(_ name: String, _ words: [String]) throws -> (id: RecordID, changed: [String]) {
+        let assignments = try FieldAssignment.parse(words, WardSchema.resident)
+        guard !assignments.isEmpty else {
+            throw CommandError(.usage, Localized(ja: "項目=値 がありません", en: "there is no field=value"))
+        }
+        return try write { transaction in
+            try transaction.requireWrite(self, .residents)
+            let row = try transaction.resident(name)
+            guard !row.deleted else { throw CommandError.deleted(row) }
+            try transaction.requireFreeNumber(assignments, for: row.id)
+            let draft = try transaction.draft(.residents, by: person)
+            return (row.id, try draft.write(assignments, to: row, transaction))
+        }
+    }
+
+    /// Appends a note.
+    package func noteResident(_ name: String, _ text: String) throws -> RecordID {
+        let assignments = try FieldAssignment.parse(["notes=" + text], WardSchema.resident)
+        return try write { transaction in
+            try transaction.requireWrite(self, .residents)
+            let row = try transaction.resident(name)
+            _ = try transaction.draft(.residents, by: person).write(assignments, to: row, transaction)
+            return row.id
+        }
+    }
+
+    /// Marks a resident as deleted (除票); everything stays readable.
+    package func deleteResident(_ name: String, reason: String) throws -> RecordID {
+        let reason = try Self.checkedReason(reason)
+        return try write { transaction in
+            try transaction.requireWrite(self, .residents)
+            let row = try transaction.resident(name)
+            if !row.deleted {
+                try transaction.draft(.residents, by: person).delete(WardSchema.resident, row.id, reason: reason)
+            }
+            return row.id
+        }
+    }
+
+    /// Brings a deleted resident back.
+    package func reviveResident(_ name: String, reason: String) throws -> RecordID {
+        let reason = try Self.checkedReason(reason)
+        return try write { transaction in
+            try transaction.requireWrite(self, .residents)
+            let row = try transaction.resident(name)
+            if row.deleted {
+                let draft = try transaction.draft(.residents, by: person)
+                draft.reason = reason
+                try draft.revive(WardSchema.resident, row.id)
+            }
+            return row.id
+        }
+    }
+
+    /// A reason that a person gave: one that says something and that a change can hold.
+    static func checkedReason(_ text: String) throws -> ExactText {
+        let isBlank = text.unicodeScalars.allSatisfy { $0.properties.isWhitespace }
+        guard !isBlank, text.utf8.count <= 4096 else {
+            throw CommandError(
+                .badInput, Localized(ja: "理由が空か長すぎます", en: "the reason is empty or too long"),
+                hint: Localized(ja: "4096バイトまでで書いてください", en: "write one of up to 4096 bytes"))
+        }
+        return ExactText(text)
+    }
+}
+
+extension FieldAssignment {
+    fileprivate var hasValue: Bool {
+        if case .value(.null) = content { false } else { true }
+    }
+}
+
+extension StoreTransaction {
+    /// The resident of a 宛名番号, an id or the beginning of one.
+    func resident(_ name: String) throws -> StoredRecord {
+        try find(WardSchema.resident, name, key: WardSchema.residentNumber)
+    }
+
+    /// Refuses a number that another living resident has here. What two sites give out at once becomes a finding.
+    fileprivate func requireFreeNumber(_ assignments: [FieldAssignment], for id: RecordID?) throws {
+        guard let assignment = assignments.first(where: { $0.field.number == WardSchema.residentNumber.number }),
+            case .value(let value) = assignment.content, value != .null
+        else { return }
+        let others = try records(WardSchema.resident, where: "number = ? AND deleted = 0", [value], limit: 2)
+        guard let other = others.first(where: { $0.id != id }) else { return }
+        throw CommandError(
+            .badInput,
+            Localized(
+                ja: "宛名番号 \(value.text?.string ?? "") は別の住民が使っています",
+                en: "another resident has the number \(value.text?.string ?? "")"),
+            record: other.id.description,
+            hint: Localized(ja: "番号を確かめてください", en: "check the number"))
+    }
+}

@@ -1,0 +1,125 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+
+/// The cursor of an exchange inside a run, and what is known of peers.
+extension StoreTransaction {
+    /// Bytes of a run that arrived in part.
+    package struct Staged {
+        package var space: SpaceID
+        package var replica: ReplicaID
+        package var first: UInt64
+        package var hash: Bytes16
+        package var total: Int
+        package var bytes: [UInt8]
+
+        package init(
+            space: SpaceID, replica: ReplicaID, first: UInt64, hash: Bytes16, total: Int, bytes: [UInt8]
+        ) {
+            self.space = space
+            self.replica = replica
+            self.first = first
+            self.hash = hash
+            self.total = total
+            self.bytes = bytes
+        }
+    }
+
+    /// What is staged of a chain.
+    package func staged(_ space: SpaceID, _ replica: ReplicaID) throws -> Staged? {
+        let select = try statement("SELECT first, hash, total, bytes FROM staged WHERE space = ? AND replica = ?")
+        select.bind(1, space.name)
+        select.bind(2, replica.bytes)
+        guard try select.step() else { return nil }
+        defer { select.reset() }
+        return Staged(
+            space: space, replica: replica, first: UInt64(select.int(0)), hash: Bytes16(select.bytes(1)) ?? Bytes16(0),
+            total: Int(select.int(2)), bytes: select.bytes(3))
+    }
+
+    /// All that is staged, without the bytes but with their count.
+    package func stagedCursors() throws -> [(space: SpaceID, replica: ReplicaID, first: UInt64, hash: Bytes16, count: Int)] {
+        let select = try statement("SELECT space, replica, first, hash, length(bytes) FROM staged")
+        var out: [(space: SpaceID, replica: ReplicaID, first: UInt64, hash: Bytes16, count: Int)] = []
+        while try select.step() {
+            guard let space = SpaceID(select.text(0)), let replica = ReplicaID(bytes: select.bytes(1)),
+                let hash = Bytes16(select.bytes(3))
+            else { continue }
+            out.append((space, replica, UInt64(select.int(2)), hash, Int(select.int(4))))
+        }
+        return out
+    }
+
+    package func stage(_ staged: Staged) throws {
+        let insert = try statement(
+            "INSERT OR REPLACE INTO staged(space, replica, first, total, hash, bytes) VALUES (?, ?, ?, ?, ?, ?)")
+        insert.bind(1, staged.space.name)
+        insert.bind(2, staged.replica.bytes)
+        insert.bind(3, staged.first)
+        insert.bind(4, staged.total)
+        insert.bind(5, staged.hash)
+        insert.bind(6, staged.bytes)
+        try insert.run()
+    }
+
+    package func unstage(_ space: SpaceID, _ replica: ReplicaID) throws {
+        let delete = try statement("DELETE FROM staged WHERE space = ? AND replica = ?")
+        delete.bind(1, space.name)
+        delete.bind(2, replica.bytes)
+        try delete.run()
+    }
+
+    /// What is received of a space but not in effect.
+    package func waiting(in id: SpaceID) throws -> [VersionVector.Exception] { try inEffect(id).exceptions }
+
+    /// What the holding area waits for in a space.
+    package func heldCauses(in id: SpaceID) throws -> [String] {
+        let select = try statement("SELECT DISTINCT waits_for FROM holding WHERE space = ? ORDER BY waits_for")
+        select.bind(1, id.name)
+        var out: [String] = []
+        while try select.step() { out.append(select.text(0)) }
+        return out
+    }
+
+    /// How far a space is known to be held elsewhere, and when it was last proved to be equal.
+    package func setProved(_ id: SpaceID) throws {
+        let update = try statement("UPDATE space SET proved_at = ? WHERE name = ?")
+        update.bind(1, environment.now())
+        update.bind(2, id.name)
+        try update.run()
+    }
+
+    /// Unix milliseconds of the last proof.
+    package func provedAt(_ id: SpaceID) throws -> UInt64? {
+        let select = try statement("SELECT proved_at FROM space WHERE name = ?")
+        select.bind(1, id.name)
+        defer { select.reset() }
+        return try select.step() && !select.isNull(0) ? UInt64(select.int(0)) : nil
+    }
+
+    /// How many changes this replica wrote in a space.
+    package func ownSeq(in id: SpaceID) throws -> (seq: UInt64, sealed: UInt64) {
+        guard let own = try ownReplica(), let author = try knownAuthor(own), let space = try space(id) else { return (0, 0) }
+        let row = try chainRow(space, author)
+        return (row.chain.seq, row.sealed)
+    }
+
+    /// Keeps a refusal until the run is taken; both sides list it.
+    package func setRefusals(peer: String, _ refusals: [(space: SpaceID, replica: ReplicaID, first: UInt64, reason: String)]) throws {
+        let delete = try statement("DELETE FROM refusal WHERE peer = ?")
+        delete.bind(1, peer)
+        try delete.run()
+        let insert = try statement(
+            "INSERT OR REPLACE INTO refusal(at, peer, space, replica, first, reason) VALUES (?, ?, ?, ?, ?, ?)")
+        for refusal in refusals {
+            insert.bind(1, environment.now())
+            insert.bind(2, peer)
+            insert.bind(3, refusal.space.name)
+            insert.bind(4, refusal.replica.bytes)
+            insert.bind(5, refusal.first)
+            insert.bind(6, refusal.reason)
+            try insert.run()
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+
+/// A change as the log tells it to people.
+package struct LoggedChange: Sendable {
+    package let header: ChangeHeader
+    /// How many records it wrote.
+    package let records: Int
+    /// Whether it is in effect; else it is quarantined.
+    package let isInEffect: Bool
+}
+
+/// A run that is kept and shown, but not in effect.
+package struct QuarantinedRun: Sendable {
+    package let space: SpaceID
+    package let replica: ReplicaID
+    package let first: UInt64
+    package let last: UInt64
+    /// The header of its last change.
+    package let header: ChangeHeader
+    /// The records it would have written.
+    package let records: [RecordID]
+}
+
+extension StoreTransaction {
+    /// The latest changes, newest first by their authors' clocks; of one space, or of all.
+    ///
+    /// - Complexity: only the runs that hold them are decoded. Along a chain stamps ascend, so the newest of all is the
+    ///   newest of the chains' last ones.
+    package func recentChanges(in id: SpaceID? = nil, limit: Int) throws -> [LoggedChange] {
+        struct Cursor {
+            let space: SpaceRow
+            let author: UInt32
+            var seq: UInt64
+            var timestamp: Timestamp
+        }
+        var cursors: [Cursor] = []
+        for name in try id.map({ [$0] }) ?? spaces() {
+            guard let space = try space(name) else { continue }
+            for entry in try vector(of: name) {
+                let author = try author(entry.replica)
+                let chain = try chainRow(space, author).chain
+                cursors.append(Cursor(space: space, author: author, seq: chain.seq, timestamp: chain.timestamp))
+            }
+        }
+        var out: [LoggedChange] = []
+        while out.count < limit, let place = cursors.indices.max(by: { cursors[$0].timestamp < cursors[$1].timestamp }) {
+            let cursor = cursors[place]
+            guard let run = try run(cursor.space, cursor.author, containing: cursor.seq),
+                let index = run.changes.firstIndex(where: { $0.header.dot.seq == cursor.seq })
+            else {
+                cursors.remove(at: place)
+                continue
+            }
+            let change = run.changes[index]
+            out.append(
+                LoggedChange(
+                    header: change.header, records: change.payload.entries.count,
+                    isInEffect: try isInEffect(change.header.dot, cursor.space.id)))
+            cursors[place].seq -= 1
+            if index > 0 {
+                cursors[place].timestamp = run.changes[index - 1].header.timestamp
+            } else if let earlier = try self.run(cursor.space, cursor.author, containing: cursor.seq - 1)?.changes.last {
+                cursors[place].timestamp = earlier.header.timestamp
+            } else {
+                cursors.remove(at: place)
+            }
+        }
+        return out
+    }
+
+    /// The ids of the conflicts that are open on a record.
+    package func conflictIDs(of rid: Int64) throws -> [String] {
+        let select = try statement("SELECT id FROM conflict WHERE rid = ? ORDER BY grp")
+        select.bind(1, rid)
+        var out: [String] = []
+        while try select.step() { out.append(select.text(0)) }
+        return out
+    }
+
+    /// What is quarantined, in the order of arrival.
+    package func quarantined() throws -> [QuarantinedRun] {
+        let select = try statement("SELECT space, author, first FROM run WHERE state <> 0 ORDER BY no")
+        var rows: [(space: Int64, author: UInt32, first: UInt64)] = []
+        while try select.step() { rows.append((select.int(0), UInt32(select.int(1)), UInt64(select.int(2)))) }
+        return try rows.compactMap { row in
+            guard let space = try space(try spaceName(row.space)),
+                let run = try run(space, row.author, containing: row.first), let last = run.changes.last
+            else { return nil }
+            let ids = Set(run.changes.flatMap { $0.payload.entries.map(\.id) })
+            return QuarantinedRun(
+                space: space.id, replica: try replica(row.author), first: row.first, last: last.header.dot.seq,
+                header: last.header, records: ids.sorted())
+        }
+    }
+}

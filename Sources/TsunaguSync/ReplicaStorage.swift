@@ -1,0 +1,72 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+
+/// What an exchange needs from the place where changes are kept.
+package protocol ReplicaStorage {
+    /// The device that this storage belongs to.
+    var device: DeviceID { get }
+
+    /// The spaces held, each summed up; what was written here is sealed first.
+    func summaries() throws -> [SpaceSummary]
+
+    /// How far each author's chain goes here.
+    func vector(of space: SpaceID) throws -> [VectorEntry]
+
+    /// The rows of the sealed runs that a peer lacks, causes first.
+    func runs(of space: SpaceID, lacking known: [ReplicaID: UInt64]) throws -> [Int64]
+
+    /// A sealed run by its row.
+    func run(_ row: Int64) throws -> RunEnvelope?
+
+    /// Takes in a frame in one transaction, which is the cursor too.
+    func receive(_ frame: SyncFrame) throws -> [Receipt]
+
+    /// The parts of runs that arrived without their end.
+    func staged() throws -> [StagedRun]
+
+    /// Whether a device may hold a space, by the grants in effect here.
+    func mayRead(_ device: DeviceID, _ space: SpaceID) throws -> Bool
+
+    /// Notes how far a peer holds what was written here, and what is proved to be equal.
+    func note(peer: DeviceID, holds: [SpaceID: UInt64], proved: [SpaceID]) throws
+}
+
+/// What two sites compare of a space.
+package struct SpaceSummary: Hashable, Sendable {
+    package var space: SpaceID
+    /// Of the vector: SHA-256 over its entries, 16 bytes.
+    package var vectorHash: Bytes16
+    /// Of what is received but not in effect; zero where everything is.
+    package var exceptionsHash: Bytes16
+    /// What the state adds up to.
+    package var digest: Bytes16
+
+    package init(space: SpaceID, vectorHash: Bytes16, exceptionsHash: Bytes16, digest: Bytes16) {
+        self.space = space
+        self.vectorHash = vectorHash
+        self.exceptionsHash = exceptionsHash
+        self.digest = digest
+    }
+}
+
+/// The cursor inside a run that arrived in part.
+package struct StagedRun: Hashable, Sendable {
+    package var space: SpaceID
+    package var replica: ReplicaID
+    /// The run's first number.
+    package var first: UInt64
+    /// SHA-256 of the encoded run, 16 bytes of it: a run that was cut anew begins again.
+    package var hash: Bytes16
+    /// Bytes that are here.
+    package var offset: Int
+
+    package init(space: SpaceID, replica: ReplicaID, first: UInt64, hash: Bytes16, offset: Int) {
+        self.space = space
+        self.replica = replica
+        self.first = first
+        self.hash = hash
+        self.offset = offset
+    }
+}

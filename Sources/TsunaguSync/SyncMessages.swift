@@ -1,0 +1,239 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+
+/// What a client asks; each stands for itself, so a hub keeps nothing between two.
+package enum SyncRequest: Hashable, Sendable {
+    /// How do our spaces relate?
+    case compare([SpaceSummary])
+    /// Take these.
+    case push(SyncFrame)
+    /// Give me what I lack of these authors' changes.
+    case pull(PullRequest)
+
+    package struct PullRequest: Hashable, Sendable {
+        /// For each space the authors of whom something is lacking, with the last number known.
+        package var wants: [SpaceID: [ReplicaID: UInt64]]
+        package var staged: [StagedRun]
+        /// How large a frame may be.
+        package var frameBytesMax: Int
+
+        package init(wants: [SpaceID: [ReplicaID: UInt64]], staged: [StagedRun], frameBytesMax: Int) {
+            self.wants = wants
+            self.staged = staged
+            self.frameBytesMax = frameBytesMax
+        }
+    }
+
+    package var encoded: [UInt8] {
+        var out: [UInt8] = []
+        switch self {
+        case .compare(let summaries):
+            out.append(1)
+            out.appendVarint(UInt64(summaries.count))
+            for summary in summaries {
+                out.appendPrefixed(Array(summary.space.name.utf8))
+                out.append(summary.vectorHash)
+                out.append(summary.digest)
+                out.append(summary.exceptionsHash == Bytes16(0) ? 0 : 1)
+                if summary.exceptionsHash != Bytes16(0) { out.append(summary.exceptionsHash) }
+            }
+        case .push(let frame):
+            out.append(2)
+            out += frame.encoded
+        case .pull(let pull):
+            out.append(3)
+            out.appendVarint(UInt64(pull.frameBytesMax))
+            out.appendVarint(UInt64(pull.wants.count))
+            for (space, known) in pull.wants.sorted(by: { $0.key < $1.key }) {
+                out.appendPrefixed(Array(space.name.utf8))
+                out.appendVarint(UInt64(known.count))
+                for (replica, seq) in known.sorted(by: { $0.key < $1.key }) {
+                    out.append(replica)
+                    out.appendVarint(seq)
+                }
+            }
+            out.appendVarint(UInt64(pull.staged.count))
+            for staged in pull.staged { out.append(staged) }
+        }
+        return out
+    }
+
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(CodecError) {
+        var reader = ByteReader(bytes)
+        switch try reader.byte() {
+        case 1:
+            var summaries: [SpaceSummary] = []
+            for _ in 0..<(try reader.varint("spaces", atMost: SyncReply.spacesMax)) {
+                var summary = SpaceSummary(
+                    space: try reader.space(), vectorHash: try reader.bytes16(), exceptionsHash: Bytes16(0),
+                    digest: try reader.bytes16())
+                if try reader.byte() != 0 { summary.exceptionsHash = try reader.bytes16() }
+                summaries.append(summary)
+            }
+            self = .compare(summaries)
+        case 2:
+            self = .push(try SyncFrame(decoding: try reader.bytes(reader.count)))
+        case 3:
+            let frameBytesMax = try reader.varint("frame", atMost: UInt64(SyncFrame.runBytesMax))
+            var wants: [SpaceID: [ReplicaID: UInt64]] = [:]
+            for _ in 0..<(try reader.varint("spaces", atMost: SyncReply.spacesMax)) {
+                let space = try reader.space()
+                var known: [ReplicaID: UInt64] = [:]
+                for _ in 0..<(try reader.varint("authors", atMost: 65_536)) {
+                    let replica = try reader.replica()
+                    known[replica] = try reader.varint()
+                }
+                wants[space] = known
+            }
+            var staged: [StagedRun] = []
+            for _ in 0..<(try reader.varint("parts", atMost: 65_536)) { staged.append(try reader.stagedRun()) }
+            self = .pull(PullRequest(wants: wants, staged: staged, frameBytesMax: frameBytesMax))
+        case let code:
+            throw .invalid("request \(code)")
+        }
+        try reader.expectEnd()
+    }
+}
+
+/// What a hub answers. A pull is answered by a stream of frames instead.
+package enum SyncReply: Hashable, Sendable {
+    static let spacesMax: UInt64 = 4096
+
+    /// How a space stands at the hub against what the client said of it.
+    package enum Relation: Hashable, Sendable {
+        /// Everything received is the same; then what is in effect, and what it adds up to, may be compared.
+        case equal(exceptions: Bool, digest: Bool)
+        /// The hub's vector.
+        case differs([VectorEntry])
+        /// The client may not hold it.
+        case notGranted
+    }
+
+    /// The spaces of the client's list, then others that it may hold.
+    case compared([(space: SpaceID, relation: Relation)])
+    /// What became of each item of a pushed frame.
+    case receipts([Receipt])
+    /// The request was not answered, and why.
+    case failed(String)
+
+    package static func == (a: SyncReply, b: SyncReply) -> Bool { a.encoded == b.encoded }
+    package func hash(into hasher: inout Hasher) { hasher.combine(encoded) }
+
+    package var encoded: [UInt8] {
+        var out: [UInt8] = []
+        switch self {
+        case .compared(let spaces):
+            out.append(1)
+            out.appendVarint(UInt64(spaces.count))
+            for (space, relation) in spaces {
+                out.appendPrefixed(Array(space.name.utf8))
+                switch relation {
+                case .equal(let exceptions, let digest):
+                    out.append((exceptions ? 1 : 0) | (digest ? 2 : 0))
+                case .differs(let vector):
+                    out.append(4)
+                    out.appendVarint(UInt64(vector.count))
+                    for entry in vector {
+                        out.append(entry.replica)
+                        out.appendVarint(entry.seq)
+                        out.append(contentsOf: entry.hash)
+                    }
+                case .notGranted:
+                    out.append(5)
+                }
+            }
+        case .receipts(let receipts):
+            out.append(2)
+            out.appendVarint(UInt64(receipts.count))
+            for receipt in receipts {
+                let (code, text) = receipt.wire
+                out.append(code)
+                out.appendPrefixed(Array(text.utf8))
+            }
+        case .failed(let reason):
+            out.append(3)
+            out.appendPrefixed(Array(reason.utf8))
+        }
+        return out
+    }
+
+    package init(decoding bytes: UnsafeRawBufferPointer) throws(CodecError) {
+        var reader = ByteReader(bytes)
+        switch try reader.byte() {
+        case 1:
+            var spaces: [(SpaceID, Relation)] = []
+            for _ in 0..<(try reader.varint("spaces", atMost: Self.spacesMax)) {
+                let space = try reader.space()
+                switch try reader.byte() {
+                case let code where code < 4:
+                    spaces.append((space, .equal(exceptions: code & 1 != 0, digest: code & 2 != 0)))
+                case 4:
+                    var vector: [VectorEntry] = []
+                    for _ in 0..<(try reader.varint("authors", atMost: 65_536)) {
+                        vector.append(
+                            VectorEntry(
+                                replica: try reader.replica(), seq: try reader.varint(),
+                                hash: Array(try reader.bytes(32))))
+                    }
+                    spaces.append((space, .differs(vector)))
+                case 5: spaces.append((space, .notGranted))
+                case let code: throw .invalid("relation \(code)")
+                }
+            }
+            self = .compared(spaces)
+        case 2:
+            var receipts: [Receipt] = []
+            for _ in 0..<(try reader.varint("receipts", atMost: 65_536)) {
+                let code = try reader.byte()
+                let text = try reader.text("receipt", atMost: 1024).string
+                guard let receipt = Receipt(wire: code, text) else { throw .invalid("receipt \(code)") }
+                receipts.append(receipt)
+            }
+            self = .receipts(receipts)
+        case 3:
+            self = .failed(try reader.text("reason", atMost: 1024).string)
+        case let code:
+            throw .invalid("reply \(code)")
+        }
+        try reader.expectEnd()
+    }
+}
+
+extension Receipt {
+    fileprivate var wire: (UInt8, String) {
+        switch self {
+        case .applied(let count): (1, "\(count)")
+        case .duplicate: (2, "")
+        case .held(let cause): (3, String(cause.prefix(200)))
+        case .quarantined(let count): (4, "\(count)")
+        case .refused(.malformed(let detail)): (16, String(detail.prefix(200)))
+        case .refused(.badSeal): (17, "")
+        case .refused(.unknownDevice): (18, "")
+        case .refused(.gap(let expected)): (19, "\(expected)")
+        case .refused(.fork(let seq)): (20, "\(seq)")
+        case .refused(.holdingFull): (21, "")
+        case .refused(.notGranted): (22, "")
+        case .partial: (5, "")
+        }
+    }
+
+    fileprivate init?(wire code: UInt8, _ text: String) {
+        switch code {
+        case 1: self = .applied(Int(text) ?? 0)
+        case 2: self = .duplicate
+        case 3: self = .held(waitsFor: text)
+        case 4: self = .quarantined(Int(text) ?? 0)
+        case 5: self = .partial
+        case 16: self = .refused(.malformed(text))
+        case 17: self = .refused(.badSeal)
+        case 18: self = .refused(.unknownDevice)
+        case 19: self = .refused(.gap(expected: UInt64(text) ?? 0))
+        case 20: self = .refused(.fork(seq: UInt64(text) ?? 0))
+        case 21: self = .refused(.holdingFull)
+        case 22: self = .refused(.notGranted)
+        default: return nil
+        }
+    }
+}

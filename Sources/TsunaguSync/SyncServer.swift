@@ -1,0 +1,82 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+
+/// The answering side: a function of the request and what is stored.
+package struct SyncServer {
+    /// The device that asks; whoever calls has made sure of it.
+    private let client: DeviceID
+
+    package init(client: DeviceID) { self.client = client }
+
+    /// Answers a comparison or takes a frame in.
+    package func answer(_ request: SyncRequest, _ storage: some ReplicaStorage) throws -> SyncReply {
+        switch request {
+        case .compare(let theirs): .compared(try compare(theirs, storage))
+        case .push(let frame): .receipts(try take(frame, storage))
+        case .pull: .failed("a pull is answered by frames")
+        }
+    }
+
+    private func compare(
+        _ theirs: [SpaceSummary], _ storage: some ReplicaStorage
+    ) throws -> [(space: SpaceID, relation: SyncReply.Relation)] {
+        let ours = Dictionary(uniqueKeysWithValues: try storage.summaries().map { ($0.space, $0) })
+        var out: [(SpaceID, SyncReply.Relation)] = []
+        for summary in theirs {
+            guard try storage.mayRead(client, summary.space) else {
+                out.append((summary.space, .notGranted))
+                continue
+            }
+            guard let own = ours[summary.space], own.vectorHash == summary.vectorHash else {
+                out.append((summary.space, .differs(try storage.vector(of: summary.space))))
+                continue
+            }
+            out.append((
+                summary.space,
+                .equal(exceptions: own.exceptionsHash == summary.exceptionsHash, digest: own.digest == summary.digest)
+            ))
+        }
+        let named = Set(theirs.map(\.space))
+        for space in ours.keys.sorted() where try !named.contains(space) && storage.mayRead(client, space) {
+            out.append((space, .differs(try storage.vector(of: space))))
+        }
+        return out
+    }
+
+    /// What the client may not hold, it may not bring either.
+    private func take(_ frame: SyncFrame, _ storage: some ReplicaStorage) throws -> [Receipt] {
+        var allowed = SyncFrame()
+        let isAllowed = try frame.items.map { item in
+            let space =
+                switch item {
+                case .run(let run): run.space
+                case .part(let part, _, _): part.space
+                }
+            let isAllowed = try storage.mayRead(client, space)
+            if isAllowed { allowed.items.append(item) }
+            return isAllowed
+        }
+        var receipts = try storage.receive(allowed)[...]
+        return isAllowed.map { $0 ? receipts.removeFirst() : .refused(.notGranted) }
+    }
+
+    /// The frames that answer a pull, made one at a time as they are asked for.
+    package func frames(_ pull: SyncRequest.PullRequest, _ storage: some ReplicaStorage) throws -> FrameWriter {
+        var rows: [Int64] = []
+        // Grants first: they say what becomes of the rest.
+        let spaces = pull.wants.keys.sorted()
+        for space in spaces.filter({ $0 == .system }) + spaces.filter({ $0 != .system }) {
+            let wanted = pull.wants[space] ?? [:]
+            guard try storage.mayRead(client, space) else { continue }
+            // Authors that were not asked for are known to the client as far as they go here.
+            var known = wanted
+            for entry in try storage.vector(of: space) where wanted[entry.replica] == nil {
+                known[entry.replica] = entry.seq
+            }
+            rows += try storage.runs(of: space, lacking: known)
+        }
+        return FrameWriter(rows: rows, staged: pull.staged, bytesMax: pull.frameBytesMax)
+    }
+}

@@ -1,0 +1,87 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TsunaguCommands
+import TsunaguCore
+import TsunaguStore
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// A directory of its own that goes with the fixture.
+final class TemporaryDirectory: Sendable {
+    let path: String
+
+    init() {
+        var template = Array("/tmp/tsunagu-test-XXXXXX".utf8CString)
+        path = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
+    }
+
+    deinit {
+        try? FileManager.default.removeItem(atPath: path)
+    }
+}
+
+/// A hub in the same process: the same bytes as over HTTPS, and a place to break them.
+final class LoopbackTransport: Transport {
+    let address = "loopback"
+    private(set) var traffic: (sent: Int, received: Int) = (0, 0)
+    private let hub: Hub
+    /// Sees each answer's pieces before they are handed over; may throw, or change them.
+    var onPiece: ([UInt8]) throws -> [UInt8] = { $0 }
+    /// Sees each request.
+    var onPost: (String, [UInt8]) throws -> Void = { _, _ in }
+
+    init(_ hub: Hub) { self.hub = hub }
+
+    func post(_ path: String, _ body: [UInt8], onChunk: (UnsafeRawBufferPointer) throws -> Void) throws {
+        try onPost(path, body)
+        traffic.sent += body.count
+        let answer = hub.answer(path: path, body: body)
+        guard answer.status == 200 else {
+            let reason = try answer.next() ?? []
+            throw TransportError.refused(status: answer.status, String(decoding: reason, as: UTF8.self))
+        }
+        while let piece = try answer.next() {
+            let piece = try onPiece(piece)
+            traffic.received += piece.count
+            try piece.withUnsafeBytes(onChunk)
+        }
+    }
+}
+
+/// A centre with its hub, and sites that joined it, all in one process.
+struct WardFixture {
+    let root = TemporaryDirectory()
+    let centre: Site
+    let hub: Hub
+    static let clerk = Operator(id: "clerk", label: "窓口")
+
+    init() throws {
+        centre = try Site.initialise(
+            DataDirectory(root.path + "/centre"), person: Operator(id: "admin", label: "本庁"), name: "千代田区", code: "131016",
+            deviceName: "centre", identity: { _ in ("key", "certificate", [UInt8](repeating: 7, count: 32)) })
+        hub = Hub(centre)
+    }
+
+    func transport() -> LoopbackTransport { LoopbackTransport(hub) }
+
+    func join(_ name: String, role: Role = .branch, spaces: [String] = []) throws -> Site {
+        let code = try centre.invite(role: role, name: name, spaces: spaces, milliseconds: 60_000, hub: "https://hub.example")
+        return try Site.join(
+            DataDirectory(root.path + "/" + name), person: Operator(id: ExactText(name), label: ExactText(name)), code: code.code,
+            hub: nil, deviceName: name, connect: { _ in transport() }
+        ).site
+    }
+
+    @discardableResult
+    func sync(_ site: Site) throws -> SyncReport { try site.sync(with: transport()) }
+
+    func digests(_ site: Site) throws -> [SpaceID: Bytes16] {
+        try site.read { transaction in
+            Dictionary(uniqueKeysWithValues: try transaction.spaces().map { ($0, try transaction.digest(of: $0) ?? Bytes16(0)) })
+        }
+    }
+}
