@@ -85,7 +85,23 @@ let package = Package(
             ]
         ),
         // Tests, one folder per target.
-        .target(name: "TestSupport", dependencies: ["TsunaguCore", "TsunaguStore"], path: "Tests/TestSupport"),
+        .target(
+            name: "TestSupport",
+            dependencies: [
+                "TsunaguCore", "TsunaguStore",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            path: "Tests/TestSupport"
+        ),
+        .testTarget(
+            name: "TsunaguStoreTests",
+            dependencies: [
+                "TsunaguCore", "TsunaguStore", "TestSupport",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ]
+        ),
         .testTarget(
             name: "TsunaguCommandsTests",
             dependencies: ["TsunaguCore", "TsunaguStore", "TsunaguSync", "TsunaguWard", "TsunaguCommands", "TestSupport"]

@@ -34,7 +34,7 @@ import TsunaguWard
                     + "6 set {11 languages}; 7 seats {12 rights}; 8 flow {13 status}",
                 "19 booking lessons/*: 1 review {1 lesson, 2 person_key}; 2 review {3 name, 4 kana, 5 phone, 6 age_group}; "
                     + "3 set {7 needs}; 4 flow {8 status}; 5 seats {9 seat}; 6 log {10 notes}",
-                "20 booking_link residents: 1 review {1 booking, 2 space, 3 resident}",
+                "20 booking_link residents: 1 review {1 booking, 2 lesson_space, 3 resident}",
             ]
         )
     }

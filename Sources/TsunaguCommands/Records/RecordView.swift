@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import TsunaguCore
-package import TsunaguStore
+import TsunaguStore
 
 /// A record as it is shown: every field of its collection in the schema's order.
 package struct RecordView: Sendable {

@@ -1,8 +1,8 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-package import TsunaguCore
-package import TsunaguStore
+import TsunaguCore
+import TsunaguStore
 import TsunaguWard
 
 extension Site {

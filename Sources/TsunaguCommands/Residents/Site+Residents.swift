@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import TsunaguCore
-package import TsunaguStore
+import TsunaguStore
 import TsunaguWard
 
 extension SpaceID {

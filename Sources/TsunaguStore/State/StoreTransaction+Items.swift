@@ -78,7 +78,7 @@ extension StoreTransaction {
         return out
     }
 
-    /// Writes the typed column of a set or a flow.
+    /// Writes the typed column of a set, a flow or a counter.
     func showItems(_ rid: Int64, _ collection: CollectionSchema, _ group: MergeGroup) throws {
         guard group.kind.hasColumn else { return }
         let items = try items(rid, group.number).map(\.item)
@@ -86,7 +86,8 @@ extension StoreTransaction {
         switch group.kind {
         case .set: value = .text(JSONText.array(items.map(\.content)))
         case .flow: value = items.last.flatMap { Transition($0.content) }.map { .text($0.to) } ?? .null
-        default: value = .null
+        case .counter: value = .integer(Tally.sum(items.map(\.content)))
+        case .latest, .review, .log, .seats: return
         }
         try writeColumns(rid, collection, [(group.fields[0], value)], deleted: nil)
     }

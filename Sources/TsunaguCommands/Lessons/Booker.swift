@@ -1,0 +1,120 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import TsunaguCore
+import TsunaguStore
+import TsunaguWard
+
+/// A person who books, with what the lesson's space is told of him.
+struct Booker {
+    let key: PersonKey
+    let details: PersonDetails
+    /// The resident, for the link that only the register holds.
+    let resident: RecordID?
+}
+
+extension StoreTransaction {
+    /// Works out who books a lesson.
+    func booker(_ who: BookingPerson, _ lesson: StoredRecord, _ site: Site) throws -> Booker {
+        switch who {
+        case .resident(let name):
+            let row = try resident(name)
+            guard !row.deleted else { throw CommandError.deleted(row) }
+            return try booker(row, lesson, site)
+        case .guest(let name, let kana, let phone, let ageGroup):
+            let words = ["name=" + name, "kana=" + (kana ?? ""), "phone=" + (phone ?? ""), "age_group=" + (ageGroup ?? "")]
+            let texts = try FieldAssignment.parse(words, WardSchema.booking).map { assignment -> ExactText? in
+                if case .value(.text(let text)) = assignment.content { text } else { nil }
+            }
+            guard let name = texts[0] else {
+                throw CommandError(
+                    .badInput, Localized(ja: "予約する人の氏名がありません", en: "the name of who books is missing"), record: "name",
+                    hint: Localized(ja: "--resident か --name を指定してください", en: "give --resident or --name"))
+            }
+            let details = PersonDetails(
+                name: name, kana: texts[1], phone: texts[2], ageGroup: texts[3].flatMap { AgeGroup(rawValue: $0.string) })
+            return Booker(key: PersonKey(guest: details), details: details, resident: nil)
+        }
+    }
+
+    /// A resident: the name as the lesson needs it, and no date of birth but the age group.
+    func booker(_ row: StoredRecord, _ lesson: StoredRecord, _ site: Site) throws -> Booker {
+        try requireWrite(site, .residents)
+        guard let secret = try secret(of: .residents) else {
+            throw CommandError(
+                .notPermitted, Localized(ja: "この端末は住民の空間を持っていません", en: "this device does not hold the residents"),
+                hint: Localized(ja: "氏名を指定して予約してください", en: "book with the name instead"))
+        }
+        let day = lesson.text("date").flatMap { Day(iso: Array($0.utf8)) }
+        let birth = row.text("birth_date").map { Array($0.utf8) }
+        let details = PersonDetails(
+            name: Self.joined(row.text("family_name"), row.text("given_name")) ?? "",
+            kana: Self.joined(row.text("family_kana"), row.text("given_kana")), phone: row.values["phone"]?.text,
+            ageGroup: day.flatMap { day in birth.flatMap { AgeGroup(birthDate: $0, on: day) } })
+        return Booker(key: PersonKey(resident: row.id, secret: secret), details: details, resident: row.id)
+    }
+
+    private static func joined(_ family: String?, _ given: String?) -> ExactText? {
+        let parts = [family, given].compactMap { $0 }.filter { !$0.isEmpty }
+        return parts.isEmpty ? nil : ExactText(parts.joined(separator: " "))
+    }
+
+    /// Notes among the residents whose booking it is.
+    func link(_ booking: RecordID, _ space: SpaceID, _ resident: RecordID, _ site: Site) throws {
+        let id = PersonKey.link(of: booking)
+        guard try record(WardSchema.bookingLink, id)?.text("resident") != resident.description else { return }
+        let values = BookingFields.link(booking, space, resident)
+        try draft(.residents, by: site.person).create(WardSchema.bookingLink, id: id, values)
+    }
+}
+
+extension Draft {
+    func create(booking id: RecordID, of lesson: RecordID, _ booker: Booker, needs: [ExactText]) throws {
+        let values = BookingFields.registers(lesson, booker).filter { $0.value != .null }
+        try create(WardSchema.booking, id: id, values)
+        if !needs.isEmpty {
+            try edit(WardSchema.booking, id, group: LessonGroups.needs, add: needs.map { Array($0.utf8) })
+        }
+    }
+
+    /// Moves a booking's flow to `requested`.
+    func request(_ id: RecordID, from state: ExactText, reviving: Bool) throws {
+        let step = Transition(from: state, to: BookingState.requested, reason: "")
+        try edit(WardSchema.booking, id, group: LessonGroups.status, add: [step.encoded])
+        if reviving { try revive(WardSchema.booking, id) }
+    }
+}
+
+/// The numbered fields of bookings and of their links.
+enum BookingFields {
+    private static func number(_ name: String, _ collection: CollectionSchema) -> UInt32 {
+        collection.field(named: name)!.field.number
+    }
+
+    /// The members of a booking's registers, ascending; what is not known is null.
+    static func registers(_ lesson: RecordID, _ booker: Booker) -> [(field: UInt32, value: Value)] {
+        [
+            (number("lesson", WardSchema.booking), .text(lesson.description)),
+            (number("person_key", WardSchema.booking), .text(booker.key.description)),
+        ] + person(booker.details)
+    }
+
+    /// The members of the group `person`.
+    static func person(_ details: PersonDetails) -> [(field: UInt32, value: Value)] {
+        func value(_ text: ExactText?) -> Value { text.map { .text($0) } ?? .null }
+        return [
+            (number("name", WardSchema.booking), value(details.name)),
+            (number("kana", WardSchema.booking), value(details.kana)),
+            (number("phone", WardSchema.booking), value(details.phone)),
+            (number("age_group", WardSchema.booking), value(details.ageGroup.map { ExactText($0.rawValue) })),
+        ]
+    }
+
+    static func link(_ booking: RecordID, _ space: SpaceID, _ resident: RecordID) -> [(field: UInt32, value: Value)] {
+        [
+            (number("booking", WardSchema.bookingLink), .text(booking.description)),
+            (number("space", WardSchema.bookingLink), .text(space.name)),
+            (number("resident", WardSchema.bookingLink), .text(resident.description)),
+        ]
+    }
+}

@@ -1,0 +1,149 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+import TsunaguStore
+import TsunaguWard
+
+/// A booking with where it stands.
+package struct BookingView: Sendable {
+    package let record: RecordView
+    /// `waiting offered confirmed attended no_show walk_in cancelled`.
+    package let status: String
+    /// The place in the queue, from 1, of a booking that waits.
+    package let position: Int?
+    package let lesson: RecordID
+    package let lessonCode: ExactText?
+    /// The resident, where this site holds the register and knows the link.
+    package let resident: RecordID?
+}
+
+/// Who books.
+package enum BookingPerson: Sendable {
+    /// A resident by number or id.
+    case resident(String)
+    /// Somebody who is typed in.
+    case guest(name: String, kana: String?, phone: String?, ageGroup: String?)
+}
+
+extension Site {
+    /// Asks for a seat. One person has one booking of a lesson, whichever sites make it: asking again gives the same one,
+    /// and a cancelled one is asked for anew.
+    package func addBooking(lesson name: String, _ who: BookingPerson, needs: [String] = []) throws -> BookingView {
+        try write { transaction in
+            let lesson = try transaction.lesson(name)
+            guard !lesson.deleted else { throw CommandError.notFound(WardSchema.lesson, name) }
+            try transaction.requireWrite(self, lesson.space)
+            let booker = try transaction.booker(who, lesson, self)
+            let id = booker.key.booking(of: lesson.id)
+            var seats = try transaction.seats(of: lesson)
+            let known = seats.bookings.first { $0.id == id }
+            if known?.isActive != true {
+                let draft = try transaction.draft(lesson.space, by: person)
+                if let known {
+                    try draft.request(id, from: known.state, reviving: known.isDeleted)
+                } else {
+                    try draft.create(booking: id, of: lesson.id, booker, needs: FieldAssignment.needs(needs))
+                    try draft.request(id, from: "", reviving: false)
+                }
+                if let resident = booker.resident {
+                    try transaction.link(id, lesson.space, resident, self)
+                }
+                seats.request(id)
+                try transaction.settle(seats, lesson, draft)
+                try transaction.flushDrafts()
+            }
+            return try transaction.booking(id, in: lesson)
+        }
+    }
+
+    /// Gives a seat or a place in the queue up.
+    package func cancelBooking(_ name: String, reason: String) throws -> BookingView {
+        let reason = try Self.checkedReason(reason)
+        return try write { transaction in
+            let row = try transaction.find(WardSchema.booking, name, key: nil)
+            try transaction.requireWrite(self, row.space)
+            let lesson = try transaction.lesson(of: row)
+            var seats = try transaction.seats(of: lesson)
+            if let known = seats.bookings.first(where: { $0.id == row.id }), known.isActive {
+                let draft = try transaction.draft(row.space, by: person)
+                let step = Transition(from: known.state, to: BookingState.cancelled, reason: reason)
+                try draft.edit(WardSchema.booking, row.id, group: LessonGroups.status, add: [step.encoded])
+                seats.cancel(row.id)
+                try transaction.settle(seats, lesson, draft)
+                try transaction.flushDrafts()
+            }
+            return try transaction.booking(row.id, in: lesson)
+        }
+    }
+
+    /// One booking by its id.
+    package func booking(_ name: String) throws -> BookingView {
+        try read { transaction in
+            let row = try transaction.find(WardSchema.booking, name, key: nil)
+            return try transaction.booking(row.id, in: transaction.lesson(of: row))
+        }
+    }
+
+    /// The bookings of a lesson, or of all lessons held here: by lesson, the confirmed first, then those who wait in order.
+    package func bookings(lesson name: String? = nil, cancelled: Bool = true) throws -> [BookingView] {
+        try read { transaction in
+            let lessons =
+                try name.map { [try transaction.lesson($0)] }
+                ?? transaction.records(WardSchema.lesson, where: "deleted = 0 ORDER BY date, start_time, code, id")
+            let places = try Places(transaction)
+            return try lessons.flatMap { lesson in
+                let seats = try transaction.seats(of: lesson)
+                let rows = try transaction.records(
+                    WardSchema.booking, where: "lesson = ? ORDER BY kana, name, id", [.text(lesson.id.description)])
+                let views = try rows.map { try transaction.view(booking: $0, lesson, seats, places) }
+                let rank = ["waiting": 1, "cancelled": 2]
+                return views.enumerated().sorted { a, b in
+                    let first = (rank[a.element.status] ?? 0, a.element.position ?? 0, a.offset)
+                    return first < (rank[b.element.status] ?? 0, b.element.position ?? 0, b.offset)
+                }.map(\.element).filter { cancelled || $0.status != "cancelled" }
+            }
+        }
+    }
+}
+
+extension StoreTransaction {
+    /// The lesson of a booking.
+    fileprivate func lesson(of booking: StoredRecord) throws -> StoredRecord {
+        guard let id = booking.text("lesson").flatMap({ RecordID(hex: $0) }), let row = try record(WardSchema.lesson, id) else {
+            throw CommandError.notFound(WardSchema.lesson, booking.text("lesson") ?? "")
+        }
+        return row
+    }
+
+    fileprivate func booking(_ id: RecordID, in lesson: StoredRecord) throws -> BookingView {
+        guard let row = try record(WardSchema.booking, id) else { throw CommandError.notFound(WardSchema.booking, id.description) }
+        return try view(booking: row, lesson, seats(of: lesson), Places(self))
+    }
+
+    fileprivate func view(
+        booking row: StoredRecord, _ lesson: StoredRecord, _ seats: LessonSeats, _ places: Places
+    ) throws -> BookingView {
+        let (status, position) = seats.status(of: row.id)
+        let link = try record(WardSchema.bookingLink, PersonKey.link(of: row.id))
+        return BookingView(
+            record: try view(row, places), status: status, position: position, lesson: lesson.id,
+            lessonCode: lesson.values["code"]?.text, resident: link?.text("resident").flatMap { RecordID(hex: $0) })
+    }
+
+    /// Lets the replica that holds rights act at once, in the same change.
+    fileprivate func settle(_ seats: LessonSeats, _ lesson: StoredRecord, _ draft: Draft) throws {
+        guard let own = try ownReplica() else { return }
+        try draft.write(seats.settlement(by: own, planned: plannedCapacity(lesson)), of: lesson.id)
+    }
+}
+
+extension FieldAssignment {
+    fileprivate static func needs(_ words: [String]) throws -> [ExactText] {
+        try words.flatMap { word -> [ExactText] in
+            let assignment = try parse(["needs=" + word], WardSchema.booking)
+            guard case .members(let members)? = assignment.first?.content else { return [] }
+            return members
+        }
+    }
+}
