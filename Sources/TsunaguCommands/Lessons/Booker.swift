@@ -45,19 +45,13 @@ extension StoreTransaction {
                 .notPermitted, Localized(ja: "この端末は住民の空間を持っていません", en: "this device does not hold the residents"),
                 hint: Localized(ja: "氏名を指定して予約してください", en: "book with the name instead"))
         }
-        let day = lesson.text("date").flatMap { Day(iso: Array($0.utf8)) }
-        let birth = row.text("birth_date").map { Array($0.utf8) }
-        let details = PersonDetails(
-            name: Self.joined(row.text("family_name"), row.text("given_name")) ?? "",
-            kana: Self.joined(row.text("family_kana"), row.text("given_kana")), phone: row.values["phone"]?.text,
-            ageGroup: day.flatMap { day in birth.flatMap { AgeGroup(birthDate: $0, on: day) } })
+        let day = lesson.text("date").flatMap { Day(iso: $0.utf8) }
+        var details = PersonDetails(resident: { row.values[$0]?.text }, on: day ?? Self.noDay)
+        if day == nil { details.ageGroup = nil }
         return Booker(key: PersonKey(resident: row.id, secret: secret), details: details, resident: row.id)
     }
 
-    private static func joined(_ family: String?, _ given: String?) -> ExactText? {
-        let parts = [family, given].compactMap { $0 }.filter { !$0.isEmpty }
-        return parts.isEmpty ? nil : ExactText(parts.joined(separator: " "))
-    }
+    private static let noDay = Day(year: 1, month: 1, day: 1)!
 
     /// Notes among the residents whose booking it is.
     func link(_ booking: RecordID, _ space: SpaceID, _ resident: RecordID, _ site: Site) throws {
@@ -96,18 +90,7 @@ enum BookingFields {
         [
             (number("lesson", WardSchema.booking), .text(lesson.description)),
             (number("person_key", WardSchema.booking), .text(booker.key.description)),
-        ] + person(booker.details)
-    }
-
-    /// The members of the group `person`.
-    static func person(_ details: PersonDetails) -> [(field: UInt32, value: Value)] {
-        func value(_ text: ExactText?) -> Value { text.map { .text($0) } ?? .null }
-        return [
-            (number("name", WardSchema.booking), value(details.name)),
-            (number("kana", WardSchema.booking), value(details.kana)),
-            (number("phone", WardSchema.booking), value(details.phone)),
-            (number("age_group", WardSchema.booking), value(details.ageGroup.map { ExactText($0.rawValue) })),
-        ]
+        ] + booker.details.fields.map { ($0.number, $0.value) }
     }
 
     static func link(_ booking: RecordID, _ space: SpaceID, _ resident: RecordID) -> [(field: UInt32, value: Value)] {

@@ -1,0 +1,72 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+package import TsunaguStore
+
+/// Something that a person has to look at: a conflict, a finding, or what is quarantined.
+package struct Case: Sendable {
+    package enum Kind: String, Sendable, CaseIterable {
+        /// Sites differ on what a group of fields holds, or on whether a record lives.
+        case conflict
+        /// Records that together break a rule which nobody can keep while offline.
+        case finding
+        /// Changes that no grant covers: kept, not in effect.
+        case quarantine
+    }
+
+    /// One of the values among which a person chooses.
+    package struct Alternative: Sendable {
+        /// From 1.
+        package let n: Int
+        package let fields: [(field: Field, value: Value)]
+        package let deleted: Bool
+        package let author: Authorship
+    }
+
+    /// Twelve characters, the same at every site.
+    package let id: String
+    package let kind: Kind
+    /// Which finding or refusal it is.
+    package let code: String
+    package let space: SpaceID
+    package let collection: CollectionSchema?
+    /// All records concerned, the first one first.
+    package let records: [RecordID]
+    /// What the first record is called by at the counter: a name, a code.
+    package let label: ExactText?
+    /// The group that sites differ on; `nil` for an edit against a deletion, and where it is no conflict.
+    package let group: MergeGroup?
+    /// By (hlc, replica).
+    package let values: [Alternative]
+    /// The `n` of what is shown meanwhile.
+    package let shown: Int?
+}
+
+extension StoreTransaction {
+    /// A conflict of the inbox for people.
+    func openCase(_ row: ConflictRow, _ places: Places) throws -> Case? {
+        guard let name = try recordName(row.rid), let collection = schema.collection(name.collection) else { return nil }
+        let values = row.alternatives.enumerated().map { index, alternative in
+            Case.Alternative(
+                n: index + 1, fields: alternative.values, deleted: alternative.deleted,
+                author: places.authorship(alternative.person, alternative.device, alternative.timestamp))
+        }
+        let label = try records(collection, where: "rid = ?", [.integer(row.rid)]).first.flatMap(Self.label)
+        return Case(
+            id: row.id, kind: .conflict, code: row.group == nil ? "edit_or_deletion" : "concurrent_values",
+            space: name.space, collection: collection, records: [name.id], label: label, group: row.group, values: values,
+            shown: row.shown + 1)
+    }
+
+    /// What people call a record.
+    static func label(_ row: StoredRecord) -> ExactText? {
+        switch row.collection.name {
+        case "resident":
+            let parts = ["family_name", "given_name"].compactMap { row.text($0) }
+            return parts.isEmpty ? row.values["number"]?.text : ExactText(parts.joined(separator: " "))
+        case "lesson": return row.values["title"]?.text
+        default: return row.values["name"]?.text
+        }
+    }
+}

@@ -1,0 +1,129 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+import TsunaguStore
+
+/// How a conflict is decided.
+package enum Decision: Sendable {
+    /// The value of this number.
+    case take(Int)
+    /// Other values, `field=value`; members that are not named keep what is shown.
+    case set([String])
+}
+
+extension Site {
+    /// The inbox: conflicts, then findings, then what is quarantined.
+    ///
+    /// - Parameters:
+    ///   - kind: one kind alone.
+    ///   - site: only what this site had a part in, by its name.
+    package func cases(_ kind: Case.Kind? = nil, site: String? = nil) throws -> [Case] {
+        try read { transaction in
+            let places = try Places(transaction)
+            var out: [Case] = []
+            if kind == nil || kind == .conflict {
+                out += try transaction.conflicts().compactMap { try transaction.openCase($0, places) }
+            }
+            if kind == nil || kind == .finding { out += try transaction.findings() }
+            if kind == nil || kind == .quarantine { out += try transaction.quarantineCases(places) }
+            guard let site = site.map({ ExactText($0) }) else { return out }
+            return out.filter { $0.values.contains { $0.author.site == site } }
+        }
+    }
+
+    /// One case by its id.
+    package func openCase(_ id: String) throws -> Case {
+        try read { transaction in
+            let places = try Places(transaction)
+            if let row = try transaction.conflicts(id: id).first, let found = try transaction.openCase(row, places) {
+                return found
+            }
+            let others = try transaction.findings() + transaction.quarantineCases(places)
+            guard let other = others.first(where: { $0.id.utf8.elementsEqual(id.utf8) }) else { throw Self.notOpen(id) }
+            return other
+        }
+    }
+
+    /// Decides a conflict for everybody: all members of the group are written, with the reason.
+    ///
+    /// - Throws: 75 where the conflict is not open any more as it was seen.
+    package func resolve(_ id: String, _ decision: Decision, reason: String) throws -> RecordID {
+        let reason = try Self.checkedReason(reason)
+        return try write { transaction in
+            guard let conflict = try transaction.conflicts(id: id).first, let name = try transaction.recordName(conflict.rid),
+                let collection = transaction.schema.collection(name.collection)
+            else { throw Self.notOpen(id) }
+            try transaction.requireWrite(self, name.space)
+            let draft = try transaction.draft(name.space, by: person)
+            draft.reason = reason
+            if let group = conflict.group {
+                try draft.set(collection, name.id, try Self.values(decision, conflict, group, collection))
+            } else if try Self.alternative(decision, conflict).deleted {
+                try draft.delete(collection, name.id, reason: reason)
+            } else {
+                try draft.revive(collection, name.id)
+            }
+            return name.id
+        }
+    }
+
+    private static func values(
+        _ decision: Decision, _ conflict: StoreTransaction.ConflictRow, _ group: MergeGroup, _ collection: CollectionSchema
+    ) throws -> [(field: UInt32, value: Value)] {
+        guard case .set(let words) = decision else {
+            return try alternative(decision, conflict).values.map { ($0.field.number, $0.value) }
+        }
+        let assignments = try FieldAssignment.parse(words, collection)
+        var values = conflict.alternatives[conflict.shown].values
+        for assignment in assignments {
+            guard let place = values.firstIndex(where: { $0.field.number == assignment.field.number }),
+                case .value(let value) = assignment.content
+            else {
+                throw CommandError(
+                    .badInput,
+                    Localized(
+                        ja: "項目 \(assignment.field.name) はこの競合に含まれません",
+                        en: "the field \(assignment.field.name) is not part of this conflict"),
+                    record: assignment.field.name,
+                    hint: Localized(
+                        ja: "使える項目: " + group.fields.map(\.name).joined(separator: "、"),
+                        en: "one of: " + group.fields.map(\.name).joined(separator: ", ")))
+            }
+            values[place].value = value
+        }
+        return values.map { ($0.field.number, $0.value) }
+    }
+
+    private static func alternative(
+        _ decision: Decision, _ conflict: StoreTransaction.ConflictRow
+    ) throws -> StoreTransaction.Alternative {
+        guard case .take(let n) = decision else {
+            throw CommandError(
+                .usage,
+                Localized(ja: "削除と編集の競合には --take を使います", en: "an edit against a deletion is decided with --take"))
+        }
+        guard conflict.alternatives.indices.contains(n - 1) else {
+            throw CommandError(
+                .badInput,
+                Localized(
+                    ja: "値 \(n) はありません（1〜\(conflict.alternatives.count)）",
+                    en: "there is no value \(n) (1 to \(conflict.alternatives.count))"),
+                record: conflict.id,
+                hint: Localized(ja: "tsunagu conflict show で確かめてください", en: "look at 'tsunagu conflict show'"))
+        }
+        return conflict.alternatives[n - 1]
+    }
+
+    /// What looks like a conflict's id was one, here or elsewhere, before somebody decided or wrote again.
+    private static func notOpen(_ id: String) -> CommandError {
+        let isID = id.utf8.count == 12 && Base32.decode(id) != nil
+        return CommandError(
+            isID ? .tryAgain : .notFound,
+            Localized(
+                ja: isID ? "競合 \(id) はもう開いていません" : "競合の id ではありません: \(id)",
+                en: isID ? "the conflict \(id) is not open any more" : "'\(id)' is no conflict's id"),
+            record: id,
+            hint: Localized(ja: "tsunagu conflict list で今の競合を確かめてください", en: "look at 'tsunagu conflict list' and decide again"))
+    }
+}

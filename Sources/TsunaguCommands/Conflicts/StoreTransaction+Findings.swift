@@ -1,0 +1,71 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import Crypto
+import TsunaguCore
+import TsunaguStore
+import TsunaguWard
+
+/// Rules over several records that nobody can keep while offline: pure functions of what is held, the same at every site
+/// that holds the same.
+extension StoreTransaction {
+    /// What breaks a rule now.
+    func findings() throws -> [Case] {
+        var out: [Case] = []
+        for (collection, field) in Self.uniqueFields { out += try doubles(collection, field) }
+        return try out + unbackedSeats()
+    }
+
+    private static let uniqueFields: [(CollectionSchema, Field)] = [
+        (WardSchema.resident, WardSchema.residentNumber), (WardSchema.procedure, WardSchema.procedureCode),
+        (WardSchema.lesson, LessonGroups.lessonCode),
+    ]
+
+    /// Records that share what names one of them.
+    private func doubles(_ collection: CollectionSchema, _ field: Field) throws -> [Case] {
+        // The inner query reads the index alone; deleted records are left out where the few that it names are read.
+        let condition = """
+            \(field.name) IN (SELECT \(field.name) FROM \(collection.name) WHERE \(field.name) IS NOT NULL
+            GROUP BY \(field.name) HAVING count(*) > 1) AND deleted = 0 ORDER BY \(field.name), id
+            """
+        let rows = try records(collection, where: condition)
+        let groups = Dictionary(grouping: rows) { $0.values[field.name]! }
+        return groups.values.filter { $0.count > 1 }.sorted { $0[0].id < $1[0].id }.map { rows in
+            finding(
+                "unique_\(field.name)", rows[0].space, collection, rows.map(\.id), label: rows[0].values[field.name]?.text)
+        }
+    }
+
+    /// Confirmations beyond their holder's rights: a promise that somebody has to talk about with the people.
+    private func unbackedSeats() throws -> [Case] {
+        try records(WardSchema.lesson, where: "deleted = 0 ORDER BY id").compactMap { lesson in
+            let unbacked = try seats(of: lesson).ledger.unbacked
+            guard !unbacked.isEmpty else { return nil }
+            let bookings = Set(unbacked.map(\.booking)).sorted()
+            return finding("unbacked", lesson.space, WardSchema.lesson, [lesson.id] + bookings, label: Self.label(lesson))
+        }
+    }
+
+    private func finding(
+        _ code: String, _ space: SpaceID, _ collection: CollectionSchema, _ records: [RecordID], label: ExactText?
+    ) -> Case {
+        let parts = [Array("finding".utf8), Array(code.utf8), Array(space.name.utf8)] + records.map(\.bytes)
+        return Case(
+            id: String(Base32.encode(RecordID(derivedFrom: parts).bytes.prefix(8)).prefix(12)), kind: .finding, code: code,
+            space: space, collection: collection, records: records, label: label, group: nil, values: [], shown: nil)
+    }
+
+    /// What is kept but not in effect.
+    func quarantineCases(_ places: Places) throws -> [Case] {
+        try quarantined().map { run in
+            let parts = [
+                Array("quarantine".utf8), Array(run.space.name.utf8), run.replica.bytes, Array(String(run.first).utf8),
+            ]
+            let value = Case.Alternative(n: 1, fields: [], deleted: false, author: places.authorship(run.header))
+            return Case(
+                id: String(Base32.encode(RecordID(derivedFrom: parts).bytes.prefix(8)).prefix(12)), kind: .quarantine,
+                code: "not_granted", space: run.space, collection: nil, records: run.records, label: nil, group: nil,
+                values: [value], shown: nil)
+        }
+    }
+}

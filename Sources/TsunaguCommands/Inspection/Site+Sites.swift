@@ -1,0 +1,55 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+import TsunaguStore
+
+/// A site with its devices, as `system` has it.
+package struct SiteView: Sendable {
+    package struct Device: Sendable {
+        package let id: DeviceID
+        package let name: ExactText
+        package let role: Role?
+        package let spaces: [String]
+        package let writes: Bool
+    }
+
+    package let id: RecordID
+    package let name: ExactText
+    package let role: String
+    package let devices: [Device]
+}
+
+extension Site {
+    /// The sites of the ward by name.
+    package func sites() throws -> [SiteView] {
+        try read { transaction in
+            let access = try transaction.currentAccess()
+            var devices: [RecordID: [SiteView.Device]] = [:]
+            for row in try transaction.records(SystemSchema.device, where: "deleted = 0 ORDER BY name, id") {
+                guard let site = row.text("site").flatMap({ RecordID(hex: $0) }), let id = DeviceID(bytes: row.id.bytes) else {
+                    continue
+                }
+                let grants = access?.grants[id] ?? []
+                devices[site, default: []].append(
+                    SiteView.Device(
+                        id: id, name: row.values["name"]?.text ?? "", role: access?.role(of: id),
+                        spaces: grants.flatMap(\.spaces), writes: grants.contains(where: \.writes)))
+            }
+            return try transaction.records(SystemSchema.site, where: "deleted = 0 ORDER BY name, id").map { row in
+                SiteView(
+                    id: row.id, name: row.values["name"]?.text ?? "", role: row.text("role") ?? "",
+                    devices: devices[row.id] ?? [])
+            }
+        }
+    }
+
+    /// One site by its name, its id or the beginning of that.
+    package func site(_ name: String) throws -> SiteView {
+        let row = try read { try $0.find(SystemSchema.site, name, key: SystemSchema.site.field(named: "name")!.field) }
+        guard let found = try sites().first(where: { $0.id == row.id }) else {
+            throw CommandError.notFound(SystemSchema.site, name)
+        }
+        return found
+    }
+}
