@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import TsunaguCore
-package import TsunaguStore
+import TsunaguStore
 
 /// Something that a person has to look at: a conflict, a finding, or what is quarantined.
 package struct Case: Sendable {

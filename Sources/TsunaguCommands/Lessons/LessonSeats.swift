@@ -112,6 +112,9 @@ struct LessonSeats {
         return ("waiting", waiting.firstIndex(of: id).map { $0 + 1 })
     }
 
+    /// All bookings in the order in which they were asked for.
+    var inOrder: [Booking] { bookings.sorted { Self.comes($0, before: $1) } }
+
     var confirmedCount: Int { bookings.count { $0.isActive && ledger.confirmed.contains($0.id) } }
 
     // MARK: - What the holder of rights does
@@ -183,7 +186,7 @@ struct LessonSeats {
         var seen: [Dot: Int] = [:]
         for dot in changes { seen[dot, default: 0] += 1 }
         for index in bookings.indices {
-            guard let dot = bookings[index].requestedIn, seen[dot]! > 1, waiting.contains(bookings[index].id) else { continue }
+            guard let dot = bookings[index].requestedIn, seen[dot]! > 1 else { continue }
             bookings[index].place = try place(bookings[index]) ?? .max
         }
         queue()

@@ -45,6 +45,7 @@ public struct ChangeHeader: Hashable, Sendable {
     public var batch: Bytes16?
     /// Set where several spaces were written together.
     public var transaction: Transaction?
+    package static let extensionsMax = 65_536
     /// Kept byte for byte, for what a newer version adds.
     public var extensions: [UInt8] = []
     /// Commits to the operations.

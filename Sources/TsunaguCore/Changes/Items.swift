@@ -24,6 +24,8 @@ package struct Items: Hashable, Sendable {
     package var removed: [[UInt8]]
 
     package static let countMax = 4096
+    /// A reply adds one to the greatest depth it saw: what is beyond every honest list must not make it overflow.
+    package static let depthMax: UInt64 = 1 << 32
 
     package init(added: [Item] = [], removed: [[UInt8]] = []) {
         self.added = added
@@ -46,7 +48,7 @@ package struct Items: Hashable, Sendable {
         var reader = ByteReader(bytes)
         self.init()
         for _ in 0..<(try reader.varint("items", atMost: UInt64(Items.countMax))) {
-            let depth = try reader.varint()
+            let depth = UInt64(try reader.varint("depth", atMost: Items.depthMax))
             added.append(Item(depth: depth, Array(try reader.prefixed("item", atMost: Slot.bytesMax))))
         }
         for _ in 0..<(try reader.varint("removals", atMost: UInt64(Items.countMax))) {

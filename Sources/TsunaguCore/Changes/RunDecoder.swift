@@ -36,6 +36,8 @@ package struct RunDecoder {
         package init() {}
     }
 
+    package static let shapesMax = 4096
+
     private var headers: ByteReader
     private var entries: ByteReader
     private var ids: ByteReader
@@ -45,6 +47,8 @@ package struct RunDecoder {
     private var operators: [Operator] = []
     private var shapes: [Shape] = []
     private var shapeColumns: [[Int]] = []
+    /// For each slot of each shape whether it is the body of a group that is no register.
+    private var shapeBodies: [[Bool]] = []
     private let context: Context
     private var run = Run()
     private var salts: [UInt64: Salts] = [:]
@@ -111,13 +115,14 @@ package struct RunDecoder {
         run.blocks.append(RunEncoder.Block(start: start, seed: try reader.bytes16()))
         for _ in 0..<(try reader.varint("replicas", atMost: 65_536)) { replicas.append(try reader.replica()) }
         for _ in 0..<(try reader.varint("operators", atMost: 1024)) {
-            let id = try reader.text("operator", atMost: 256)
-            operators.append(Operator(id: id, label: try reader.text("operator", atMost: 256)))
+            let id = try reader.text("operator", atMost: Operator.bytesMax)
+            operators.append(Operator(id: id, label: try reader.text("operator", atMost: Operator.bytesMax)))
         }
         var columns: [RunEncoder.ColumnKey: Int] = [:]
-        for _ in 0..<(try reader.varint("shapes", atMost: 4096)) {
+        for _ in 0..<(try reader.varint("shapes", atMost: UInt64(Self.shapesMax))) {
             let shape = try Shape(reading: &reader)
             shapes.append(shape)
+            shapeBodies.append(shape.operations.flatMap { operation in operation.fields.map { _ in operation.mergeClass != .register } })
             shapeColumns.append(
                 RunEncoder.columnKeys(of: shape).map { key in
                     let column = columns[key] ?? columns.count
@@ -139,6 +144,10 @@ package struct RunDecoder {
         guard entryCount > 0 else { throw .invalid("a change without entries") }
         if flags & Flags.author != 0 { author = try element(of: operators, try headers.varint(), "operator") }
         let deps = try readDeps(flags & Flags.deps != 0, flags & Flags.exceptions != 0)
+        // An author's own earlier changes are always included; naming or excepting them would be a second spelling.
+        guard !deps.entries.contains(where: { $0.replica == context.author }),
+            deps.exceptions?.contains(where: { $0.replica == context.author }) != true
+        else { throw .invalid("deps name their own author") }
         let systemDeps = try readDeps(flags & Flags.systemDeps != 0, flags & Flags.systemExceptions != 0)
         if flags & Flags.block != 0 {
             run.blocks.append(RunEncoder.Block(start: seq, seed: try headers.bytes16()))
@@ -157,7 +166,7 @@ package struct RunDecoder {
             if more & More.sameBatch != 0 { nextBatch = batch }
             if more & More.transaction != 0 { transaction = try readTransaction() }
             if more & More.extensions != 0 {
-                extensions = Array(try headers.prefixed("extensions", atMost: 65_536))
+                extensions = Array(try headers.prefixed("extensions", atMost: ChangeHeader.extensionsMax))
             }
         }
         batch = nextBatch
@@ -175,15 +184,27 @@ package struct RunDecoder {
             try readEntry(into: &payload)
             let entry = payload.entries[payload.entries.count - 1]
             guard entry.reference != .created else { continue }
-            var name: [UInt8] = []
-            name.appendVarint(UInt64(entry.shape.collection))
-            name.append(entry.id.raw)
-            // One commitment serves for (record, change): a second entry would make two of one dot.
-            guard named.insert(name).inserted else { throw .invalid("a record stands twice in one change") }
+            guard named.insert(Self.name(of: entry)).inserted else { throw Self.twice }
+        }
+        // Created ids differ from each other; one may still be spelled out beside.
+        if !named.isEmpty {
+            for entry in payload.entries where entry.reference == .created && named.contains(Self.name(of: entry)) {
+                throw Self.twice
+            }
         }
         let change = Change(header: header, payload: payload)
         try run.chain.advance(by: change.header, hash: change.hash)
         run.changes.append(change)
+    }
+
+    /// One commitment serves for (record, change): a second entry would make two of one dot.
+    private static let twice = CodecError.invalid("a record stands twice in one change")
+
+    private static func name(of entry: Payload.Entry) -> [UInt8] {
+        var name: [UInt8] = []
+        name.appendVarint(UInt64(entry.shape.collection))
+        name.append(entry.id.raw)
+        return name
     }
 
     private mutating func readTimestamp() throws(CodecError) -> Timestamp {
@@ -212,7 +233,9 @@ package struct RunDecoder {
             let replica = try element(of: replicas, try headers.varint(), "replica")
             let exception = VersionVector.Exception(
                 replica: replica, first: try headers.varint(), last: try headers.varint())
-            guard 1...exception.last ~= exception.first, exceptions.last.map({ $0 < exception }) ?? true else {
+            guard exception.first >= 1, exception.first <= exception.last,
+                exceptions.last.map({ $0.replica < replica || $0.replica == replica && $0.last < exception.first }) ?? true
+            else {
                 throw .invalid("exceptions order")
             }
             exceptions.append(exception)
@@ -233,17 +256,20 @@ package struct RunDecoder {
         let shapeIndex = Int(clamping: try entries.varint())
         let shape = try element(of: shapes, UInt64(shapeIndex), "shape")
         let (id, reference) = try readReference(payload.nextID)
+        let bodies = shapeBodies[shapeIndex]
         // A closure with typed throws in the middle of a generic rethrow keeps the error's type only by hand.
         var failure: CodecError?
         payload.append(shape, id: id, reference: reference) { out in
             do throws(CodecError) {
-                for column in shapeColumns[shapeIndex] {
+                for (place, column) in shapeColumns[shapeIndex].enumerated() {
                     let head = try columnLengths[column].varint()
                     guard head >> 2 <= UInt64(Slot.bytesMax) else {
                         throw .tooLarge(what: "value", found: head >> 2, bound: UInt64(Slot.bytesMax))
                     }
+                    let content = try columnContents[column].bytes(Int(head >> 2))
+                    try RunDecoder.check(Slot(tag: UInt8(head & 3), bytes: content), isBody: bodies[place])
                     out.appendVarint(head)
-                    out.append(contentsOf: try columnContents[column].bytes(Int(head >> 2)))
+                    out.append(contentsOf: content)
                 }
             } catch {
                 failure = error
@@ -254,6 +280,13 @@ package struct RunDecoder {
             throw .tooLarge(
                 what: "change", found: UInt64(payload.bytes.count), bound: UInt64(Payload.bytesMax))
         }
+    }
+
+    /// What is signed must also be well formed: a value that nobody can read would otherwise stop whoever applies it.
+    private static func check(_ slot: Slot, isBody: Bool) throws(CodecError) {
+        guard isBody else { return try slot.check() }
+        guard slot.tag == 3 else { throw .invalid("the body of an operation") }
+        _ = try Items(decoding: slot.bytes)
     }
 
     private mutating func readReference(_ created: RecordID) throws(CodecError) -> (RecordID, RecordReference) {

@@ -116,9 +116,35 @@ package struct Slot {
         }
     }
 
-    /// Whether the two hold the same bytes.
-    package func isIdentical(to other: Slot) -> Bool {
-        tag == other.tag && bytes.elementsEqual(other.bytes)
+    /// Fails where `value` would, without copying anything out.
+    package func check() throws(CodecError) {
+        switch tag {
+        case 0: guard bytes.isEmpty else { throw .invalid("a null with content") }
+        case 1: guard isUTF8 else { throw .invalid("text is not UTF-8") }
+        case 2:
+            var reader = ByteReader(bytes)
+            _ = try reader.zigzag()
+            try reader.expectEnd()
+        default: break
+        }
+    }
+
+    /// As people read it.
+    package func shown() throws(CodecError) -> String {
+        switch try value() {
+        case .null, .bytes: ""
+        case .text(let text): text.string
+        case .integer(let number): String(number)
+        }
+    }
+
+    private var isUTF8: Bool {
+        do {
+            _ = try UTF8Span(validating: bytes.assumingMemoryBound(to: UInt8.self).span)
+            return true
+        } catch {
+            return false
+        }
     }
 }
 

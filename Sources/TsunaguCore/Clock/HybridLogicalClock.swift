@@ -12,8 +12,11 @@ public struct Timestamp: Hashable, Comparable, Sendable {
     /// Wraps the packed form.
     public init(raw: UInt64) { self.raw = raw }
 
-    /// The first stamp of a millisecond.
-    public init(milliseconds: UInt64) { self.raw = milliseconds << 16 }
+    /// The first stamp of a millisecond; a clock beyond the 48 bits stands still at their end.
+    public init(milliseconds: UInt64) { self.raw = min(milliseconds, Self.millisecondsMax) << 16 }
+
+    /// The greatest time that fits, in the year 10889.
+    public static let millisecondsMax: UInt64 = 1 << 48 - 1
 
     /// Unix milliseconds.
     public var milliseconds: UInt64 { raw >> 16 }
@@ -35,7 +38,7 @@ public struct HybridLogicalClock: Hashable, Sendable {
 
     /// The next stamp: the machine's time, or one above the last where the machine's time lags.
     public mutating func tick(milliseconds now: UInt64) -> Timestamp {
-        last = max(Timestamp(milliseconds: now), Timestamp(raw: last.raw + 1))
+        last = max(Timestamp(milliseconds: now), Timestamp(raw: last.raw == .max ? .max : last.raw + 1))
         return last
     }
 
@@ -43,7 +46,9 @@ public struct HybridLogicalClock: Hashable, Sendable {
     ///
     /// - Returns: by how many milliseconds the stamp is ahead, where it is outside the bound and so not adopted.
     public mutating func adopt(_ remote: Timestamp, milliseconds now: UInt64) -> UInt64? {
-        if remote.milliseconds > now + Self.adoptionBoundMilliseconds { return remote.milliseconds - now }
+        if remote.milliseconds > now, remote.milliseconds - now > Self.adoptionBoundMilliseconds {
+            return remote.milliseconds - now
+        }
         last = max(last, remote)
         return nil
     }

@@ -55,13 +55,26 @@ public struct VersionVector: Hashable, Sendable {
     public func covers(_ other: VersionVector) -> Bool {
         for (replica, last) in other.entries where self[replica] < last {
             // What lies above our entry may still be excepted there.
-            for seq in (self[replica] + 1)...last where other.covers(Dot(replica, seq)) { return false }
+            if other.firstCovered(of: replica, in: self[replica] + 1...last) != nil { return false }
         }
         return exceptions.allSatisfy { exception in
-            let last = min(exception.last, other[exception.replica])
-            guard exception.first <= last else { return true }
-            return (exception.first...last).allSatisfy { !other.covers(Dot(exception.replica, $0)) }
+            exception.first > exception.last
+                || other.firstCovered(of: exception.replica, in: exception.first...exception.last) == nil
         }
+    }
+
+    /// The first of a replica's numbers in a range that is included.
+    ///
+    /// - Complexity: in the number of exceptions, never in that of numbers: deps come from others, who may write any.
+    package func firstCovered(of replica: ReplicaID, in range: ClosedRange<UInt64>) -> UInt64? {
+        let last = min(range.upperBound, self[replica])
+        var next = range.lowerBound
+        for exception in exceptions where exception.replica == replica && exception.last >= next {
+            guard exception.first <= next else { break }
+            guard exception.last < last else { return nil }
+            next = exception.last + 1
+        }
+        return next <= last ? next : nil
     }
 }
 

@@ -61,7 +61,7 @@ public enum Base32 {
         return String(decoding: out, as: UTF8.self)
     }
 
-    /// Reads either case; `nil` for a character outside the alphabet.
+    /// Reads either case; `nil` for anything that `encode` does not write, so that a code has one spelling.
     public static func decode(_ text: some StringProtocol) -> [UInt8]? {
         var out: [UInt8] = []
         var buffer: UInt32 = 0
@@ -76,6 +76,7 @@ public enum Base32 {
                 out.append(UInt8(truncatingIfNeeded: buffer >> UInt32(bits)))
             }
         }
+        guard bits < 5, buffer & (1 << UInt32(bits) - 1) == 0 else { return nil }
         return out
     }
 }

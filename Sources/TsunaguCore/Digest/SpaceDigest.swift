@@ -31,7 +31,8 @@ package struct SpaceDigest: Hashable, Sendable {
 
     /// One item of a set, log, counter, ledger or flow.
     package init(leaf: Bytes16, group: UInt32, item: Int) {
-        add(leaf, key: 1 << 63 | UInt64(group) << 32 | UInt64(item))
+        // A field's key is below 1 << 39, so the two kinds never share one; and doubling must not lose the mark.
+        add(leaf, key: 1 << 62 | UInt64(group) << 32 | UInt64(item))
     }
 
     private mutating func add(_ leaf: Bytes16, key: UInt64) {

@@ -200,6 +200,9 @@ public struct Operator: Hashable, Sendable {
     /// What people read.
     public var label: ExactText
 
+    /// At most so many bytes each stand in a change; a longer name is cut where it is written.
+    package static let bytesMax = 256
+
     /// Joins the two parts.
     public init(id: ExactText, label: ExactText) {
         self.id = id

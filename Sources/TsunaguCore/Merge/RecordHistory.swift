@@ -107,7 +107,7 @@ package struct RecordHistory {
         for removal in removals {
             state.items[removal.group]?.removeAll { $0.item.content == removal.element && removal.covers($0.dot) }
         }
-        for (group, writes) in writes {
+        for (group, writes) in writes.sorted(by: { $0.key < $1.key }) {
             let result = GroupState.evaluate(writes)
             state.registers[group] = result
             let fields = writes.reduce(into: FieldMask(0)) { mask, write in

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// A change by the number that this store gave its author: causal metadata in two or three bytes.
-package struct LocalDot: Hashable, Sendable {
+package struct LocalDot: Hashable, Comparable, Sendable {
     package var author: UInt32
     package var seq: UInt64
 
@@ -10,6 +10,9 @@ package struct LocalDot: Hashable, Sendable {
         self.author = author
         self.seq = seq
     }
+
+    /// An order of this store's only; sites agree on that of `Dot`.
+    package static func < (a: LocalDot, b: LocalDot) -> Bool { (a.author, a.seq) < (b.author, b.seq) }
 }
 
 /// A set of field numbers below 127; bit 0 is the record's life.
@@ -116,7 +119,9 @@ package struct RecordMeta: Hashable, Sendable {
     package var encoded: [UInt8] {
         var out: [UInt8] = []
         out.reserveCapacity(40 * sources.count)
-        for source in sources {
+        // By dot, so that equal states have equal bytes in a store, whatever led to them.
+        let ordered = sources.count < 2 ? sources : sources.sorted { $0.dot < $1.dot }
+        for source in ordered {
             out.appendVarint(UInt64(source.dot.author) << 1 | (source.deletes ? 1 : 0))
             out.appendVarint(source.dot.seq)
             out.appendUInt64(source.timestamp.raw)

@@ -25,6 +25,18 @@ public struct ExactText: Hashable, Comparable, Sendable, CustomStringConvertible
     /// The UTF-8 bytes.
     public var utf8: String.UTF8View { string.utf8 }
 
+    /// The code points that fit in so many bytes.
+    package func prefix(bytes: Int) -> ExactText {
+        var room = bytes
+        var scalars = String.UnicodeScalarView()
+        for scalar in string.unicodeScalars {
+            room -= UTF8.width(scalar)
+            guard room >= 0 else { break }
+            scalars.append(scalar)
+        }
+        return ExactText(String(scalars))
+    }
+
     public static func == (a: ExactText, b: ExactText) -> Bool {
         a.string.utf8.count == b.string.utf8.count && a.string.utf8.elementsEqual(b.string.utf8)
     }

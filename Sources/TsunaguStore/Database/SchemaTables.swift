@@ -14,15 +14,32 @@ enum SchemaTables {
         collection.groups.filter { $0.kind.hasColumn }.flatMap(\.fields)
     }
 
-    static func hasSearch(_ collection: CollectionSchema) -> Bool { columns(of: collection).contains(where: \.searchable) }
+    /// The fields whose text is looked through, in the order in which it stands in the key.
+    static func searchFields(_ collection: CollectionSchema) -> [Field] { columns(of: collection).filter(\.searchable) }
+
+    static func hasSearch(_ collection: CollectionSchema) -> Bool { !searchFields(collection).isEmpty }
+
+    /// What a file did not know of a collection before.
+    struct News {
+        let collection: CollectionSchema
+        let isNewTable: Bool
+        /// Fields that have a column only now.
+        var fields: [Field] = []
+    }
 
     /// Creates what is missing; an older file gains the columns of a newer schema.
-    static func update(_ db: Database, to schema: Schema) throws {
+    static func update(_ db: Database, to schema: Schema) throws -> [News] {
+        var out: [News] = []
         for collection in schema.collections {
-            if try db.tableExists(collection.name) {
+            var news = News(collection: collection, isNewTable: try !db.tableExists(collection.name))
+            if !news.isNewTable {
                 let present = try Set(db.columns(in: collection.name).map(\.name))
                 for field in columns(of: collection) where !present.contains(field.name) {
                     try db.execute(sql: "ALTER TABLE \(collection.name) ADD COLUMN \(field.name) \(field.kind.sqlType)")
+                    news.fields.append(field)
+                }
+                if hasSearch(collection), !present.contains("search") {
+                    try db.execute(sql: "ALTER TABLE \(collection.name) ADD COLUMN search TEXT")
                 }
             } else {
                 var parts = [
@@ -37,7 +54,9 @@ enum SchemaTables {
                 let name = "\(collection.name)_by_\(field.name)"
                 try db.execute(sql: "CREATE INDEX IF NOT EXISTS \(name) ON \(collection.name)(\(field.name))")
             }
+            out.append(news)
         }
+        return out
     }
 }
 

@@ -70,7 +70,7 @@ package final class Store: Sendable {
             return store
         } catch {
             // A database that was never whole must not be found by the next start.
-            unlink(path)
+            for name in [path, path + "-wal", path + "-shm"] { unlink(name) }
             throw error
         }
     }
@@ -96,9 +96,9 @@ package final class Store: Sendable {
             }
             guard version >= 1 else { throw StoreError.unusable(path: path, reason: "it holds no store") }
             guard version <= StoreLayout.version else { throw StoreError.tooNew(path: path, version: version) }
-            if try version < StoreLayout.version || store.queue.read({ try store.schemaVersion($0) }) < schema.version {
-                try store.queue.write { try store.migrate($0, from: version) }
-            }
+            let written = try store.queue.read { try store.schemaVersion($0) }
+            guard written <= Int(schema.version) else { throw StoreError.tooNew(path: path, version: written) }
+            if version < StoreLayout.version || written < Int(schema.version) { try store.upgrade() }
         }
         return store
     }
@@ -124,10 +124,23 @@ package final class Store: Sendable {
         try Int.fetchOne(db, sql: "SELECT value FROM meta WHERE key = 'schema_version'") ?? 0
     }
 
+    /// Brings the file up to this program; of several processes that start at once, one does it.
+    private func upgrade() throws {
+        try queue.write { db in
+            let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
+            if try version < StoreLayout.version || schemaVersion(db) < Int(schema.version) { try migrate(db, from: version) }
+        }
+    }
+
     private func migrate(_ db: Database, from version: Int) throws {
         for migration in StoreLayout.migrations[version...] { try db.execute(sql: migration) }
         try db.execute(sql: "PRAGMA user_version = \(StoreLayout.version)")
-        try SchemaTables.update(db, to: schema)
+        let news = try SchemaTables.update(db, to: schema)
+        if version > 0 {
+            let transaction = StoreTransaction(db, schema: schema, environment: environment)
+            try transaction.showNews(news)
+            try transaction.finish()
+        }
         try db.execute(
             sql: "INSERT OR REPLACE INTO meta(key, value) VALUES ('schema_version', ?)", arguments: [schema.version])
     }

@@ -216,8 +216,22 @@ package final class StoreTransaction {
     func adopt(_ timestamp: Timestamp, from replica: ReplicaID) throws {
         try loadClock()
         guard let ahead = clock!.adopt(timestamp, milliseconds: environment.now()) else { return }
-        // Whole minutes: one device that is a year ahead is one notice, not one a change.
-        try note("clock_ahead", "\(replica.device.short): \(ahead / 60_000) min")
+        // One device that is a year ahead is one notice with the greatest amount, not one a change.
+        let minutes = ahead / 60_000
+        let prefix = "\(replica.device.short): "
+        let select = try statement("SELECT no, detail FROM notice WHERE code = 'clock_ahead' AND substr(detail, 1, ?) = ?")
+        select.bind(1, prefix.utf8.count)
+        select.bind(2, prefix)
+        if try select.step() {
+            let (no, detail) = (select.int(0), select.text(1))
+            select.reset()
+            let known = detail.dropFirst(prefix.count).prefix { $0.isNumber }
+            guard minutes > UInt64(known) ?? 0 else { return }
+            let delete = try statement("DELETE FROM notice WHERE no = ?")
+            delete.bind(1, no)
+            try delete.run()
+        }
+        try note("clock_ahead", "\(prefix)\(minutes) min")
     }
 
     private func loadClock() throws {

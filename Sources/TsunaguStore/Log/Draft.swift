@@ -15,6 +15,8 @@ package final class Draft {
     private var open: Open?
     private var pending: [Pending] = []
     private var places: [Key: Int] = [:]
+    /// The records that the open change of an import names.
+    private var bulk: Set<Key> = []
     private var batch: Bytes16?
     /// Why the person makes the change, where that is asked for.
     package var reason: ExactText?
@@ -48,7 +50,8 @@ package final class Draft {
     init(_ space: StoreTransaction.SpaceRow, _ transaction: StoreTransaction, _ person: Operator) {
         self.space = space
         self.transaction = transaction
-        self.person = person
+        self.person = Operator(
+            id: person.id.prefix(bytes: Operator.bytesMax), label: person.label.prefix(bytes: Operator.bytesMax))
     }
 
     var isEmpty: Bool { pending.isEmpty && (open?.payload.entries.isEmpty ?? true) }
@@ -60,9 +63,11 @@ package final class Draft {
     package func create(
         _ collection: CollectionSchema, id: RecordID? = nil, _ values: [(field: UInt32, value: Value)]
     ) throws -> RecordID {
-        let opened = try begin()
+        let opened = try beginEditing()
         let new = id ?? opened.payload.idOfEntry(pending.count)
         let place = place(Key(collection: collection.number, id: new), isNew: id == nil)
+        // A record of which nothing is said yet says at least that it lives: an entry has an operation.
+        if values.isEmpty { pending[place].life = .null }
         try set(collection, place, values)
         return new
     }
@@ -71,7 +76,8 @@ package final class Draft {
     package func set(
         _ collection: CollectionSchema, _ id: RecordID, _ values: [(field: UInt32, value: Value)]
     ) throws {
-        _ = try begin()
+        guard !values.isEmpty else { return }
+        _ = try beginEditing()
         try set(collection, place(Key(collection: collection.number, id: id), isNew: false), values)
     }
 
@@ -79,14 +85,15 @@ package final class Draft {
     package func edit(
         _ collection: CollectionSchema, _ id: RecordID, group: MergeGroup, add: [[UInt8]] = [], remove: [[UInt8]] = []
     ) throws {
-        _ = try begin()
+        guard !add.isEmpty || !remove.isEmpty else { return }
+        _ = try beginEditing()
         let place = place(Key(collection: collection.number, id: id), isNew: false)
         var items = pending[place].items[group.number]?.items ?? Items()
         var depth: UInt64 = 0
         if group.kind != .set && group.kind != .counter {
             let rid = try transaction.findRecord(space, collection.number, id)?.rid
             let stored = try rid.map { try transaction.items($0, group.number).map(\.item.depth).max() ?? 0 } ?? 0
-            depth = max(stored, items.added.map(\.depth).max() ?? 0) + 1
+            depth = min(max(stored, items.added.map(\.depth).max() ?? 0) + 1, Items.depthMax)
         }
         items.added += add.map { Items.Item(depth: depth, $0) }
         items.removed += remove
@@ -95,13 +102,13 @@ package final class Draft {
 
     /// Marks a record as deleted; nothing of it is removed.
     package func delete(_ collection: CollectionSchema, _ id: RecordID, reason: ExactText) throws {
-        _ = try begin()
+        _ = try beginEditing()
         pending[place(Key(collection: collection.number, id: id), isNew: false)].life = .text(reason)
     }
 
     /// Says that a record lives, against deletions that this replica has seen.
     package func revive(_ collection: CollectionSchema, _ id: RecordID) throws {
-        _ = try begin()
+        _ = try beginEditing()
         pending[place(Key(collection: collection.number, id: id), isNew: false)].life = .null
     }
 
@@ -131,19 +138,28 @@ package final class Draft {
         _ shape: Shape, id: RecordID? = nil, writeSlots: (inout [UInt8]) throws -> Void
     ) throws -> RecordID {
         precondition(pending.isEmpty, "a draft is edited or filled in bulk, not both")
-        if let open, open.payload.bytes.count >= Self.bulkBytesMax || open.payload.entries.count >= 1024 {
+        let key = id.map { Key(collection: shape.collection, id: $0) }
+        let isFull = open.map { $0.payload.bytes.count >= Self.bulkBytesMax || $0.payload.entries.count >= 1024 } ?? false
+        // A record stands once in a change.
+        if isFull || key.map({ bulk.contains($0) }) == true {
             if batch == nil { batch = Bytes16(transaction.random128()) }
             try flush(in: nil)
         }
         let new = try id ?? begin().payload.nextID
         _ = try begin()
+        if let key { bulk.insert(key) }
         try open!.payload.append(shape, id: new, reference: id == nil ? .created : .explicit, writeSlots: writeSlots)
         return new
     }
 
     // MARK: - Becoming a change
 
-    @discardableResult
+    /// The open change, empty where it was an import's.
+    private func beginEditing() throws -> Open {
+        if open?.payload.entries.isEmpty == false { try flush(in: nil) }
+        return try begin()
+    }
+
     private func begin() throws -> Open {
         if let open { return open }
         guard let own = try transaction.ownReplica() else { preconditionFailure("a store without a replica writes") }
@@ -168,8 +184,11 @@ package final class Draft {
         guard !isEmpty else { return }
         try assemble()
         guard let open, let own = try transaction.ownReplica() else { return }
-        guard open.payload.bytes.count <= Payload.bytesMax else {
-            throw StoreError.changeTooLarge(bytes: open.payload.bytes.count)
+        let extensions = ChangeHeader.extensions(reason: reason)
+        guard open.payload.bytes.count <= Payload.bytesMax, open.payload.entries.count <= Payload.entriesMax,
+            extensions.count <= ChangeHeader.extensionsMax
+        else {
+            throw StoreError.changeTooLarge(bytes: open.payload.bytes.count + extensions.count)
         }
         let author = try transaction.author(own)
         var row = try transaction.chainRow(space, author)
@@ -181,8 +200,7 @@ package final class Draft {
             deps: DepsDelta(from: row.chain.deps, to: deps),
             systemDeps: DepsDelta(from: row.chain.systemDeps, to: systemDeps), previous: row.chain.hash,
             schemaVersion: transaction.schema.version, blockStart: open.block.start, batch: batch,
-            transaction: transactionHeader, extensions: ChangeHeader.extensions(reason: reason),
-            payloadHash: ChangeHeader.noHash)
+            transaction: transactionHeader, extensions: extensions, payloadHash: ChangeHeader.noHash)
         let change = Change(header: header, payload: open.payload)
         let base = try transaction.encode(row.chain)
         try row.chain.advance(by: change.header, hash: change.hash)
@@ -194,6 +212,7 @@ package final class Draft {
         transaction.setChainRow(row, space, author)
         try transaction.apply(change, at: row.chain, space)
         self.open = nil
+        bulk = []
         reason = nil
         pending = []
         places = [:]
@@ -213,6 +232,9 @@ package final class Draft {
                     operations.append(Shape.Operation(group: group, .register, fields: members.keys.sorted()))
                     slots += members.sorted { $0.key < $1.key }.map(\.value)
                 } else if let (mergeClass, items) = item.items[group] {
+                    guard max(items.added.count, items.removed.count) <= Items.countMax else {
+                        throw StoreError.changeTooLarge(bytes: items.encoded.count)
+                    }
                     operations.append(Shape.Operation(group: group, mergeClass))
                     slots.append(.bytes(items.encoded))
                 }

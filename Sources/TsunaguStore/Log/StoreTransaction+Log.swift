@@ -45,9 +45,18 @@ extension StoreTransaction {
         while try select.step() {
             rows.append((UInt32(select.int(0)), UInt64(select.int(1)), UInt64(select.int(2))))
         }
-        let out = try rows.map {
+        let sorted = try rows.map {
             VersionVector.Exception(replica: try replica($0.0), first: $0.1, last: $0.2)
         }.sorted()
+        // Runs that follow each other are one exception: it stands in the deps of everything that is written here.
+        var out: [VersionVector.Exception] = []
+        for exception in sorted {
+            if let last = out.last, last.replica == exception.replica, last.last + 1 == exception.first {
+                out[out.count - 1].last = exception.last
+            } else {
+                out.append(exception)
+            }
+        }
         exceptionCache[space.no] = out
         return out
     }
@@ -64,15 +73,16 @@ extension StoreTransaction {
     /// The first of a vector's changes that is not in effect here.
     func missing(of vector: VersionVector, in id: SpaceID) throws -> Dot? {
         for (replica, seq) in vector.entries.sorted(by: { $0.key < $1.key }) {
-            guard let space = try space(id), let author = try knownAuthor(replica) else { return Dot(replica, 1) }
-            let known = try chainRow(space, author).chain.seq
-            if known < seq { return Dot(replica, known + 1) }
+            var known: UInt64 = 0
+            if let space = try space(id), let author = try knownAuthor(replica) {
+                known = try chainRow(space, author).chain.seq
+            }
+            guard known < seq, let first = vector.firstCovered(of: replica, in: known + 1...seq) else { continue }
+            return Dot(replica, first)
         }
         for exception in try exceptions(id) {
-            let last = min(exception.last, vector[exception.replica])
-            guard exception.first <= last else { continue }
-            for seq in exception.first...last where vector.covers(Dot(exception.replica, seq)) {
-                return Dot(exception.replica, seq)
+            if let first = vector.firstCovered(of: exception.replica, in: exception.first...exception.last) {
+                return Dot(exception.replica, first)
             }
         }
         return nil
@@ -127,15 +137,14 @@ extension StoreTransaction {
     func createdID(_ space: SpaceRow, _ dot: Dot, entry: Int) throws -> RecordID? {
         guard let author = try knownAuthor(dot.replica) else { return nil }
         guard let run = try run(space, author, containing: dot.seq) else { return nil }
-        guard let change = run.changes.first(where: { $0.header.dot.seq == dot.seq }) else { return nil }
-        guard let block = try block(space, author, dot.seq) else { return nil }
-        return Salts(blockSeed: block.seed, seq: dot.seq, timestamp: change.header.timestamp).entry(entry).id
+        return run.changes.first { $0.header.dot.seq == dot.seq }?.payload.idOfEntry(entry)
     }
 
-    func context(_ space: SpaceRow, _ author: UInt32, _ chain: Chain) throws -> RunDecoder.Context {
-        RunDecoder.Context(space: space.id, author: try replica(author), chain: chain) { dot, entry in
+    func context(_ id: SpaceID, _ replica: ReplicaID, _ chain: Chain) -> RunDecoder.Context {
+        RunDecoder.Context(space: id, author: replica, chain: chain) { dot, entry in
             // A failure to read the log shows as a reference that leads nowhere.
-            try? self.createdID(space, dot, entry: entry)
+            guard let space = try? self.space(id) else { return nil }
+            return try? self.createdID(space, dot, entry: entry)
         }
     }
 
@@ -168,7 +177,7 @@ extension StoreTransaction {
     ) throws -> RunDecoder.Run {
         do {
             return try RunDecoder.decode(
-                body, count: Int(last - first + 1), in: context(space, author, decodeChain(base)))
+                body, count: Int(last - first + 1), in: context(space.id, replica(author), decodeChain(base)))
         } catch let error as CodecError {
             throw StoreError.damagedLog(space: space.id, replica: try replica(author), seq: first, error)
         }
@@ -192,71 +201,95 @@ extension StoreTransaction {
         _ space: SpaceRow, _ author: UInt32, _ own: ReplicaID, _ row: ChainRow, _ sign: ([UInt8]) throws -> [UInt8]
     ) throws {
         let select = try statement(
-            """
-            SELECT no, first, last, length(body) FROM run
-            WHERE space = ? AND author = ? AND signature IS NULL ORDER BY first
-            """)
+            "SELECT no FROM run WHERE space = ? AND author = ? AND signature IS NULL ORDER BY first")
         select.bind(1, space.no)
         select.bind(2, author)
-        var groups: [[Int64]] = []
-        var (changes, bytes) = (0, 0)
-        while try select.step() {
-            let count = Int(select.int(2) - select.int(1) + 1)
-            let size = Int(select.int(3))
-            // Compressed sizes stand for canonical ones here; what is large comes from imports and stands alone anyway.
-            if groups.isEmpty || changes + count > Seal.changesMax || bytes + size > Seal.bytesMax / 4 {
-                groups.append([])
-                (changes, bytes) = (0, 0)
+        var rows: [Int64] = []
+        while try select.step() { rows.append(select.int(0)) }
+        var group = Unsealed()
+        for no in rows {
+            let (base, run) = try unsealed(no, space, author)
+            if !group.takes(run) {
+                try seal(group, space, own, sign)
+                group = Unsealed()
             }
-            groups[groups.count - 1].append(select.int(0))
-            (changes, bytes) = (changes + count, bytes + size)
+            group.append(no, base, run)
         }
-        for group in groups { try seal(group, space, author, own, sign) }
+        try seal(group, space, own, sign)
         var row = row
         row.sealed = row.chain.seq
         setChainRow(row, space, author)
     }
 
+    /// Rows of the log that become one run.
+    private struct Unsealed {
+        var rows: [Int64] = []
+        var base: [UInt8] = []
+        var run = RunDecoder.Run()
+        private var bytes = 0
+        private var shapes: Set<Shape> = []
+
+        /// Whether a further row stays within the bounds of `Seal` and within what a decoder takes.
+        mutating func takes(_ next: RunDecoder.Run) -> Bool {
+            if rows.isEmpty { return true }
+            let size = next.changes.reduce(0) { $0 + $1.payload.bytes.count }
+            let all = shapes.union(next.changes.flatMap { $0.payload.entries.map(\.shape) })
+            return run.changes.count + next.changes.count <= Seal.changesMax && bytes + size <= Seal.bytesMax
+                && all.count <= RunDecoder.shapesMax
+        }
+
+        mutating func append(_ no: Int64, _ base: [UInt8], _ next: RunDecoder.Run) {
+            if rows.isEmpty { self.base = base }
+            rows.append(no)
+            bytes += next.changes.reduce(0) { $0 + $1.payload.bytes.count }
+            for change in next.changes { shapes.formUnion(change.payload.entries.map(\.shape)) }
+            run.changes += next.changes
+            run.chain = next.chain
+            for block in next.blocks where run.blocks.last != block { run.blocks.append(block) }
+        }
+    }
+
+    private func unsealed(
+        _ no: Int64, _ space: SpaceRow, _ author: UInt32
+    ) throws -> (base: [UInt8], run: RunDecoder.Run) {
+        let select = try statement("SELECT first, last, base, body FROM run WHERE no = ?")
+        select.bind(1, no)
+        guard try select.step() else { preconditionFailure("row \(no) of the log was listed a moment ago") }
+        let (first, last) = (UInt64(select.int(0)), UInt64(select.int(1)))
+        let (base, body) = (select.bytes(2), select.bytes(3))
+        select.reset()
+        return (base, try decode(body, base: base, first: first, last: last, space, author))
+    }
+
     /// Makes one sealed run of some unsealed rows.
     private func seal(
-        _ rows: [Int64], _ space: SpaceRow, _ author: UInt32, _ own: ReplicaID, _ sign: ([UInt8]) throws -> [UInt8]
+        _ group: Unsealed, _ space: SpaceRow, _ own: ReplicaID, _ sign: ([UInt8]) throws -> [UInt8]
     ) throws {
-        var decoded = RunDecoder.Run()
-        var firstBase: [UInt8] = []
-        for no in rows {
-            let select = try statement("SELECT first, last, base, body FROM run WHERE no = ?")
-            select.bind(1, no)
-            guard try select.step() else { continue }
-            let (first, last) = (UInt64(select.int(0)), UInt64(select.int(1)))
-            let (base, body) = (select.bytes(2), select.bytes(3))
-            select.reset()
-            if firstBase.isEmpty { firstBase = base }
-            let run = try decode(body, base: base, first: first, last: last, space, author)
-            decoded.changes += run.changes
-            decoded.chain = run.chain
-            for block in run.blocks where decoded.blocks.last != block { decoded.blocks.append(block) }
-        }
+        guard let kept = group.rows.last else { return }
         let signature = try sign(
-            Seal.message(space: space.id, replica: own, seq: decoded.chain.seq, hash: decoded.chain.hash))
-        if rows.count == 1 {
+            Seal.message(space: space.id, replica: own, seq: group.run.chain.seq, hash: group.run.chain.hash))
+        if group.rows.count == 1 {
             let update = try statement("UPDATE run SET signature = ? WHERE no = ?")
             update.bind(1, signature)
-            update.bind(2, rows[0])
+            update.bind(2, kept)
             return try update.run()
         }
-        let blocks = decoded.blocks
-        let body = RunEncoder.encode(decoded.changes) { seq in blocks.last { $0.start <= seq } ?? blocks[0] }
-        let update = try statement("UPDATE run SET last = ?, signature = ?, body = ? WHERE no = ?")
-        update.bind(1, decoded.chain.seq)
-        update.bind(2, signature)
-        update.bind(3, body)
-        update.bind(4, rows[0])
-        try update.run()
+        let blocks = group.run.blocks
+        let body = RunEncoder.encode(group.run.changes) { seq in blocks.last { $0.start <= seq } ?? blocks[0] }
         let delete = try statement("DELETE FROM run WHERE no = ?")
-        for no in rows.dropFirst() {
+        for no in group.rows.dropLast() {
             delete.bind(1, no)
             try delete.run()
         }
+        // The last row's place in the log: whatever one of the changes depends on stands before it.
+        let update = try statement("UPDATE run SET first = ?, base = ?, signature = ?, body = ? WHERE no = ?")
+        update.bind(1, group.run.changes[0].header.dot.seq)
+        update.bind(2, group.base)
+        update.bind(3, signature)
+        update.bind(4, body)
+        update.bind(5, kept)
+        try update.run()
+        decodedRuns.removeAll()
     }
 
     // MARK: - Sending

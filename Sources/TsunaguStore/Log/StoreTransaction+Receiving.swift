@@ -7,53 +7,63 @@ package import TsunaguCore
 extension StoreTransaction {
     /// Runs kept in the holding area at most.
     private static let holdingMax = 256
+    /// Numbers stand in SQLite's signed integers.
+    private static let seqMax = UInt64(Int64.max) - 65_536
 
     /// Takes in a run: checks it whole, appends it to the log, and applies it where it is allowed and its causes are in
-    /// effect. What waited for it is tried again.
+    /// effect. What waited for it is tried again. A run that is refused leaves nothing behind.
     package func receive(_ run: RunEnvelope) throws -> Receipt {
         let receipt = try take(run)
-        if case .applied = receipt { try retryWaiting() }
+        switch receipt {
+        case .applied, .quarantined: try retryWaiting()
+        case .duplicate, .held, .partial, .refused: break
+        }
         return receipt
     }
 
     private func take(_ run: RunEnvelope) throws -> Receipt {
-        let space = try openSpace(run.space)
-        let author = try author(run.replica)
-        var row = try chainRow(space, author)
-        guard run.first > row.chain.seq else {
-            return run.last <= row.chain.seq ? .duplicate : .refused(.fork(seq: run.first))
+        guard (1...Seal.changesMax).contains(run.count), 1...Self.seqMax ~= run.first else {
+            return .refused(.malformed("\(run.count) changes from number \(run.first) on"))
         }
-        guard run.first == row.chain.seq + 1 else {
-            return try hold(run, waitsFor: "\(run.replica.device.short) \(row.chain.seq + 1)")
+        var base = Chain()
+        if let space = try space(run.space), let author = try knownAuthor(run.replica) {
+            base = try chainRow(space, author).chain
+            if run.first <= base.seq { return try known(run, space, author, base) }
+        }
+        guard run.first == base.seq + 1 else {
+            return try hold(run, waitsFor: "\(run.replica.device.short) \(base.seq + 1)")
         }
         guard let key = try signingKey(of: run.replica.device) else {
             return run.space == .system ? .refused(.unknownDevice) : try hold(run, waitsFor: "\(run.replica.device.short)")
         }
         let decoded: RunDecoder.Run
         do {
-            decoded = try RunDecoder.decode(run.body, count: run.count, in: context(space, author, row.chain))
+            decoded = try RunDecoder.decode(run.body, count: run.count, in: context(run.space, run.replica, base))
         } catch CodecError.unresolvedReference(let dot) {
             return try hold(run, waitsFor: "\(dot.replica.device.short) \(dot.seq)")
-        } catch let error as CodecError {
+        } catch {
             return .refused(.malformed("\(error)"))
         }
-        let message = Seal.message(
-            space: run.space, replica: run.replica, seq: decoded.chain.seq, hash: decoded.chain.hash)
-        guard key.isValidSignature(run.signature, for: message) else { return .refused(.badSeal) }
-        if let missing = try missing(of: decoded.chain.deps, in: run.space, except: run.replica)
-            ?? missing(of: decoded.chain.systemDeps, in: .system, except: nil)
-        {
+        guard key.isValidSignature(run.signature, for: Self.message(run, decoded)) else { return .refused(.badSeal) }
+        if let problem = try contradiction(decoded, in: run) { return .refused(.malformed(problem)) }
+        if let missing = try missingCause(of: decoded, from: base, run) {
             return try hold(run, waitsFor: "\(missing.replica.device.short) \(missing.seq)")
         }
+        return try append(run, decoded, after: base)
+    }
 
+    /// Appends a checked run to the log and applies it where a grant covers it.
+    private func append(_ run: RunEnvelope, _ decoded: RunDecoder.Run, after base: Chain) throws -> Receipt {
+        let space = try openSpace(run.space)
+        let author = try author(run.replica)
         let allowed = try currentAccess()?.mayWrite(run.replica.device, run.space) ?? false
-        let ownPast = try isInEffect(Dot(run.replica, row.chain.seq), run.space) || row.chain.seq == 0
+        let ownPast = try base.seq == 0 || isInEffect(Dot(run.replica, base.seq), run.space)
         let state: RunState = allowed && ownPast ? .inEffect : .quarantined
-        let base = row.chain
         try insertRun(
             space, author, first: run.first, last: run.last, state: state, base: try encode(base),
             signature: run.signature, body: run.body)
         for block in decoded.blocks { try insertSeed(space, author, block) }
+        var row = try chainRow(space, author)
         row.chain = decoded.chain
         row.sealed = decoded.chain.seq
         row.block = decoded.blocks.last?.start ?? row.block
@@ -61,6 +71,86 @@ extension StoreTransaction {
         guard state == .inEffect else { return .quarantined(run.count) }
         try apply(decoded, from: base, space)
         return .applied(run.count)
+    }
+
+    private static func message(_ run: RunEnvelope, _ decoded: RunDecoder.Run) -> [UInt8] {
+        Seal.message(space: run.space, replica: run.replica, seq: decoded.chain.seq, hash: decoded.chain.hash)
+    }
+
+    /// A run whose first number is in the log already: the same again, or the author's word for something else.
+    private func known(_ run: RunEnvelope, _ space: SpaceRow, _ author: UInt32, _ chain: Chain) throws -> Receipt {
+        let select = try statement("SELECT base, signature FROM run WHERE space = ? AND author = ? AND first = ?")
+        select.bind(1, space.no)
+        select.bind(2, author)
+        select.bind(3, run.first)
+        guard try select.step() else {
+            // Runs are cut once, by their author: one that begins inside another was not.
+            return run.last <= chain.seq ? .duplicate : .refused(.fork(seq: chain.seq + 1))
+        }
+        let (base, signature) = (select.bytes(0), select.bytes(1))
+        select.reset()
+        if signature == run.signature { return .duplicate }
+        guard let key = try signingKey(of: run.replica.device) else { return .refused(.unknownDevice) }
+        let decoded: RunDecoder.Run
+        do {
+            decoded = try RunDecoder.decode(
+                run.body, count: run.count, in: context(run.space, run.replica, decodeChain(base)))
+        } catch CodecError.unresolvedReference(let dot) {
+            return try hold(run, waitsFor: "\(dot.replica.device.short) \(dot.seq)")
+        } catch {
+            return .refused(.malformed("\(error)"))
+        }
+        guard key.isValidSignature(run.signature, for: Self.message(run, decoded)) else { return .refused(.badSeal) }
+        for change in decoded.changes {
+            let seq = change.header.dot.seq
+            let here = try self.run(space, author, containing: seq)?.changes.first { $0.header.dot.seq == seq }
+            guard here?.hash == change.hash else { return .refused(.fork(seq: seq)) }
+        }
+        return .duplicate
+    }
+
+    /// The first change that one of the run's changes had seen and that is not in effect here.
+    ///
+    /// The last change's deps speak for all, unless exceptions came in between: what was seen before may be excepted
+    /// after.
+    private func missingCause(of decoded: RunDecoder.Run, from base: Chain, _ run: RunEnvelope) throws -> Dot? {
+        var chain = base
+        for (place, change) in decoded.changes.enumerated() {
+            try chain.advance(by: change.header, hash: change.hash)
+            let next = place + 1 < decoded.changes.count ? decoded.changes[place + 1].header : nil
+            guard next == nil || next?.deps.exceptions != nil || next?.systemDeps.exceptions != nil else { continue }
+            if let missing = try missing(of: chain.deps, in: run.space) ?? missing(of: chain.systemDeps, in: .system) {
+                return missing
+            }
+        }
+        return nil
+    }
+
+    /// Where the run's operations are not what this schema says of their numbers, which never change their meaning:
+    /// applied, they would mean one thing here and another at the next site.
+    private func contradiction(_ decoded: RunDecoder.Run, in run: RunEnvelope) throws -> String? {
+        let space = try space(run.space)
+        for block in decoded.blocks {
+            guard let space, let author = try knownAuthor(run.replica),
+                let known = try self.block(space, author, block.start), known.start == block.start
+            else { continue }
+            guard known.seed == block.seed else { return "block \(block.start) has two seeds" }
+        }
+        for change in decoded.changes {
+            let problem = try change.payload.bytes.withUnsafeBytes { memory -> String? in
+                for entry in change.payload.entries {
+                    let plan = plan(entry.shape)
+                    if let contradiction = plan.contradiction { return contradiction }
+                    let content = UnsafeRawBufferPointer(rebasing: memory[entry.slotsStart..<entry.range.upperBound])
+                    if let field = try plan.mismatch(in: content) {
+                        return "\(plan.collection?.name ?? ""): a value of \(field.name) is no \(field.kind.rawValue)"
+                    }
+                }
+                return nil
+            }
+            if let problem { return problem }
+        }
+        return nil
     }
 
     private func apply(_ run: RunDecoder.Run, from base: Chain, _ space: SpaceRow) throws {
@@ -197,11 +287,5 @@ extension StoreTransaction {
             moved = true
         }
         return moved
-    }
-
-    private func missing(of vector: VersionVector, in id: SpaceID, except own: ReplicaID?) throws -> Dot? {
-        var vector = vector
-        if let own { vector[own] = 0 }
-        return try missing(of: vector, in: id)
     }
 }

@@ -135,17 +135,14 @@ extension StoreTransaction {
                 index += 1
             }
             if plan.hasSearch {
-                let parts = plan.columns.filter(\.field.searchable).map { column in
-                    String(decoding: entry.slots[column.slot].bytes, as: UTF8.self)
-                }
-                insert.bind(index, searchKey(parts))
+                insert.bind(index, searchKey(try plan.searchSlots.map { try $0.map { try entry.slots[$0].shown() } ?? "" }))
             }
             try insert.run()
         }
     }
 
     /// Parts stand apart in the key, so that a search does not match across two fields.
-    private func searchKey(_ parts: [String]) -> String {
+    func searchKey(_ parts: [String]) -> String {
         parts.map(schema.searchKey).joined(separator: "\n")
     }
 
@@ -190,11 +187,14 @@ extension StoreTransaction {
         _ rid: Int64, _ operation: Shape.Operation, _ slots: [Slot], _ source: RecordMeta.Source,
         _ meta: inout RecordMeta, _ plan: ShapePlan, _ covers: @escaping (LocalDot) -> Bool
     ) throws -> [(field: Field, value: Value)]? {
-        guard let group = plan.collection?.group(operation.group), let groupFields = plan.groupFields(operation.group)
+        guard let group = plan.collection?.group(operation.group), group.kind.mergeClass == .register,
+            let groupFields = plan.groupFields(operation.group)
         else { return nil }
         let members = operation.fields.reduce(into: FieldMask(0)) { $0 |= 1 << FieldMask($1) }
-        // A member that this schema does not know is there: which of its writes are live is the history's to say.
-        guard members & ~groupFields == 0 else { return nil }
+        // Where a member that this schema does not know was ever written, which of its writes are live and whether they
+        // differ is the history's to say.
+        let live = meta.sources.reduce(members) { $0 | $1.fields }
+        guard live & ~(plan.knownFields | 1) == 0 else { return nil }
         let heads = meta.heads(of: operation.group)
         let contested = meta.isContested(operation.group, groupFields)
         let seesAll = heads.allSatisfy { covers($0.dot) }
@@ -315,8 +315,8 @@ extension StoreTransaction {
         if columns.contains(where: \.field.searchable) { try updateSearch(rid, collection) }
     }
 
-    private func updateSearch(_ rid: Int64, _ collection: CollectionSchema) throws {
-        let fields = SchemaTables.columns(of: collection).filter(\.searchable)
+    func updateSearch(_ rid: Int64, _ collection: CollectionSchema) throws {
+        let fields = SchemaTables.searchFields(collection)
         let select = try statement(
             "SELECT \(fields.map(\.name).joined(separator: ", ")) FROM \(collection.name) WHERE rid = ?")
         select.bind(1, rid)
@@ -369,7 +369,7 @@ extension GroupState.Head {
         for member in members {
             out.appendVarint(UInt64(member.field))
             out.appendVarint(UInt64(member.sources.count))
-            for source in member.sources {
+            for source in member.sources.sorted(by: { $0.dot < $1.dot }) {
                 out.append(source.dot, source.timestamp, source.leaf)
                 out.appendSlot(source.value)
             }

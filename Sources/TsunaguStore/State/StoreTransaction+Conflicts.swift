@@ -69,23 +69,21 @@ extension StoreTransaction {
         while try later.step() { dots.append(LocalDot(author: UInt32(later.int(0)), seq: UInt64(later.int(1)))) }
         guard let space = try space(try spaceName(spaceNo)) else { return [] }
         var out: [PastEntry] = []
-        for dot in Set(dots) {
-            if let entry = try pastEntry(space, collection, id, dot) { out.append(entry) }
-        }
+        for dot in Set(dots).sorted() { out.append(try pastEntry(space, collection, id, dot)) }
         return try causalOrder(out)
     }
 
     private func pastEntry(
         _ space: SpaceRow, _ collection: UInt32, _ id: RecordID, _ dot: LocalDot
-    ) throws -> PastEntry? {
+    ) throws -> PastEntry {
         guard let run = try run(space, dot.author, containing: dot.seq),
             let place = run.changes.firstIndex(where: { $0.header.dot.seq == dot.seq })
-        else { return nil }
+        else { throw try missingChange(space, dot) }
         let change = run.changes[place]
         // The run keeps deps as differences; those at the change follow from its end backwards no more than forwards.
         let chain = try chain(before: run, space, dot.author, through: place)
         guard let index = change.payload.entries.firstIndex(where: { $0.id == id && $0.shape.collection == collection })
-        else { return nil }
+        else { throw try missingChange(space, dot) }
         let entry = change.payload.entries[index]
         var values: [Value] = []
         try change.payload.bytes.withUnsafeBytes { memory in
@@ -97,6 +95,12 @@ extension StoreTransaction {
             entry: RecordHistory.Entry(
                 dot: dot, timestamp: change.header.timestamp, leaf: change.leaf(index), shape: entry.shape,
                 values: values, covers: try coverage(of: chain, dot.author)))
+    }
+
+    /// A change that the table of records names and the log does not hold: the file is damaged.
+    private func missingChange(_ space: SpaceRow, _ dot: LocalDot) throws -> StoreError {
+        let replica = try replica(dot.author)
+        return .damagedLog(space: space.id, replica: replica, seq: dot.seq, .unresolvedReference(Dot(replica, dot.seq)))
     }
 
     private func chain(
@@ -130,7 +134,14 @@ extension StoreTransaction {
         return out
     }
 
-    /// Works out a record anew from all that was written on it.
+    /// Works out a record anew from all that was written on it: what the state is defined as.
+    package func rederive(_ rid: Int64) throws {
+        guard let name = try recordName(rid), let space = try space(name.space),
+            let meta = try findRecord(space, name.collection, name.id)?.meta
+        else { return }
+        try rederive(rid, meta, space)
+    }
+
     func rederive(_ rid: Int64, _ old: RecordMeta, _ space: SpaceRow) throws {
         let select = try statement("SELECT id, collection FROM record WHERE rid = ?")
         select.bind(1, rid)
@@ -160,8 +171,11 @@ extension StoreTransaction {
         if let collection = schema.collection(number) {
             var columns: [(field: Field, value: Value)] = []
             for group in collection.groups {
-                if let register = state.registers[group.number] { columns += try settle(rid, group, register) }
-                if state.items[group.number] != nil { try showItems(rid, collection, group) }
+                if group.kind.mergeClass != .register {
+                    if state.items[group.number] != nil { try showItems(rid, collection, group) }
+                } else if let register = state.registers[group.number] {
+                    columns += try settle(rid, group, register)
+                }
             }
             try writeColumns(rid, collection, columns, deleted: state.meta.isDeleted)
         }

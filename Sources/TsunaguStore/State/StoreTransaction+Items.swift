@@ -17,7 +17,7 @@ extension StoreTransaction {
                 try insert(live, rid, operation.group)
                 space.add(SpaceDigest(leaf: entry.leaf, group: operation.group, item: place))
             }
-            if let group = entry.plan.collection?.group(operation.group) {
+            if let group = entry.plan.collection?.group(operation.group), group.kind.mergeClass == operation.mergeClass {
                 try showItems(rid, entry.plan.collection!, group)
             }
         }
@@ -57,12 +57,13 @@ extension StoreTransaction {
         }
     }
 
-    /// A group's live items in list order: (depth, timestamp, replica, seq, index).
+    /// A group's live items in list order: (depth, timestamp, replica, seq, index). A stamp is unsigned, SQLite's number is
+    /// not: the last half of the range follows the first.
     func items(_ rid: Int64, _ group: UInt32) throws -> [RecordHistory.LiveItem] {
         let select = try statement(
             """
             SELECT author, item.seq, idx, depth, timestamp, leaf, content FROM item JOIN author ON author.no = author
-            WHERE rid = ? AND grp = ? ORDER BY depth, timestamp, replica, item.seq, idx
+            WHERE rid = ? AND grp = ? ORDER BY depth, timestamp < 0, timestamp, replica, item.seq, idx
             """)
         select.bind(1, rid)
         select.bind(2, group)

@@ -1,0 +1,54 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+/// A file that is read once from its start, in pieces.
+struct InputFile: ~Copyable {
+    private let descriptor: Int32
+    private let path: String
+    /// The length; `nil` for what is no plain file.
+    let size: Int?
+
+    private static let chunkBytes = 256 << 10
+
+    /// Opens a file; `-` is standard input.
+    init(_ path: String) throws {
+        self.path = path
+        descriptor = path == "-" ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            let reason = String(cString: strerror(errno))
+            throw CommandError(
+                errno == ENOENT ? .notFound : .failed,
+                Localized(ja: "ファイルを読めません: \(path): \(reason)", en: "cannot read the file \(path): \(reason)"), record: path,
+                hint: Localized(ja: "名前と権限を確かめてください", en: "check name and permissions"))
+        }
+        var status = stat()
+        size = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil
+    }
+
+    deinit { close(descriptor) }
+
+    /// Hands over the whole file, piece by piece, with the number of bytes read so far.
+    func forEachChunk(_ body: (UnsafeRawBufferPointer, Int) throws -> Bool) throws {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.chunkBytes, alignment: 16)
+        defer { buffer.deallocate() }
+        var total = 0
+        while true {
+            let count = read(descriptor, buffer.baseAddress, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else {
+                throw CommandError(
+                    .failed,
+                    Localized(
+                        ja: "ファイルを読めません: \(path): \(String(cString: strerror(errno)))",
+                        en: "cannot read the file \(path): \(String(cString: strerror(errno)))"), record: path)
+            }
+            if count == 0 { return }
+            total += count
+            guard try body(UnsafeRawBufferPointer(rebasing: buffer[..<count]), total) else { return }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import TsunaguCore
+import TsunaguStore
+import TsunaguWard
+
+/// Takes the rows of one file into the store, or says what is wrong with them.
+protocol RowImporter: AnyObject {
+    var counts: ImportCounts { get }
+    /// The spaces in which bookings may have moved seats.
+    var touchedLessons: Set<SpaceID> { get }
+
+    /// Plans the reading of the rows.
+    func begin(header: [UnsafeBufferPointer<UInt8>]) throws(RowProblem)
+
+    /// Checks one row and, where `applies`, writes it.
+    ///
+    /// - Returns: what is wrong with the row.
+    func take(_ cells: [UnsafeBufferPointer<UInt8>], line: Int, applies: Bool) throws -> [ImportProblem]
+}
+
+/// How an import is done.
+package struct ImportOptions: Sendable {
+    /// A key that exists is no error: what differs is written.
+    package var updates: Bool
+    /// Everything is checked and nothing is written.
+    package var isDry: Bool
+
+    package init(updates: Bool = false, isDry: Bool = false) {
+        self.updates = updates
+        self.isDry = isDry
+    }
+}
+
+/// The kinds of files that can be taken in and given out.
+package enum TransferFile: String, Sendable, CaseIterable {
+    case residents, procedures, lessons, bookings
+
+    /// The rows that are records.
+    var records: RecordRowReader.File? { RecordRowReader.File(rawValue: rawValue) }
+}
+
+extension Site {
+    /// Takes a CSV file in: all of it or nothing, in one transaction, whatever its size.
+    ///
+    /// - Parameter progress: told the bytes read so far and the file's size, where that is known.
+    /// - Throws: `ImportFailure` with the faults of the file.
+    package func importFile(
+        _ kind: TransferFile, at path: String, _ options: ImportOptions = ImportOptions(),
+        progress: ((Int, Int?) -> Void)? = nil
+    ) throws -> ImportCounts {
+        let file = try InputFile(path)
+        let size = file.size
+        func run(_ transaction: StoreTransaction) throws -> ImportCounts {
+            let importer: any RowImporter =
+                if let records = kind.records {
+                    try RecordImporter(records, self, transaction, options)
+                } else {
+                    try BookingImporter(self, transaction, options)
+                }
+            try Self.read(file, path, into: importer, options, progress: progress.map { tell in { tell($0, size) } })
+            if !options.isDry { try transaction.settleSeats(in: importer.touchedLessons, by: self) }
+            return importer.counts
+        }
+        return try options.isDry ? read(run) : write(run)
+    }
+
+    private static func read(
+        _ file: borrowing InputFile, _ path: String, into importer: any RowImporter, _ options: ImportOptions,
+        progress: ((Int) -> Void)?
+    ) throws {
+        var reader = CSVReader()
+        var problems: [ImportProblem] = []
+        var hasHeader = false
+        func take(_ cells: [UnsafeBufferPointer<UInt8>], _ line: Int) throws {
+            guard hasHeader else {
+                hasHeader = true
+                do throws(RowProblem) {
+                    try importer.begin(header: cells)
+                } catch {
+                    throw ImportFailure(file: path, problems: [ImportProblem(line: line, error)], isCut: false)
+                }
+                return
+            }
+            // Once something is wrong nothing will be kept: the rest is read for its faults alone.
+            problems += try importer.take(cells, line: line, applies: problems.isEmpty && !options.isDry)
+            if problems.count >= ImportFailure.problemsMax {
+                let first = Array(problems.prefix(ImportFailure.problemsMax))
+                throw ImportFailure(file: path, problems: first, isCut: true)
+            }
+        }
+        do {
+            try file.forEachChunk { chunk, total in
+                try reader.feed(chunk, take)
+                progress?(total)
+                return true
+            }
+            try reader.finish(take)
+        } catch let error as CSVError {
+            problems.append(ImportProblem(error))
+        }
+        if !hasHeader, problems.isEmpty {
+            problems.append(
+                ImportProblem(
+                    line: 1, code: "empty_file", Localized(ja: "ファイルが空です", en: "the file is empty"),
+                    hint: Localized(ja: "見出しの行から始まるファイルを指定してください", en: "give a file that begins with a header")))
+        }
+        if !problems.isEmpty { throw ImportFailure(file: path, problems: problems, isCut: false) }
+    }
+}
+
+extension ImportProblem {
+    /// A key that this file had before.
+    static func doubled(line: Int, column: String, value: String, first: Int) -> ImportProblem {
+        ImportProblem(
+            line: line, code: "duplicate_key", column: column, value: value,
+            Localized(ja: "\(first)行目にもあります", en: "line \(first) has it too"),
+            hint: Localized(ja: "一行だけ残してください", en: "keep one of the rows"))
+    }
+
+    /// A key that the ward has already.
+    static func exists(line: Int, column: String, value: String, _ id: RecordID) -> ImportProblem {
+        ImportProblem(
+            line: line, code: "key_exists", column: column, value: value,
+            Localized(ja: "すでに登録されています（\(id)）", en: "it is there already (\(id))"),
+            hint: Localized(ja: "更新するには --update を付けてください", en: "give --update to update it"))
+    }
+
+    /// A key of a record that was deleted: a file does not bring anybody back by itself.
+    static func deleted(line: Int, column: String, value: String, _ id: RecordID) -> ImportProblem {
+        ImportProblem(
+            line: line, code: "deleted", column: column, value: value,
+            Localized(ja: "削除されたものです（\(id)）", en: "it is deleted (\(id))"),
+            hint: Localized(ja: "先に戻すか、行を除いてください", en: "bring it back first, or leave the row out"))
+    }
+
+    /// A key that several records have.
+    static func ambiguous(line: Int, column: String, value: String) -> ImportProblem {
+        ImportProblem(
+            line: line, code: "ambiguous_key", column: column, value: value,
+            Localized(ja: "複数に登録されています", en: "several records have it"),
+            hint: Localized(
+                ja: "tsunagu conflict list --kind finding で重なりを解いてください",
+                en: "settle the double first: 'tsunagu conflict list --kind finding'"))
+    }
+}
