@@ -4,7 +4,10 @@ import PackageDescription
 let package = Package(
     name: "tsunagu",
     products: [
-        .library(name: "Tsunagu", targets: ["TsunaguCore", "TsunaguSync", "TsunaguWard", "TsunaguStore", "TsunaguCommands"]),
+        .library(
+            name: "Tsunagu",
+            targets: ["TsunaguCore", "TsunaguSync", "TsunaguWard", "TsunaguStore", "TsunaguCommands"]
+        ),
         .executable(name: "tsunagu", targets: ["tsunagu"]),
         .executable(name: "tsunagud", targets: ["tsunagud"]),
     ],
@@ -72,7 +75,7 @@ let package = Package(
         .executableTarget(
             name: "tsunagu",
             dependencies: [
-                "TsunaguCommands", "TsunaguCarriers",
+                "TsunaguCore", "TsunaguSync", "TsunaguWard", "TsunaguCommands", "TsunaguCarriers",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]
         ),
@@ -103,9 +106,12 @@ let package = Package(
             ]
         ),
         .testTarget(name: "StructureTests"),
+        .testTarget(name: "CrashTests", dependencies: ["tsunagu", "tsunagud"]),
         .testTarget(
             name: "TsunaguCommandsTests",
-            dependencies: ["TsunaguCore", "TsunaguStore", "TsunaguSync", "TsunaguWard", "TsunaguCommands", "TestSupport"]
+            dependencies: [
+                "TsunaguCore", "TsunaguStore", "TsunaguSync", "TsunaguWard", "TsunaguCommands", "TestSupport",
+            ]
         ),
         .testTarget(name: "TsunaguCoreTests", dependencies: ["TsunaguCore", "TestSupport"]),
         .testTarget(
@@ -128,16 +134,17 @@ let package = Package(
 )
 
 for target in package.targets where target.type != .system && target.name != "CCurl" {
-    target.swiftSettings = (target.swiftSettings ?? []) + [
-        // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0335-existential-any.md
-        .enableUpcomingFeature("ExistentialAny"),
-        // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0409-access-level-on-imports.md
-        .enableUpcomingFeature("InternalImportsByDefault"),
-        // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0444-member-import-visibility.md
-        .enableUpcomingFeature("MemberImportVisibility"),
-        // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0461-async-function-isolation.md
-        .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
-        // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0443-warning-control-flags.md
-        .treatAllWarnings(as: .error),
-    ]
+    target.swiftSettings =
+        (target.swiftSettings ?? []) + [
+            // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0335-existential-any.md
+            .enableUpcomingFeature("ExistentialAny"),
+            // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0409-access-level-on-imports.md
+            .enableUpcomingFeature("InternalImportsByDefault"),
+            // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0444-member-import-visibility.md
+            .enableUpcomingFeature("MemberImportVisibility"),
+            // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0461-async-function-isolation.md
+            .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+            // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0443-warning-control-flags.md
+            .treatAllWarnings(as: .error),
+        ]
 }

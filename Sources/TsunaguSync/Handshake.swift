@@ -57,7 +57,11 @@ package enum Handshake {
         }
 
         fileprivate init(
-            signingKey: [UInt8], epoch: Bytes16, ephemeral: [UInt8], session: Bytes16, signature: [UInt8]
+            signingKey: [UInt8],
+            epoch: Bytes16,
+            ephemeral: [UInt8],
+            session: Bytes16,
+            signature: [UInt8]
         ) {
             hub = DeviceID(signingKey: signingKey)
             self.signingKey = signingKey
@@ -79,11 +83,19 @@ package enum Handshake {
     }
 
     private static func key(
-        _ own: Curve25519.KeyAgreement.PrivateKey, _ peer: [UInt8], _ transcript: [UInt8]
+        _ own: Curve25519.KeyAgreement.PrivateKey,
+        _ peer: [UInt8],
+        _ transcript: [UInt8]
     ) throws -> SymmetricKey {
-        let secret = try own.sharedSecretFromKeyAgreement(with: Curve25519.KeyAgreement.PublicKey(rawRepresentation: peer))
+        let secret = try own.sharedSecretFromKeyAgreement(
+            with: Curve25519.KeyAgreement.PublicKey(rawRepresentation: peer)
+        )
         return secret.hkdfDerivedSymmetricKey(
-            using: SHA256.self, salt: Array("tsunagu/session/1".utf8), sharedInfo: transcript, outputByteCount: 32)
+            using: SHA256.self,
+            salt: Array("tsunagu/session/1".utf8),
+            sharedInfo: transcript,
+            outputByteCount: 32
+        )
     }
 
     /// The client's half.
@@ -112,12 +124,20 @@ package enum Handshake {
 
     /// The hub's half: answers a hello; the client's proof comes with its first request.
     package static func welcome(
-        _ hello: Hello, signingKey: [UInt8], epoch: Bytes16, session: Bytes16, sign: ([UInt8]) throws -> [UInt8]
+        _ hello: Hello,
+        signingKey: [UInt8],
+        epoch: Bytes16,
+        session: Bytes16,
+        sign: ([UInt8]) throws -> [UInt8]
     ) throws -> (welcome: Welcome, key: SymmetricKey, clientMessage: [UInt8]) {
         let ephemeral = Curve25519.KeyAgreement.PrivateKey()
         var welcome = Welcome(
-            signingKey: signingKey, epoch: epoch, ephemeral: Array(ephemeral.publicKey.rawRepresentation),
-            session: session, signature: [])
+            signingKey: signingKey,
+            epoch: epoch,
+            ephemeral: Array(ephemeral.publicKey.rawRepresentation),
+            session: session,
+            signature: []
+        )
         let spoken = transcript("hub", hello, welcome)
         welcome.signature = try sign(spoken)
         return (welcome, try key(ephemeral, hello.ephemeral, spoken), transcript("client", hello, welcome))
@@ -176,7 +196,10 @@ package enum Envelope {
 
     /// - Throws: where the piece is not the one expected here.
     package static func open(
-        _ bytes: [UInt8], counter: UInt64, piece: UInt64, _ key: SymmetricKey
+        _ bytes: [UInt8],
+        counter: UInt64,
+        piece: UInt64,
+        _ key: SymmetricKey
     ) throws(SyncError) -> [UInt8] {
         guard bytes.count >= 16 else { throw .notAuthenticated("a reply without a code") }
         let content = Array(bytes.dropLast(16))
@@ -192,7 +215,11 @@ package enum Envelope {
     }
 
     private static func code(
-        _ direction: String, _ counter: UInt64, _ piece: UInt64, _ content: [UInt8], _ key: SymmetricKey
+        _ direction: String,
+        _ counter: UInt64,
+        _ piece: UInt64,
+        _ content: [UInt8],
+        _ key: SymmetricKey
     ) -> [UInt8] {
         var hmac = HMAC<SHA256>(key: key)
         var head = Array("tsunagu/\(direction)/1".utf8)

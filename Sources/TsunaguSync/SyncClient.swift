@@ -74,7 +74,8 @@ package struct SyncClient {
     }
 
     private mutating func compared(
-        _ spaces: [(space: SpaceID, relation: SyncReply.Relation)], _ storage: some ReplicaStorage
+        _ spaces: [(space: SpaceID, relation: SyncReply.Relation)],
+        _ storage: some ReplicaStorage
     ) throws -> Action {
         var holds: [SpaceID: UInt64] = [:]
         var proved: [SpaceID] = []
@@ -118,7 +119,9 @@ package struct SyncClient {
     }
 
     private mutating func lacking(
-        _ theirs: [VectorEntry], _ ours: [VectorEntry], _ space: SpaceID
+        _ theirs: [VectorEntry],
+        _ ours: [VectorEntry],
+        _ space: SpaceID
     ) throws -> [ReplicaID: UInt64] {
         let own = Dictionary(uniqueKeysWithValues: ours.map { ($0.replica, $0) })
         var out: [ReplicaID: UInt64] = [:]
@@ -126,7 +129,9 @@ package struct SyncClient {
             let known = own[entry.replica]
             if entry.seq > known?.seq ?? 0 { out[entry.replica] = known?.seq ?? 0 }
             if let known, known.seq == entry.seq, known.hash != entry.hash {
-                note(Refused(space: space, replica: entry.replica, first: entry.seq, reason: "equivocation", here: true))
+                note(
+                    Refused(space: space, replica: entry.replica, first: entry.seq, reason: "equivocation", here: true)
+                )
             }
         }
         return out
@@ -141,7 +146,9 @@ package struct SyncClient {
         guard !wants.isEmpty else { return try begin(storage) }
         return .send(
             .pull(
-                SyncRequest.PullRequest(wants: wants, staged: try storage.staged(), frameBytesMax: frameBytesMax)))
+                SyncRequest.PullRequest(wants: wants, staged: try storage.staged(), frameBytesMax: frameBytesMax)
+            )
+        )
     }
 
     private mutating func acknowledged(_ receipts: [Receipt], _ storage: some ReplicaStorage) throws -> Action {

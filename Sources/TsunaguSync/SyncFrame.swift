@@ -85,8 +85,13 @@ extension RunEnvelope {
         guard first > 0, count > 0, first <= UInt64.max - UInt64(count) else { throw .invalid("an empty run") }
         let signature = Array(try reader.bytes(64))
         self.init(
-            space: space, replica: replica, first: first, count: count, signature: signature,
-            body: Array(try reader.bytes(reader.count)))
+            space: space,
+            replica: replica,
+            first: first,
+            count: count,
+            signature: signature,
+            body: Array(try reader.bytes(reader.count))
+        )
     }
 }
 
@@ -154,7 +159,11 @@ extension [UInt8] {
 extension ByteReader {
     mutating func stagedRun() throws(CodecError) -> StagedRun {
         StagedRun(
-            space: try space(), replica: try replica(), first: try varint(), hash: try bytes16(),
-            offset: try varint("offset", atMost: UInt64(SyncFrame.runBytesMax)))
+            space: try space(),
+            replica: try replica(),
+            first: try varint(),
+            hash: try bytes16(),
+            offset: try varint("offset", atMost: UInt64(SyncFrame.runBytesMax))
+        )
     }
 }

@@ -67,8 +67,11 @@ package enum SyncRequest: Hashable, Sendable {
             var summaries: [SpaceSummary] = []
             for _ in 0..<(try reader.varint("spaces", atMost: SyncReply.spacesMax)) {
                 var summary = SpaceSummary(
-                    space: try reader.space(), vectorHash: try reader.bytes16(), exceptionsHash: Bytes16(0),
-                    digest: try reader.bytes16())
+                    space: try reader.space(),
+                    vectorHash: try reader.bytes16(),
+                    exceptionsHash: Bytes16(0),
+                    digest: try reader.bytes16()
+                )
                 if try reader.byte() != 0 { summary.exceptionsHash = try reader.bytes16() }
                 summaries.append(summary)
             }
@@ -97,7 +100,9 @@ package enum SyncRequest: Hashable, Sendable {
     }
 }
 
-/// What a hub answers. A pull is answered by a stream of frames instead.
+/// What a hub answers.
+///
+/// A pull is answered by a stream of frames instead.
 package enum SyncReply: Hashable, Sendable {
     static let spacesMax: UInt64 = 4096
 
@@ -174,8 +179,11 @@ package enum SyncReply: Hashable, Sendable {
                     for _ in 0..<(try reader.varint("authors", atMost: 65_536)) {
                         vector.append(
                             VectorEntry(
-                                replica: try reader.replica(), seq: try reader.varint(),
-                                hash: Array(try reader.bytes(32))))
+                                replica: try reader.replica(),
+                                seq: try reader.varint(),
+                                hash: Array(try reader.bytes(32))
+                            )
+                        )
                     }
                     spaces.append((space, .differs(vector)))
                 case 5: spaces.append((space, .notGranted))

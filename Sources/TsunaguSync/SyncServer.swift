@@ -20,7 +20,8 @@ package struct SyncServer {
     }
 
     private func compare(
-        _ theirs: [SpaceSummary], _ storage: some ReplicaStorage
+        _ theirs: [SpaceSummary],
+        _ storage: some ReplicaStorage
     ) throws -> [(space: SpaceID, relation: SyncReply.Relation)] {
         let ours = Dictionary(uniqueKeysWithValues: try storage.summaries().map { ($0.space, $0) })
         var out: [(SpaceID, SyncReply.Relation)] = []
@@ -33,10 +34,15 @@ package struct SyncServer {
                 out.append((summary.space, .differs(try storage.vector(of: summary.space))))
                 continue
             }
-            out.append((
-                summary.space,
-                .equal(exceptions: own.exceptionsHash == summary.exceptionsHash, digest: own.digest == summary.digest)
-            ))
+            out.append(
+                (
+                    summary.space,
+                    .equal(
+                        exceptions: own.exceptionsHash == summary.exceptionsHash,
+                        digest: own.digest == summary.digest
+                    )
+                )
+            )
         }
         let named = Set(theirs.map(\.space))
         for space in ours.keys.sorted() where try !named.contains(space) && storage.mayRead(client, space) {

@@ -39,10 +39,13 @@ private func makeHub(_ site: Site, _ settings: DaemonSettings) throws -> DaemonP
     if settings.hubPlain { return DaemonParts.Hub(service: SiteHub(site), identity: nil) }
     guard let certificate, let key else {
         throw CommandError(
-            .notFound, Localized(ja: "ハブの TLS 鍵がありません", en: "there is no TLS key for a hub here"),
+            .notFound,
+            Localized(ja: "ハブの TLS 鍵がありません", en: "there is no TLS key for a hub here"),
             hint: Localized(
                 ja: "tsunagu init で作られます。TLS を終端するプロキシの後ろなら --hub-plain",
-                en: "'tsunagu init' makes it; behind a proxy that does TLS use --hub-plain"))
+                en: "'tsunagu init' makes it; behind a proxy that does TLS use --hub-plain"
+            )
+        )
     }
     do {
         let identity = try TLSIdentity(certificatePEM: certificate, keyPEM: key)

@@ -35,7 +35,10 @@ struct ImportDirectionTests {
                 "ArgumentParser", "Foundation", "FoundationEssentials", "Glibc",
             ]
         ),
-        ("tsunagud", ["TsunaguCommands", "TsunaguCarriers", "ArgumentParser", "FoundationEssentials", "Glibc", "Logging"]),
+        (
+            "tsunagud",
+            ["TsunaguCommands", "TsunaguCarriers", "ArgumentParser", "FoundationEssentials", "Glibc", "Logging"]
+        ),
     ]
 
     private static let sources = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()

@@ -72,3 +72,29 @@ package enum RandomEdit {
         return entry
     }
 }
+
+extension ReferenceModel.Entry {
+    /// The same as an operation of the engine.
+    package var shaped: (shape: Shape, values: [Value]) {
+        let classes: [UInt32: MergeClass] = [3: .set, 4: .log, 5: .counter, 6: .seats, 7: .flow]
+        var operations: [Shape.Operation] = []
+        var values: [Value] = []
+        if let life {
+            operations.append(Shape.Operation(group: 0, .register))
+            values.append(life ? .text("gone") : .null)
+        }
+        for group in Set(registers.keys).union(added.keys).union(removed.keys).sorted() {
+            if let members = registers[group] {
+                operations.append(Shape.Operation(group: group, .register, fields: members.keys.sorted()))
+                values += members.sorted { $0.key < $1.key }.map(\.value.value)
+            } else {
+                operations.append(Shape.Operation(group: group, classes[group]!))
+                let items = Items(
+                    added: (added[group] ?? []).map { Items.Item(depth: $0.depth, $0.content) },
+                    removed: removed[group] ?? [])
+                values.append(.bytes(items.encoded))
+            }
+        }
+        return (Shape(collection: TestSchema.note.number, operations: operations), values)
+    }
+}

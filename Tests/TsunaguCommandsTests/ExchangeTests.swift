@@ -16,7 +16,9 @@ struct ExchangeTests {
     private func add(_ site: Site, _ family: String, phone: String = "03-0000-0000") throws -> RecordID {
         try site.write { transaction in
             try transaction.draft(residents, by: site.person).create(
-                resident, [(1, .text(family)), (2, .text("花")), (14, .text(phone))])
+                resident,
+                [(1, .text(family)), (2, .text("花")), (14, .text(phone))]
+            )
         }
     }
 
@@ -57,7 +59,8 @@ struct ExchangeTests {
         for site in [a, b, ward.centre] {
             let conflicts = try site.read { try $0.conflicts() }
             #expect(conflicts.count == 1)
-            let values = conflicts.first?.alternatives.map { $0.values.first { $0.field.name == "family_name" }!.value } ?? []
+            let values =
+                conflicts.first?.alternatives.map { $0.values.first { $0.field.name == "family_name" }!.value } ?? []
             #expect(Set(values) == [.text("\u{FA19}"), .text("\u{795E}")])
             ids.formUnion(conflicts.map(\.id))
         }
@@ -89,12 +92,19 @@ struct ExchangeTests {
         #expect(report.bytesSent + report.bytesReceived < 4096, "\(report.bytesSent) + \(report.bytesReceived)")
     }
 
-    @Test func `An answer that breaks off at any byte is never up to date, and the next exchange completes it`() throws {
+    @Test func `An answer that breaks off at any byte is never up to date, and the next exchange completes it`() throws
+    {
         let ward = try WardFixture()
         for index in 0..<50 { _ = try add(ward.centre, "家\(index)") }
         let whole = try ward.join("whole")
         for cut in stride(from: 0, to: 6000, by: 487) {
-            let code = try ward.centre.invite(role: .branch, name: "cut \(cut)", spaces: [], milliseconds: 60_000, hub: "https://hub.example")
+            let code = try ward.centre.invite(
+                role: .branch,
+                name: "cut \(cut)",
+                spaces: [],
+                milliseconds: 60_000,
+                hub: "https://hub.example"
+            )
             let directory = DataDirectory(ward.root.path + "/cut\(cut)")
             var left = cut
             let broken = ward.transport()
@@ -106,7 +116,13 @@ struct ExchangeTests {
             // Enrolment and hello pass; the cut comes somewhere in what follows, or not at all.
             let join = { (transport: LoopbackTransport) in
                 try Site.join(
-                    directory, person: WardFixture.clerk, code: code.code, hub: nil, deviceName: "cut", connect: { _ in transport })
+                    directory,
+                    person: WardFixture.clerk,
+                    code: code.code,
+                    hub: nil,
+                    deviceName: "cut",
+                    connect: { _ in transport }
+                )
             }
             do {
                 #expect(try join(broken).report.upToDate)
@@ -142,10 +158,20 @@ struct ExchangeTests {
 
     @Test func `A code works once, and again only for the device that used it`() throws {
         let ward = try WardFixture()
-        let code = try ward.centre.invite(role: .branch, name: "a", spaces: [], milliseconds: 60_000, hub: "https://hub.example").code
+        let code = try ward.centre.invite(
+            role: .branch,
+            name: "a",
+            spaces: [],
+            milliseconds: 60_000,
+            hub: "https://hub.example"
+        ).code
         func join(_ name: String) throws -> Site {
             try Site.join(
-                DataDirectory(ward.root.path + "/" + name), person: WardFixture.clerk, code: code, hub: nil, deviceName: name,
+                DataDirectory(ward.root.path + "/" + name),
+                person: WardFixture.clerk,
+                code: code,
+                hub: nil,
+                deviceName: name,
                 connect: { _ in ward.transport() }
             ).site
         }

@@ -7,7 +7,7 @@ import TsunaguCore
 import TsunaguStore
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// A directory of its own that goes with the fixture.
@@ -61,18 +61,33 @@ struct WardFixture {
 
     init() throws {
         centre = try Site.initialise(
-            DataDirectory(root.path + "/centre"), person: Operator(id: "admin", label: "本庁"), name: "千代田区", code: "131016",
-            deviceName: "centre", identity: { _ in ("key", "certificate", [UInt8](repeating: 7, count: 32)) })
+            DataDirectory(root.path + "/centre"),
+            person: Operator(id: "admin", label: "本庁"),
+            name: "千代田区",
+            code: "131016",
+            deviceName: "centre",
+            identity: { _ in ("key", "certificate", [UInt8](repeating: 7, count: 32)) }
+        )
         hub = Hub(centre)
     }
 
     func transport() -> LoopbackTransport { LoopbackTransport(hub) }
 
     func join(_ name: String, role: Role = .branch, spaces: [String] = []) throws -> Site {
-        let code = try centre.invite(role: role, name: name, spaces: spaces, milliseconds: 60_000, hub: "https://hub.example")
+        let code = try centre.invite(
+            role: role,
+            name: name,
+            spaces: spaces,
+            milliseconds: 60_000,
+            hub: "https://hub.example"
+        )
         return try Site.join(
-            DataDirectory(root.path + "/" + name), person: Operator(id: ExactText(name), label: ExactText(name)), code: code.code,
-            hub: nil, deviceName: name, connect: { _ in transport() }
+            DataDirectory(root.path + "/" + name),
+            person: Operator(id: ExactText(name), label: ExactText(name)),
+            code: code.code,
+            hub: nil,
+            deviceName: name,
+            connect: { _ in transport() }
         ).site
     }
 
@@ -81,7 +96,11 @@ struct WardFixture {
 
     func digests(_ site: Site) throws -> [SpaceID: Bytes16] {
         try site.read { transaction in
-            Dictionary(uniqueKeysWithValues: try transaction.spaces().map { ($0, try transaction.digest(of: $0) ?? Bytes16(0)) })
+            Dictionary(
+                uniqueKeysWithValues: try transaction.spaces().map {
+                    ($0, try transaction.digest(of: $0) ?? Bytes16(0))
+                }
+            )
         }
     }
 }

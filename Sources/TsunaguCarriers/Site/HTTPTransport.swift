@@ -15,7 +15,9 @@ package final class HTTPTransport: Transport {
             let trust: HTTPCarrier.Trust
             switch address.trust {
             case .pin(let bytes):
-                guard let pin = PublicKeyPin(sha256: bytes) else { throw TransportError.unusable("a pin of \(bytes.count) bytes") }
+                guard let pin = PublicKeyPin(sha256: bytes) else {
+                    throw TransportError.unusable("a pin of \(bytes.count) bytes")
+                }
                 trust = .pin(pin)
             case .system: trust = .system
             case .plain: trust = .plain
@@ -46,7 +48,8 @@ extension TransportError {
         case .unreachable(let detail), .timeout(let detail), .interrupted(let detail): self = .unreachable(detail)
         case .untrusted(let detail): self = .untrusted(detail)
         case .cancelled: self = .cancelled
-        case .refused(let status, let body): self = .refused(status: status, String(decoding: body.prefix(200), as: UTF8.self))
+        case .refused(let status, let body):
+            self = .refused(status: status, String(decoding: body.prefix(200), as: UTF8.self))
         case .malformed(let detail): self = .refused(status: 0, detail)
         }
     }

@@ -18,7 +18,11 @@ package enum Enrolment {
         package var deviceName: ExactText
 
         package init(
-            invitation: RecordID, signingKey: [UInt8], receivingKey: [UInt8], proof: [UInt8], deviceName: ExactText
+            invitation: RecordID,
+            signingKey: [UInt8],
+            receivingKey: [UInt8],
+            proof: [UInt8],
+            deviceName: ExactText
         ) {
             self.invitation = invitation
             self.signingKey = signingKey
@@ -45,9 +49,12 @@ package enum Enrolment {
                 var reader = ByteReader(memory)
                 guard Array(try reader.bytes(4)) == Array("TSE1".utf8) else { throw .invalid("enrolment") }
                 let request = Request(
-                    invitation: RecordID(try reader.bytes16()), signingKey: Array(try reader.bytes(32)),
-                    receivingKey: Array(try reader.bytes(32)), proof: Array(try reader.bytes(64)),
-                    deviceName: try reader.text("device name", atMost: 256))
+                    invitation: RecordID(try reader.bytes16()),
+                    signingKey: Array(try reader.bytes(32)),
+                    receivingKey: Array(try reader.bytes(32)),
+                    proof: Array(try reader.bytes(64)),
+                    deviceName: try reader.text("device name", atMost: 256)
+                )
                 try reader.expectEnd()
                 return request
             }

@@ -68,11 +68,18 @@ package final class Hub: Sendable {
         }
         let session = Bytes16(UInt128(site.store.random()) << 64 | UInt128(site.store.random()))
         let (welcome, key, message) = try Handshake.welcome(
-            hello, signingKey: site.keys.signingPublic, epoch: epoch, session: session, sign: site.keys.sign)
+            hello,
+            signingKey: site.keys.signingPublic,
+            epoch: epoch,
+            session: session,
+            sign: site.keys.sign
+        )
         let now = site.store.now()
         sessions.withLock { sessions in
             sessions = sessions.filter { now < $0.value.lastUsed + Self.sessionMilliseconds }
-            if sessions.count >= Self.sessionsMax, let oldest = sessions.min(by: { $0.value.lastUsed < $1.value.lastUsed }) {
+            if sessions.count >= Self.sessionsMax,
+                let oldest = sessions.min(by: { $0.value.lastUsed < $1.value.lastUsed })
+            {
                 sessions[oldest.key] = nil
             }
             sessions[session] = Session(client: hello.client, key: key, clientMessage: message, lastUsed: now)
@@ -81,10 +88,13 @@ package final class Hub: Sendable {
     }
 
     /// Opens a request: its session is known, its code right, its number new, and its device proved.
-    private func open(_ body: [UInt8]) throws -> (client: DeviceID, key: SymmetricKey, counter: UInt64, content: [UInt8]) {
+    private func open(_ body: [UInt8]) throws -> (
+        client: DeviceID, key: SymmetricKey, counter: UInt64, content: [UInt8]
+    ) {
         let opened = try Envelope.Opened(body)
         let now = site.store.now()
-        guard let session = sessions.withLock({ $0[opened.session] }), now < session.lastUsed + Self.sessionMilliseconds,
+        guard let session = sessions.withLock({ $0[opened.session] }),
+            now < session.lastUsed + Self.sessionMilliseconds,
             opened.isAuthentic(session.key)
         else { throw SyncError.notAuthenticated("the session is unknown or over") }
         if let proof = opened.proof {
@@ -147,7 +157,9 @@ package final class Hub: Sendable {
         return try site.write { transaction in
             try transaction.requireAdmin(site)
             let refused = CommandError(
-                .notPermitted, Localized(ja: "招待コードが無効です", en: "the invitation is not valid"))
+                .notPermitted,
+                Localized(ja: "招待コードが無効です", en: "the invitation is not valid")
+            )
             guard let invitation = try transaction.record(SystemSchema.invitation, request.invitation),
                 !invitation.deleted, let key = invitation.text("public_key").flatMap({ Hex.decode($0) }),
                 request.isAuthentic(body, publicKey: key)
@@ -159,25 +171,47 @@ package final class Hub: Sendable {
                 // The same device that did not get its answer may ask again; a stolen code gains nothing.
                 guard used == device.description else { throw refused }
             } else {
-                guard let expiry = invitation.integer("expires_at"), site.store.now() < UInt64(expiry) else { throw refused }
+                guard let expiry = invitation.integer("expires_at"), site.store.now() < UInt64(expiry) else {
+                    throw refused
+                }
                 try admit(device, request, invitation, transaction)
             }
-            guard let root = try transaction.root(), let rootKey = try transaction.signingKey(of: root) else { throw refused }
+            guard let root = try transaction.root(), let rootKey = try transaction.signingKey(of: root) else {
+                throw refused
+            }
             let answer = Enrolment.Answer(
-                rootKey: Array(rootKey.rawRepresentation), hubKey: site.keys.signingPublic)
+                rootKey: Array(rootKey.rawRepresentation),
+                hubKey: site.keys.signingPublic
+            )
             return try answer.encoded(to: body, sign: site.keys.sign)
         }
     }
 
     private func admit(
-        _ device: DeviceID, _ request: Enrolment.Request, _ invitation: StoredRecord, _ transaction: StoreTransaction
+        _ device: DeviceID,
+        _ request: Enrolment.Request,
+        _ invitation: StoredRecord,
+        _ transaction: StoreTransaction
     ) throws {
         let draft = try transaction.draft(.system, by: site.person)
-        let siteID = try Membership.site(named: invitation.text("site") ?? "", role: invitation.text("role") ?? "", draft, transaction)
+        let siteID = try Membership.site(
+            named: invitation.text("site") ?? "",
+            role: invitation.text("role") ?? "",
+            draft,
+            transaction
+        )
         try Membership.admit(
-            device, site: siteID, name: request.deviceName, signing: request.signingKey, receiving: request.receivingKey,
-            proof: request.proof, role: invitation.text("role") ?? "", spaces: invitation.text("spaces") ?? "",
-            writes: invitation.text("role") != Role.auditor.rawValue, draft)
+            device,
+            site: siteID,
+            name: request.deviceName,
+            signing: request.signingKey,
+            receiving: request.receivingKey,
+            proof: request.proof,
+            role: invitation.text("role") ?? "",
+            spaces: invitation.text("spaces") ?? "",
+            writes: invitation.text("role") != Role.auditor.rawValue,
+            draft
+        )
         try draft.set(SystemSchema.invitation, invitation.id, [(5, .text(device.description))])
     }
 }
@@ -218,28 +252,47 @@ struct PieceStream {
 enum Membership {
     /// The record of a site, made where there is none of the name.
     static func site(
-        named name: String, role: String, _ draft: Draft, _ transaction: StoreTransaction
+        named name: String,
+        role: String,
+        _ draft: Draft,
+        _ transaction: StoreTransaction
     ) throws -> RecordID {
-        let known = try transaction.records(SystemSchema.site, where: "name = ? AND deleted = 0 ORDER BY id", [.text(name)], limit: 1)
+        let known = try transaction.records(
+            SystemSchema.site,
+            where: "name = ? AND deleted = 0 ORDER BY id",
+            [.text(name)],
+            limit: 1
+        )
         if let known = known.first { return known.id }
         return try draft.create(SystemSchema.site, [(1, .text(name)), (2, .text(role))])
     }
 
     static func admit(
-        _ device: DeviceID, site: RecordID, name: ExactText, signing: [UInt8], receiving: [UInt8], proof: [UInt8],
-        role: String, spaces: String, writes: Bool, _ draft: Draft
+        _ device: DeviceID,
+        site: RecordID,
+        name: ExactText,
+        signing: [UInt8],
+        receiving: [UInt8],
+        proof: [UInt8],
+        role: String,
+        spaces: String,
+        writes: Bool,
+        _ draft: Draft
     ) throws {
         try draft.create(
-            SystemSchema.device, id: RecordID(device.raw),
+            SystemSchema.device,
+            id: RecordID(device.raw),
             [
                 (1, .text(site.description)), (2, .text(name)), (3, .text(Hex.encode(signing))),
                 (4, .text(Hex.encode(receiving))), (5, .text(Hex.encode(proof))),
-            ])
+            ]
+        )
         try draft.create(
             SystemSchema.grant,
             [
                 (1, .text(device.description)), (2, .text(role)), (3, .text(spaces)),
                 (4, .text(writes ? "write" : "read")),
-            ])
+            ]
+        )
     }
 }

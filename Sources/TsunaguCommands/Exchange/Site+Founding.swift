@@ -20,12 +20,18 @@ extension Site {
     ///   - code: the municipality's six digits.
     ///   - identity: makes the hub's TLS key and certificate as PEM, and the SHA-256 of the key.
     package static func initialise(
-        _ directory: DataDirectory, person: Operator, name: String, code: String, deviceName: String,
+        _ directory: DataDirectory,
+        person: Operator,
+        name: String,
+        code: String,
+        deviceName: String,
         identity: (String) throws -> (key: String, certificate: String, pin: [UInt8])
     ) throws -> Site {
         guard code.utf8.count == 6, code.utf8.allSatisfy({ 48...57 ~= $0 }) else {
             throw CommandError(
-                .usage, Localized(ja: "団体コードは数字6桁です: \(code)", en: "a municipality's code has six digits: \(code)"))
+                .usage,
+                Localized(ja: "団体コードは数字6桁です: \(code)", en: "a municipality's code has six digits: \(code)")
+            )
         }
         guard !DataDirectory.exists(directory.database) else {
             throw CommandError(StoreError.exists(path: directory.database))
@@ -37,18 +43,31 @@ extension Site {
         let root = { (keys: DeviceKeys) in (device: keys.device, key: Optional(keys.signingPublic)) }
         return try create(directory, person: person, root: root) { site, transaction in
             try transaction.setMeta("hub_pin", .bytes(tls.pin))
-            try transaction.setMeta("epoch", .bytes((0..<16).map { _ in UInt8(truncatingIfNeeded: site.store.random()) }))
+            try transaction.setMeta(
+                "epoch",
+                .bytes((0..<16).map { _ in UInt8(truncatingIfNeeded: site.store.random()) })
+            )
             try transaction.setMeta("joined", .integer(1))
             for space in firstSpaces { try transaction.found(space, by: person) }
             let draft = try transaction.draft(.system, by: person)
             try draft.create(
-                SystemSchema.municipality, id: RecordID(derivedFrom: [Array("municipality".utf8)]),
-                [(1, .text(code)), (2, .text(name))])
+                SystemSchema.municipality,
+                id: RecordID(derivedFrom: [Array("municipality".utf8)]),
+                [(1, .text(code)), (2, .text(name))]
+            )
             let place = try Membership.site(named: name, role: "central", draft, transaction)
             try Membership.admit(
-                site.keys.device, site: place, name: ExactText(deviceName), signing: site.keys.signingPublic,
-                receiving: site.keys.receivingPublic, proof: site.keys.proof(), role: Role.admin.rawValue, spaces: "*",
-                writes: true, draft)
+                site.keys.device,
+                site: place,
+                name: ExactText(deviceName),
+                signing: site.keys.signingPublic,
+                receiving: site.keys.receivingPublic,
+                proof: site.keys.proof(),
+                role: Role.admin.rawValue,
+                spaces: "*",
+                writes: true,
+                draft
+            )
         }
     }
 }

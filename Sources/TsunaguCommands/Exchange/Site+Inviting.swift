@@ -23,7 +23,11 @@ extension Site {
     ///   - spaces: what it may hold; the role's usual spaces where empty.
     ///   - hub: the address to put in, where one is known.
     package func invite(
-        role: Role, name: String, spaces: [String], milliseconds: UInt64, hub: String?
+        role: Role,
+        name: String,
+        spaces: [String],
+        milliseconds: UInt64,
+        hub: String?
     ) throws -> Invitation {
         let named = ExactText(name)
         guard (1...128).contains(named.utf8.count) else {
@@ -37,13 +41,16 @@ extension Site {
             throw CommandError(
                 .usage,
                 Localized(ja: "会場には --space が必要です", en: "a venue needs --space"),
-                hint: Localized(ja: "例: --space lessons/kudan", en: "for example --space lessons/kudan"))
+                hint: Localized(ja: "例: --space lessons/kudan", en: "for example --space lessons/kudan")
+            )
         }
         for space in scope {
             let base = space.hasSuffix("/*") ? String(space.dropLast(2)) : space
             guard space == "*" || SpaceID(base) != nil else {
                 throw CommandError(
-                    .usage, Localized(ja: "空間の名前ではありません: \(space)", en: "'\(space)' is no space's name"))
+                    .usage,
+                    Localized(ja: "空間の名前ではありません: \(space)", en: "'\(space)' is no space's name")
+                )
             }
         }
         return try write { transaction in
@@ -55,15 +62,20 @@ extension Site {
             let trust: HubAddress.Trust =
                 hub?.hasPrefix("http://") == true ? .plain : pin.map { .pin($0) } ?? .system
             let code = InvitationCode(
-                secret: (0..<16).map { _ in UInt8(truncatingIfNeeded: store.random()) }, root: root,
-                hub: hub.map { HubAddress(url: $0, trust: trust) }, pin: pin)
+                secret: (0..<16).map { _ in UInt8(truncatingIfNeeded: store.random()) },
+                root: root,
+                hub: hub.map { HubAddress(url: $0, trust: trust) },
+                pin: pin
+            )
             let expiry = store.now() + milliseconds
             try transaction.draft(.system, by: person).create(
-                SystemSchema.invitation, id: code.record,
+                SystemSchema.invitation,
+                id: code.record,
                 [
                     (1, .text(name)), (2, .text(role.rawValue)), (3, .text(scope.joined(separator: " "))),
                     (4, .integer(Int64(expiry))), (6, .text(Hex.encode(try code.key().publicKey.rawRepresentation))),
-                ])
+                ]
+            )
             return Invitation(code: code.text, hub: hub, expiresAt: expiry)
         }
     }

@@ -13,18 +13,26 @@ extension Site {
     ///
     /// - Parameter connect: makes a transport to an address.
     package static func join(
-        _ directory: DataDirectory, person: Operator, code text: String, hub: String?, deviceName: String,
+        _ directory: DataDirectory,
+        person: Operator,
+        code text: String,
+        hub: String?,
+        deviceName: String,
         connect: (HubAddress) throws -> any Transport
     ) throws -> (site: Site, report: SyncReport) {
         guard let code = InvitationCode(text) else {
             throw CommandError(
-                .usage, Localized(ja: "招待コードが正しくありません", en: "this is no invitation code"),
-                hint: Localized(ja: "写し間違いがないか確かめてください", en: "check it for slips of copying"))
+                .usage,
+                Localized(ja: "招待コードが正しくありません", en: "this is no invitation code"),
+                hint: Localized(ja: "写し間違いがないか確かめてください", en: "check it for slips of copying")
+            )
         }
         guard let address = code.address(at: hub) else {
             throw CommandError(
-                .usage, Localized(ja: "本庁のアドレスがわかりません", en: "the hub's address is not known"),
-                hint: Localized(ja: "--hub で指定してください", en: "name it with --hub"))
+                .usage,
+                Localized(ja: "本庁のアドレスがわかりません", en: "the hub's address is not known"),
+                hint: Localized(ja: "--hub で指定してください", en: "name it with --hub")
+            )
         }
         let site = try begin(directory, person: person, code: code)
         let transport = try connect(address)
@@ -43,18 +51,26 @@ extension Site {
         guard joined == nil else { throw CommandError(StoreError.exists(path: directory.database)) }
         guard root == code.root else {
             throw CommandError(
-                .failed, Localized(ja: "別の自治体に参加しかけたデータです", en: "this directory began to join another ward"),
-                hint: Localized(ja: "--data で別の場所を指定してください", en: "name another place with --data"))
+                .failed,
+                Localized(ja: "別の自治体に参加しかけたデータです", en: "this directory began to join another ward"),
+                hint: Localized(ja: "--data で別の場所を指定してください", en: "name another place with --data")
+            )
         }
         return site
     }
 
     private func enrol(
-        _ code: InvitationCode, _ address: HubAddress, deviceName: String, _ transport: any Transport
+        _ code: InvitationCode,
+        _ address: HubAddress,
+        deviceName: String,
+        _ transport: any Transport
     ) throws {
         let request = try Enrolment.Request(
-            invitation: code.record, signingKey: keys.signingPublic, receivingKey: keys.receivingPublic,
-            proof: keys.proof(), deviceName: ExactText(deviceName)
+            invitation: code.record,
+            signingKey: keys.signingPublic,
+            receivingKey: keys.receivingPublic,
+            proof: keys.proof(),
+            deviceName: ExactText(deviceName)
         ).encoded(code.key())
         let bytes = try SyncDriver.translating(transport) { try transport.collect("/v1/enrol", request, atMost: 4096) }
         guard let answer = Enrolment.Answer(decoding: bytes, to: request),
@@ -62,7 +78,8 @@ extension Site {
         else {
             throw CommandError(
                 .notPermitted,
-                Localized(ja: "招待した自治体の本庁ではありません", en: "this is not the hub of the ward that invited"))
+                Localized(ja: "招待した自治体の本庁ではありません", en: "this is not the hub of the ward that invited")
+            )
         }
         try write { transaction in
             try transaction.setMeta("root_key", .bytes(answer.rootKey))
@@ -79,7 +96,8 @@ extension Site {
         guard let hub, let access, access.isAdmin(DeviceID(signingKey: hub)), access.isMember(keys.device) else {
             throw CommandError(
                 .notPermitted,
-                Localized(ja: "本庁の権限を確かめられません", en: "the hub could not be shown to speak for the ward"))
+                Localized(ja: "本庁の権限を確かめられません", en: "the hub could not be shown to speak for the ward")
+            )
         }
         try write { try $0.setMeta("joined", .integer(1)) }
     }

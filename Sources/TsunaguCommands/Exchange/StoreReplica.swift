@@ -33,9 +33,11 @@ package struct StoreReplica: ReplicaStorage {
         try sealed { transaction in
             try transaction.spaces().map { space in
                 SpaceSummary(
-                    space: space, vectorHash: Self.hash(try transaction.vector(of: space)),
+                    space: space,
+                    vectorHash: Self.hash(try transaction.vector(of: space)),
                     exceptionsHash: Self.hash(try transaction.waiting(in: space)),
-                    digest: try transaction.digest(of: space) ?? Bytes16(0))
+                    digest: try transaction.digest(of: space) ?? Bytes16(0)
+                )
             }
         }
     }
@@ -75,8 +77,16 @@ package struct StoreReplica: ReplicaStorage {
         case .part(let part, let total, let bytes):
             var staged = try transaction.staged(part.space, part.replica)
             if staged?.hash != part.hash || staged?.first != part.first || staged?.total != total { staged = nil }
-            var current = staged ?? StoreTransaction.Staged(
-                space: part.space, replica: part.replica, first: part.first, hash: part.hash, total: total, bytes: [])
+            var current =
+                staged
+                ?? StoreTransaction.Staged(
+                    space: part.space,
+                    replica: part.replica,
+                    first: part.first,
+                    hash: part.hash,
+                    total: total,
+                    bytes: []
+                )
             // A part that was sent twice is taken once; one that does not follow is asked for again by its cursor.
             guard part.offset <= current.bytes.count else { return .partial }
             guard part.offset + bytes.count > current.bytes.count else { return .duplicate }
@@ -88,7 +98,8 @@ package struct StoreReplica: ReplicaStorage {
             try transaction.unstage(part.space, part.replica)
             guard SyncFrame.hash(current.bytes) == part.hash else { return .refused(.malformed("parts do not fit")) }
             do {
-                let run = try current.bytes.withMemory { memory throws(CodecError) in try RunEnvelope(decoding: memory) }
+                let run = try current.bytes.withMemory { memory throws(CodecError) in try RunEnvelope(decoding: memory)
+                }
                 guard run.space == part.space, run.replica == part.replica else {
                     return .refused(.malformed("parts of another run"))
                 }

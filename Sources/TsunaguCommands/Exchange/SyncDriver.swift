@@ -16,7 +16,10 @@ package struct SyncReport: Sendable {
     package var failure: CommandError?
 
     package init(
-        url: String, outcome: SyncClient.Outcome = SyncClient.Outcome(), bytesSent: Int = 0, bytesReceived: Int = 0,
+        url: String,
+        outcome: SyncClient.Outcome = SyncClient.Outcome(),
+        bytesSent: Int = 0,
+        bytesReceived: Int = 0,
         failure: CommandError? = nil
     ) {
         self.url = url
@@ -71,7 +74,9 @@ struct SyncDriver {
         }
     }
 
-    /// Exchanges until both are equal or nothing moves. `outcome` is right at every throw.
+    /// Exchanges until both are equal or nothing moves.
+    ///
+    /// `outcome` is right at every throw.
     mutating func run(_ outcome: inout SyncClient.Outcome) throws {
         let storage = StoreReplica(site)
         var client = SyncClient(peer: hub)
@@ -93,7 +98,8 @@ struct SyncDriver {
         try site.write { transaction in
             try transaction.setRefusals(
                 peer: hub.description,
-                client.outcome.refused.map { ($0.space, $0.replica, $0.first, $0.reason) })
+                client.outcome.refused.map { ($0.space, $0.replica, $0.first, $0.reason) }
+            )
         }
     }
 
@@ -132,7 +138,9 @@ struct SyncDriver {
 }
 
 extension Site {
-    /// Exchanges with one peer. An error is in the report, since what was exchanged before it stays.
+    /// Exchanges with one peer.
+    ///
+    /// An error is in the report, since what was exchanged before it stays.
     package func sync(with transport: any Transport) throws -> SyncReport {
         var outcome = SyncClient.Outcome()
         var failure: CommandError?
@@ -146,8 +154,12 @@ extension Site {
             outcome.upToDate = false
         }
         return SyncReport(
-            url: transport.address, outcome: outcome, bytesSent: transport.traffic.sent,
-            bytesReceived: transport.traffic.received, failure: failure)
+            url: transport.address,
+            outcome: outcome,
+            bytesSent: transport.traffic.sent,
+            bytesReceived: transport.traffic.received,
+            failure: failure
+        )
     }
 
     /// The hubs this site knows.
@@ -177,12 +189,16 @@ extension StoreTransaction {
 extension CommandError {
     package init(_ error: TransportError, _ address: String) {
         let later = Localized(
-            ja: "入力は保存されています。あとで同期してください", en: "your work is kept and will sync later")
+            ja: "入力は保存されています。あとで同期してください",
+            en: "your work is kept and will sync later"
+        )
         switch error {
         case .unreachable(let detail):
             self.init(
-                .unreachable, Localized(ja: "\(address) につながりません: \(detail)", en: "\(address) is unreachable: \(detail)"),
-                hint: later)
+                .unreachable,
+                Localized(ja: "\(address) につながりません: \(detail)", en: "\(address) is unreachable: \(detail)"),
+                hint: later
+            )
         case .cancelled:
             self.init(.unreachable, Localized(ja: "同期を中止しました", en: "the sync was stopped"), hint: later)
         case .untrusted(let detail):
@@ -190,13 +206,19 @@ extension CommandError {
                 .notPermitted,
                 Localized(
                     ja: "\(address) は信頼した本庁ではありません: \(detail)",
-                    en: "\(address) is not the hub that was trusted: \(detail)"),
-                hint: Localized(ja: "本庁の管理者に確かめてください", en: "ask an admin of the ward office"))
+                    en: "\(address) is not the hub that was trusted: \(detail)"
+                ),
+                hint: Localized(ja: "本庁の管理者に確かめてください", en: "ask an admin of the ward office")
+            )
         case .refused(let status, let reason):
             self.init(
                 status == 401 || status == 403 ? .notPermitted : .unreachable,
-                Localized(ja: "\(address) が断りました（\(status)）: \(reason)", en: "\(address) refused (\(status)): \(reason)"),
-                hint: later)
+                Localized(
+                    ja: "\(address) が断りました（\(status)）: \(reason)",
+                    en: "\(address) refused (\(status)): \(reason)"
+                ),
+                hint: later
+            )
         case .unusable(let detail):
             self.init(.usage, Localized(ja: "アドレスが使えません: \(detail)", en: "the address cannot be used: \(detail)"))
         }
@@ -206,12 +228,19 @@ extension CommandError {
         switch error {
         case .notAuthenticated(let why):
             self.init(
-                .notPermitted, Localized(ja: "\(address): 認証できません: \(why)", en: "\(address): not authenticated: \(why)"))
+                .notPermitted,
+                Localized(ja: "\(address): 認証できません: \(why)", en: "\(address): not authenticated: \(why)")
+            )
         case .peerFailed(let why):
-            self.init(.unreachable, Localized(ja: "\(address): 相手の障害: \(why)", en: "\(address): the peer failed: \(why)"))
+            self.init(
+                .unreachable,
+                Localized(ja: "\(address): 相手の障害: \(why)", en: "\(address): the peer failed: \(why)")
+            )
         case .protocolViolation(let why):
             self.init(
-                .failed, Localized(ja: "\(address): 手順に合わない応答: \(why)", en: "\(address): unexpected answer: \(why)"))
+                .failed,
+                Localized(ja: "\(address): 手順に合わない応答: \(why)", en: "\(address): unexpected answer: \(why)")
+            )
         }
     }
 }

@@ -33,7 +33,9 @@ extension Transport {
     func collect(_ path: String, _ body: [UInt8], atMost bound: Int) throws -> [UInt8] {
         var answer: [UInt8] = []
         try post(path, body) { chunk in
-            guard answer.count + chunk.count <= bound else { throw TransportError.refused(status: 0, "the answer is too large") }
+            guard answer.count + chunk.count <= bound else {
+                throw TransportError.refused(status: 0, "the answer is too large")
+            }
             answer.append(contentsOf: chunk)
         }
         return answer

@@ -63,49 +63,64 @@ extension CommandError {
         switch error {
         case .missing(let path):
             self.init(
-                .notFound, Localized(ja: "データがありません: \(path)", en: "there is no data at \(path)"),
+                .notFound,
+                Localized(ja: "データがありません: \(path)", en: "there is no data at \(path)"),
                 hint: Localized(
                     ja: "tsunagu init で自治体を作るか、tsunagu join で参加してください",
-                    en: "begin a ward with 'tsunagu init', or join one with 'tsunagu join'"))
+                    en: "begin a ward with 'tsunagu init', or join one with 'tsunagu join'"
+                )
+            )
         case .exists(let path):
             self.init(
-                .failed, Localized(ja: "すでにデータがあります: \(path)", en: "there is data already: \(path)"),
-                hint: Localized(ja: "--data で別の場所を指定してください", en: "name another place with --data"))
+                .failed,
+                Localized(ja: "すでにデータがあります: \(path)", en: "there is data already: \(path)"),
+                hint: Localized(ja: "--data で別の場所を指定してください", en: "name another place with --data")
+            )
         case .unusable(let path, let reason):
             self.init(
                 .failed,
                 Localized(ja: "データベースを開けません: \(path): \(reason)", en: "the database \(path) cannot be used: \(reason)"),
                 hint: Localized(
                     ja: "ファイルに触れず、控えから復元するか参加し直してください",
-                    en: "leave the file as it is; restore a backup or join again in another place"))
+                    en: "leave the file as it is; restore a backup or join again in another place"
+                )
+            )
         case .tooNew(let path, let version):
             self.init(
                 .failed,
                 Localized(
                     ja: "新しい版のプログラムが作ったデータです: \(path)（版 \(version)）",
-                    en: "a newer program made \(path) (version \(version))"),
-                hint: Localized(ja: "tsunagu を更新してください", en: "update tsunagu"))
+                    en: "a newer program made \(path) (version \(version))"
+                ),
+                hint: Localized(ja: "tsunagu を更新してください", en: "update tsunagu")
+            )
         case .disk(let detail):
             self.init(
-                .failed, Localized(ja: "ディスクに書けません: \(detail)", en: "the disk refused: \(detail)"),
-                hint: Localized(ja: "空き容量と権限を確かめてください", en: "check free space and permissions"))
+                .failed,
+                Localized(ja: "ディスクに書けません: \(detail)", en: "the disk refused: \(detail)"),
+                hint: Localized(ja: "空き容量と権限を確かめてください", en: "check free space and permissions")
+            )
         case .busy:
             self.init(
                 .tryAgain,
                 Localized(ja: "ほかの処理が書き込み中です", en: "another process is writing"),
-                hint: Localized(ja: "少し待ってやり直してください", en: "try again in a moment"))
+                hint: Localized(ja: "少し待ってやり直してください", en: "try again in a moment")
+            )
         case .damagedLog(let space, let replica, let seq, let cause):
             self.init(
                 .failed,
                 Localized(
                     ja: "記録が壊れています: \(space) \(replica.device.short) \(seq): \(cause)",
-                    en: "the log is damaged: \(space) \(replica.device.short) \(seq): \(cause)"),
-                hint: Localized(ja: "tsunagu doctor で調べてください", en: "run 'tsunagu doctor'"))
+                    en: "the log is damaged: \(space) \(replica.device.short) \(seq): \(cause)"
+                ),
+                hint: Localized(ja: "tsunagu doctor で調べてください", en: "run 'tsunagu doctor'")
+            )
         case .changeTooLarge(let bytes):
             self.init(
                 .badInput,
                 Localized(ja: "一度の変更が大きすぎます（\(bytes) バイト）", en: "one change of \(bytes) bytes is too large"),
-                hint: Localized(ja: "分けて入力してください", en: "split it"))
+                hint: Localized(ja: "分けて入力してください", en: "split it")
+            )
         }
     }
 }

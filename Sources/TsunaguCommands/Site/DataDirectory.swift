@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// The files of one site: private from the moment they exist.
@@ -83,7 +83,9 @@ package struct DataDirectory: Sendable {
     private static func failure(_ path: String) -> CommandError {
         let reason = String(cString: strerror(errno))
         return CommandError(
-            .failed, Localized(ja: "ファイルを扱えません: \(path): \(reason)", en: "cannot use the file \(path): \(reason)"),
-            hint: Localized(ja: "権限と空き容量を確かめてください", en: "check permissions and free space"))
+            .failed,
+            Localized(ja: "ファイルを扱えません: \(path): \(reason)", en: "cannot use the file \(path): \(reason)"),
+            hint: Localized(ja: "権限と空き容量を確かめてください", en: "check permissions and free space")
+        )
     }
 }

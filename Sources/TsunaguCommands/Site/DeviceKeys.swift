@@ -4,7 +4,9 @@
 package import Crypto
 package import TsunaguCore
 
-/// The two key pairs of a device: one signs, one receives; the first signs the second. They never leave the machine.
+/// The two key pairs of a device: one signs, one receives; the first signs the second.
+///
+/// They never leave the machine.
 package struct DeviceKeys: Sendable {
     package let signing: Curve25519.Signing.PrivateKey
     package let receiving: Curve25519.KeyAgreement.PrivateKey
@@ -30,7 +32,9 @@ package struct DeviceKeys: Sendable {
         return key.isValidSignature(proof, for: proofMessage(receiving))
     }
 
-    private static func proofMessage(_ receiving: [UInt8]) -> [UInt8] { Array("tsunagu/receiving-key/1".utf8) + receiving }
+    private static func proofMessage(_ receiving: [UInt8]) -> [UInt8] {
+        Array("tsunagu/receiving-key/1".utf8) + receiving
+    }
 
     /// The file's text: a version line, then the two keys in hexadecimal.
     package var encoded: String {

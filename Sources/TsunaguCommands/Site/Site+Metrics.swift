@@ -15,10 +15,17 @@ extension Site {
             let inbox = try transaction.inboxCounts()
             return Self.gauge("tsunagu_records", "Records held.", "space", counts.map { ($0.0.name, $0.1.records) })
                 + Self.gauge(
-                    "tsunagu_changes", "Changes received or written.", "space", counts.map { ($0.0.name, $0.1.changes) })
+                    "tsunagu_changes",
+                    "Changes received or written.",
+                    "space",
+                    counts.map { ($0.0.name, $0.1.changes) }
+                )
                 + Self.gauge(
-                    "tsunagu_inbox", "What waits for a person.", "kind",
-                    [("conflict", inbox.conflicts), ("quarantine", inbox.quarantined)])
+                    "tsunagu_inbox",
+                    "What waits for a person.",
+                    "kind",
+                    [("conflict", inbox.conflicts), ("quarantine", inbox.quarantined)]
+                )
         }
     }
 

@@ -30,10 +30,13 @@ package final class Site: Sendable {
                 .failed,
                 Localized(
                     ja: "端末の鍵がないか読めません: \(directory.deviceKey)",
-                    en: "the device key \(directory.deviceKey) is missing or unreadable"),
+                    en: "the device key \(directory.deviceKey) is missing or unreadable"
+                ),
                 hint: Localized(
                     ja: "控えから復元するか、新しい場所で参加し直してください",
-                    en: "restore a backup, or join again in another place"))
+                    en: "restore a backup, or join again in another place"
+                )
+            )
         }
         let site = Site(directory, store, keys, person)
         try site.check()
@@ -47,7 +50,8 @@ package final class Site: Sendable {
             throw CommandError(
                 .failed,
                 Localized(ja: "鍵とデータベースが別の端末のものです", en: "the key and the database are of different devices"),
-                hint: Localized(ja: "データの場所を確かめてください", en: "check the data directory"))
+                hint: Localized(ja: "データの場所を確かめてください", en: "check the data directory")
+            )
         }
     }
 
@@ -56,7 +60,9 @@ package final class Site: Sendable {
     /// The store is whole before it has its name, so a process that dies in between leaves nothing half made, and the
     /// next try goes on with the same keys.
     static func create(
-        _ directory: DataDirectory, person: Operator, root: (DeviceKeys) -> (device: DeviceID, key: [UInt8]?),
+        _ directory: DataDirectory,
+        person: Operator,
+        root: (DeviceKeys) -> (device: DeviceID, key: [UInt8]?),
         _ body: (Site, StoreTransaction) throws -> Void
     ) throws -> Site {
         try directory.create()
@@ -118,7 +124,8 @@ extension StoreTransaction {
             throw CommandError(
                 .notPermitted,
                 Localized(ja: "この操作は管理者だけができます", en: "only an admin may do this"),
-                hint: Localized(ja: "本庁に依頼してください", en: "ask the ward office"))
+                hint: Localized(ja: "本庁に依頼してください", en: "ask the ward office")
+            )
         }
     }
 
@@ -128,7 +135,8 @@ extension StoreTransaction {
             throw CommandError(
                 .notPermitted,
                 Localized(ja: "この端末は \(space) に書き込めません", en: "this device may not write \(space)"),
-                hint: Localized(ja: "本庁に権限を依頼してください", en: "ask the ward office for a grant"))
+                hint: Localized(ja: "本庁に権限を依頼してください", en: "ask the ward office for a grant")
+            )
         }
     }
 }

@@ -15,7 +15,6 @@ final class BookingImporter: RowImporter {
     private let options: ImportOptions
     private let bookings: RecordLookup
     private let links: RecordLookup
-    private let person = PersonDetails(name: "").fields.map(\.number)
     private var reader: BookingRowReader?
     private var shapes = RowShapes(WardSchema.booking)
     private var linkShapes = RowShapes(WardSchema.bookingLink)
@@ -28,7 +27,9 @@ final class BookingImporter: RowImporter {
         self.site = site
         self.transaction = transaction
         self.options = options
-        let fields = WardSchema.booking.groups.flatMap(\.fields).filter { field in person.contains(field.number) }
+        // In the order of `PersonDetails.fields`.
+        let person = PersonDetails(name: "").fields.map(\.number)
+        let fields = WardSchema.booking.groups.flatMap(\.fields).filter { person.contains($0.number) }
         bookings = try transaction.lookup(WardSchema.booking, by: nil, reading: fields)
         links = try transaction.lookup(WardSchema.bookingLink, by: nil)
         entry = RowEntry(shapes)

@@ -1,0 +1,101 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import TsunaguCommands
+import TsunaguCore
+
+extension Plain {
+    static func cases(_ cases: [Case]) -> String {
+        var table = TextTable([
+            "id", tr("種類", "kind"), tr("空間", "space"), tr("対象", "concerns"), tr("内容", "what"), tr("値", "values"),
+        ])
+        for open in cases {
+            let what = open.group.map { tr($0.label, $0.name) } ?? reason(open)
+            let label = open.label?.string ?? open.records.first.map { String($0.description.prefix(8)) } ?? ""
+            let values = open.values.map { value in value.deleted ? tr("削除", "deleted") : brief(value) }
+            table.row([open.id, kind(open.kind), open.space.name, label, what, values.joined(separator: " | ")])
+        }
+        return table.isEmpty ? tr("何もありません", "there is nothing to decide") : table.text
+    }
+
+    static func openCase(_ open: Case) -> String {
+        var text = "\(open.id)  \(kind(open.kind))  \(open.space)"
+        if let collection = open.collection { text += "  \(tr(collection.label, collection.name))" }
+        if let label = open.label { text += "  \(label)" }
+        text += "\n" + tr("内容", "what") + ": " + (open.group.map { tr($0.label, $0.name) } ?? reason(open)) + "\n"
+        for record in open.records.prefix(20) { text += tr("記録", "record") + ": \(record)\n" }
+        for value in open.values {
+            let mark = value.n == open.shown ? tr("（表示中）", " (shown)") : ""
+            text += "\n[\(value.n)]\(mark) \(author(value.author))\n"
+            if value.deleted { text += "    " + tr("削除", "deleted") + "\n" }
+            for (field, value) in value.fields { text += "    \(label(field)): \(Plain.value(value))\n" }
+        }
+        if open.kind == .conflict {
+            text += "\n" + tr(
+                "決めるには: tsunagu conflict resolve \(open.id) --take 番号 --reason 理由",
+                "to decide: tsunagu conflict resolve \(open.id) --take N --reason TEXT") + "\n"
+        }
+        return text
+    }
+
+    private static func brief(_ value: Case.Alternative) -> String {
+        value.fields.compactMap { $0.value == .null ? nil : Plain.value($0.value) }.joined(separator: " ")
+    }
+
+    private static func kind(_ kind: Case.Kind) -> String {
+        switch kind {
+        case .conflict: tr("競合", "conflict")
+        case .finding: tr("要確認", "finding")
+        case .quarantine: tr("隔離", "quarantine")
+        }
+    }
+
+    private static func reason(_ open: Case) -> String {
+        switch open.code {
+        case "edit_or_deletion": tr("編集と削除", "edit against deletion")
+        case "unique_number": tr("宛名番号の重複", "a number used twice")
+        case "unique_code": tr("コードの重複", "a code used twice")
+        case "unbacked": tr("席を超えた確定", "confirmed beyond the seats")
+        case "not_granted": tr("権限のない端末の変更", "a change without a grant")
+        default: open.code
+        }
+    }
+
+    static func history(_ entries: [HistoryEntry]) -> String {
+        var table = TextTable([tr("日時", "at"), tr("項目", "field"), tr("値", "value"), tr("状態", "state"), tr("操作者", "operator"), tr("拠点", "site"), tr("理由", "reason")])
+        for entry in entries {
+            let content =
+                switch entry.content {
+                case .value(let value): Plain.value(value)
+                case .life(let deleted): deleted ? tr("削除", "deleted") : tr("復活", "revived")
+                }
+            let state =
+                switch entry.state {
+                case .current: tr("現在", "current")
+                case .past: tr("過去", "past")
+                case .lost: tr("不採用", "lost")
+                }
+            table.row([
+                TokyoTime(entry.author.timestamp).plain, tr(entry.label, entry.field), content, state,
+                entry.author.person.label.string, entry.author.site?.string ?? entry.author.device.short,
+                entry.reason?.string ?? "",
+            ])
+        }
+        return table.text
+    }
+
+    static func log(_ entries: [LogEntry]) -> String {
+        var table = TextTable([
+            tr("日時", "at"), tr("空間", "space"), tr("拠点", "site"), tr("操作者", "operator"), tr("番号", "seq"), tr("記録数", "records"),
+            tr("理由", "reason"),
+        ])
+        for entry in entries {
+            let note = (entry.reason?.string ?? "") + (entry.isInEffect ? "" : tr("（隔離中）", "(quarantined)"))
+            table.row([
+                TokyoTime(entry.author.timestamp).plain, entry.space.name, entry.author.site?.string ?? entry.author.device.short,
+                entry.author.person.label.string, String(entry.seq), String(entry.records), note,
+            ])
+        }
+        return table.text
+    }
+}

@@ -1,0 +1,113 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import TsunaguCommands
+import TsunaguCore
+
+/// What people read.
+enum Plain {
+    static func value(_ value: Value) -> String {
+        switch value {
+        case .null: tr("（空）", "(empty)")
+        case .text(let text): text.string
+        case .integer(let number): String(number)
+        case .bytes(let bytes): Hex.encode(bytes)
+        }
+    }
+
+    /// A field's name as the reader calls it.
+    static func label(_ field: Field) -> String { tr(field.label, field.name) }
+
+    static func author(_ author: Authorship) -> String {
+        let place = author.site?.string ?? author.device.short
+        return "\(author.person.label) / \(place) / \(TokyoTime(author.timestamp).plain)"
+    }
+
+    static func record(_ view: RecordView) -> String {
+        var table = TextTable(["id", view.id.description])
+        for (field, shown) in view.fields {
+            switch shown {
+            case .none: continue
+            case .text(let text): table.row([label(field), text.string])
+            case .integer(let number): table.row([label(field), String(number)])
+            case .members(let members):
+                if !members.isEmpty { table.row([label(field), members.map(\.string).joined(separator: tr("、", ", "))]) }
+            case .entries(let entries):
+                for entry in entries { table.row([label(field), "\(entry.text)  — \(author(entry.author))"]) }
+            }
+        }
+        if view.deleted { table.row([tr("状態", "state"), tr("削除済み", "deleted")]) }
+        for id in view.conflicts { table.row([tr("競合", "conflict"), id]) }
+        return table.text
+    }
+
+    static func residents(_ views: [RecordView]) -> String {
+        var table = TextTable([
+            "id", tr("宛名番号", "number"), tr("氏名", "name"), tr("カナ", "kana"), tr("生年月日", "born"), tr("住所", "address"),
+        ])
+        for view in views {
+            func text(_ names: String...) -> String { names.compactMap { view.text($0)?.string }.joined(separator: " ") }
+            let mark = (view.conflicts.isEmpty ? "" : " !") + (view.deleted ? " ✕" : "")
+            table.row([
+                String(view.id.description.prefix(8)) + mark, text("number"), text("family_name", "given_name"),
+                text("family_kana", "given_kana"), text("birth_date"), text("address", "building"),
+            ])
+        }
+        return table.isEmpty ? tr("見つかりません", "nobody was found") : table.text
+    }
+
+    static func lesson(_ lesson: LessonView) -> String {
+        var text = record(lesson.record)
+        text += tr(
+            "席: 確定 \(lesson.confirmed)、待ち \(lesson.waiting)\n", "seats: \(lesson.confirmed) confirmed, \(lesson.waiting) waiting\n")
+        for rights in lesson.rights {
+            let site = rights.site?.string ?? rights.device.short
+            text += tr("権利: \(site) \(rights.held)（空き \(rights.free)）\n", "rights: \(site) \(rights.held) (\(rights.free) free)\n")
+        }
+        return text
+    }
+
+    static func lessons(_ lessons: [LessonView]) -> String {
+        var table = TextTable([
+            tr("コード", "code"), tr("日付", "date"), tr("時間", "time"), tr("教室名", "title"), tr("空間", "space"), tr("定員", "seats"),
+            tr("確定", "confirmed"), tr("待ち", "waiting"),
+        ])
+        for lesson in lessons {
+            let capacity: String =
+                if case .integer(let number)? = lesson.record.fields.first(where: { $0.field.name == "capacity" })?.shown {
+                    String(number)
+                } else {
+                    ""
+                }
+            table.row([
+                lesson.record.text("code")?.string ?? "", lesson.record.text("date")?.string ?? "", lesson.time ?? "",
+                lesson.record.text("title")?.string ?? "", lesson.record.space.name, capacity, String(lesson.confirmed),
+                String(lesson.waiting),
+            ])
+        }
+        return table.isEmpty ? tr("教室はありません", "there are no lessons") : table.text
+    }
+
+    static func status(_ booking: BookingView) -> String {
+        switch booking.status {
+        case "confirmed": tr("確定", "confirmed")
+        case "waiting": tr("キャンセル待ち \(booking.position ?? 0) 番", "waiting, number \(booking.position ?? 0)")
+        case "cancelled": tr("取消", "cancelled")
+        default: booking.status
+        }
+    }
+
+    static func bookings(_ bookings: [BookingView]) -> String {
+        var table = TextTable([
+            "id", tr("教室", "lesson"), tr("状態", "status"), tr("氏名", "name"), tr("カナ", "kana"), tr("電話", "phone"),
+        ])
+        for booking in bookings {
+            func text(_ name: String) -> String { booking.record.text(name)?.string ?? "" }
+            table.row([
+                String(booking.record.id.description.prefix(8)), booking.lessonCode?.string ?? "", status(booking), text("name"),
+                text("kana"), text("phone"),
+            ])
+        }
+        return table.isEmpty ? tr("予約はありません", "there are no bookings") : table.text
+    }
+}
