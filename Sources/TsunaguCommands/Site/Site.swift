@@ -23,8 +23,12 @@ package final class Site: Sendable {
     package static var schema: Schema { WardSchema.schema }
 
     /// Opens the site of a data directory.
-    package static func open(_ directory: DataDirectory, person: Operator) throws -> Site {
-        let store = try translating { try Store.open(at: directory.database, schema: schema) }
+    package static func open(
+        _ directory: DataDirectory, person: Operator, environment: Store.Environment = .system
+    ) throws -> Site {
+        let store = try translating {
+            try Store.open(at: directory.database, schema: schema, environment: environment)
+        }
         guard let text = try DataDirectory.read(directory.deviceKey), let keys = DeviceKeys(text) else {
             throw CommandError(
                 .failed,

@@ -70,7 +70,7 @@ package struct RecordHistory {
         package var meta = RecordMeta()
         /// Each register group.
         package var registers: [UInt32: GroupState] = [:]
-        /// Each other group's live items.
+        /// The live items of each other group that was ever written, none where all are gone.
         package var items: [UInt32: [LiveItem]] = [:]
 
         /// What it adds to the digest of its space.
@@ -95,6 +95,7 @@ package struct RecordHistory {
                 } else {
                     guard case .bytes(let body)? = values.first else { throw .invalid("the body of an operation") }
                     let items = try body.withMemory { memory throws(CodecError) in try Items(decoding: memory) }
+                    state.items[operation.group, default: []] += []
                     for (index, item) in items.added.enumerated() {
                         state.items[operation.group, default: []].append(
                             LiveItem(

@@ -24,6 +24,8 @@ package final class Store: Sendable {
         package var now: @Sendable () -> UInt64
         /// Sixty-four random bits, unpredictable in production.
         package var random: @Sendable () -> UInt64
+        /// Told the SQL of each transaction's statements when it ends; for tests of what is read.
+        package var observe: (@Sendable ([String]) -> Void)?
 
         package init(now: @escaping @Sendable () -> UInt64, random: @escaping @Sendable () -> UInt64) {
             self.now = now
@@ -158,7 +160,11 @@ package final class Store: Sendable {
 
     /// Runs `body` on one consistent state.
     package func read<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
-        try translating { try queue.read { db in try body(StoreTransaction(db, schema: schema, environment: environment)) } }
+        try translating { try queue.read { db in
+                let transaction = StoreTransaction(db, schema: schema, environment: environment)
+                defer { environment.observe?(transaction.usedSQL) }
+                return try body(transaction)
+            } }
     }
 
     /// Runs `body` in one transaction: log, state, digest, cursors and metadata move together or not at all.
@@ -166,6 +172,7 @@ package final class Store: Sendable {
         try translating {
             try queue.write { db in
                 let transaction = StoreTransaction(db, schema: schema, environment: environment)
+                defer { environment.observe?(transaction.usedSQL) }
                 let result = try body(transaction)
                 try transaction.finish()
                 return result

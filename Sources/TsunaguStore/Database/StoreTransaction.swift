@@ -76,6 +76,9 @@ package final class StoreTransaction {
         return new
     }
 
+    /// The SQL of the statements used so far.
+    var usedSQL: [String] { Array(statements.keys) }
+
     // MARK: - Facts
 
     /// A fact about this store.

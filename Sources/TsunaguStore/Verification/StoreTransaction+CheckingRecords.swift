@@ -187,7 +187,10 @@ extension StoreTransaction {
             return .text(JSONText.array(try items(rid, group.number).map(\.item.content)))
         case .flow:
             return try items(rid, group.number).last.flatMap { Transition($0.item.content) }.map { .text($0.to) } ?? .null
-        case .counter, .log, .seats: return .null
+        case .counter:
+            guard state.items[group.number] != nil else { return .null }
+            return .integer(Tally.sum(try items(rid, group.number).map(\.item.content)))
+        case .log, .seats: return .null
         }
     }
 }

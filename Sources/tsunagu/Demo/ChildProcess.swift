@@ -24,7 +24,9 @@ final class ChildProcess {
     /// Starts a program; what it prints goes into pipes.
     init(_ path: String, _ arguments: [String], environment: [String: String]) throws {
         var (out, err): ([Int32], [Int32]) = ([0, 0], [0, 0])
-        guard pipe2(&out, O_CLOEXEC) == 0, pipe2(&err, O_CLOEXEC) == 0 else { throw Self.failure("pipe") }
+        guard pipe(&out) == 0, pipe(&err) == 0 else { throw Self.failure("pipe") }
+        // A program that inherits the other end of its own pipe would never see it close.
+        for descriptor in out + err { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }

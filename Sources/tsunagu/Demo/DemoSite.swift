@@ -109,7 +109,12 @@ final class DemoSite {
         return files.contains { file in
             guard let bytes = FileManager.default.contents(atPath: directory + "/" + file) else { return false }
             return Array(bytes).withUnsafeBytes { memory in
-                memmem(memory.baseAddress!, memory.count, needle, needle.count) != nil
+                var rest = memory[...]
+                while let start = rest.firstIndex(of: needle[0]) {
+                    if memory[start...].starts(with: needle) { return true }
+                    rest = memory[(start + 1)...]
+                }
+                return false
             }
         }
     }

@@ -115,7 +115,7 @@ struct Tsunagu: ParsableCommand {
                 name: tr("出し入れ", "Files"), subcommands: [Import.self, Export.self, Sample.self]),
             CommandGroup(
                 name: tr("点検", "Inspection"),
-                subcommands: [Digest.self, Log.self, Doctor.self, Schema.self]),
+                subcommands: [Digest.self, Log.self, Doctor.self, Schema.self, DemoCommand.self]),
         ]
     )
 }

@@ -1,0 +1,184 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import TsunaguCarriers
+import TsunaguCommands
+import TsunaguCore
+import TsunaguSync
+
+#if canImport(Glibc)
+import Glibc
+#endif
+
+struct Init: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: tr("新しい自治体を始める", "Begins a ward with this device as its first admin."))
+    @Option(help: ArgumentHelp(tr("自治体の名称", "The ward's name."), valueName: "name"))
+    var name: String
+    @Option(help: ArgumentHelp(tr("団体コード", "The municipality's code."), valueName: "code"))
+    var municipality = "131016"
+    @Option(help: ArgumentHelp(tr("端末の名称", "This device's name."), valueName: "name"))
+    var device: String?
+    @OptionGroup var globals: GlobalOptions
+
+    func run() throws {
+        let site = try Site.initialise(
+            globals.directory, person: globals.person, name: name, code: municipality, deviceName: device ?? Self.hostName
+        ) { name in
+            let now = Int64(time(nil))
+            // Clients pin the key and read no dates; twenty years outlive any server.
+            let identity = try TLSIdentity.make(commonName: name, validity: now - 86_400...now + 20 * 366 * 86_400)
+            return (identity.keyPEM, identity.certificatePEM, identity.pin.sha256)
+        }
+        let status = try site.status()
+        globals.confirm(
+            .object([
+                ("site", JSON(status.site)), ("device", JSON(status.device)), ("replica", JSON(status.replica)),
+                ("data", .text(globals.directory.path)),
+            ]),
+            tr("\(name) を始めました: \(globals.directory.path)", "\(name) has begun: \(globals.directory.path)"))
+    }
+
+    static var hostName: String {
+        var buffer = [CChar](repeating: 0, count: 256)
+        guard gethostname(&buffer, buffer.count - 1) == 0 else { return "device" }
+        return String(decoding: buffer.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+}
+
+struct Invite: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: tr("拠点を招く一度きりのコードを作る", "Makes a code that enrols one site, once."))
+    @Option(
+        help: ArgumentHelp(tr("役割", "The role."), valueName: "branch|venue|admin|auditor"),
+        completion: .list(Role.allCases.map(\.rawValue)), transform: Invite.role)
+    var role: Role
+    @Option(help: ArgumentHelp(tr("拠点の名称", "The site's name."), valueName: "name"))
+    var name: String
+    @Option(help: ArgumentHelp(tr("持つ空間（いくつでも）", "A space it may hold; as often as needed."), valueName: "space"))
+    var space: [String] = []
+    @Option(help: ArgumentHelp(tr("期限。例: 7d、12h、30m", "How long it is good for: 7d, 12h, 30m."), valueName: "time"))
+    var expires = "7d"
+    @Option(help: ArgumentHelp(tr("本庁のアドレス", "The hub's address."), valueName: "url"))
+    var hub: String?
+    @OptionGroup var globals: GlobalOptions
+
+    func run() throws {
+        let milliseconds = try Self.milliseconds(expires)
+        let site = try globals.site()
+        let hub = hub ?? environment("TSUNAGU_HUB") ?? DataDirectoryLock.holder(of: globals.directory.path)?.url(of: "hub")
+        if let hub {
+            do {
+                _ = try HubURL(hub)
+            } catch {
+                throw CommandError(.usage, Localized(ja: "アドレスが使えません: \(hub)", en: "the address cannot be used: \(hub)"))
+            }
+        } else if !globals.quiet {
+            Standard.error.write(
+                tr(
+                    "注意: 本庁のアドレスがわからないので、参加するときに --hub が要ります\n",
+                    "note: the hub's address is not known, so joining will need --hub\n"))
+        }
+        let invitation = try site.invite(role: role, name: name, spaces: space, milliseconds: milliseconds, hub: hub)
+        globals.show(
+            .object([
+                ("code", .text(invitation.code)), ("hub", JSON(invitation.hub)),
+                ("expires_at", .text(TokyoTime(milliseconds: invitation.expiresAt).iso)),
+            ])
+        ) {
+            "\(invitation.code)\n" + tr("期限", "good until") + ": \(TokyoTime(milliseconds: invitation.expiresAt).plain)\n"
+        }
+    }
+
+    private static func role(_ text: String) throws -> Role {
+        guard let role = Role(rawValue: text) else {
+            let known = Role.allCases.map(\.rawValue).joined(separator: ", ")
+            throw ValidationError(tr("役割は \(known) のどれかです", "a role is one of \(known)"))
+        }
+        return role
+    }
+
+    private static func milliseconds(_ text: String) throws -> UInt64 {
+        let units: [Character: UInt64] = ["d": 86_400_000, "h": 3_600_000, "m": 60_000]
+        guard let unit = text.last.flatMap({ units[$0] }), let number = UInt64(text.dropLast()), (1...1_000_000).contains(number)
+        else {
+            throw CommandError(
+                .usage, Localized(ja: "期限「\(text)」は 7d、12h、30m の形ではありません", en: "'\(text)' is not like 7d, 12h or 30m"))
+        }
+        return number * unit
+    }
+}
+
+struct Join: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: tr("招かれた拠点として参加する", "Enrols this data directory and does the first sync."))
+    @Argument(help: ArgumentHelp(tr("招待コード", "The code."), valueName: "code"))
+    var code: String
+    @Option(help: ArgumentHelp(tr("本庁のアドレス", "The hub's address."), valueName: "url"))
+    var hub: String?
+    @Option(help: ArgumentHelp(tr("端末の名称", "This device's name."), valueName: "name"))
+    var name: String?
+    @OptionGroup var globals: GlobalOptions
+
+    func run() throws {
+        let (_, report) = try Site.join(
+            globals.directory, person: globals.person, code: code, hub: hub, deviceName: name ?? Init.hostName
+        ) { try HTTPTransport($0) }
+        globals.confirm(
+            .sync([report]),
+            tr("参加しました: 受信 \(report.outcome.received) 件", "joined: \(report.outcome.received) changes received"))
+    }
+}
+
+struct Sync: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: tr("本庁と同期する", "Exchanges changes with the hub."))
+    @Argument(help: ArgumentHelp(tr("アドレス。なければ知っている本庁すべて", "Addresses; every known hub without one."), valueName: "url"))
+    var urls: [String] = []
+    @Flag(help: ArgumentHelp(tr("一度だけ（既定）", "Once, which is the default.")))
+    var once = false
+    @OptionGroup var globals: GlobalOptions
+
+    func run() throws {
+        let reports = try globals.site().syncAll(urls)
+        globals.show(.sync(reports)) {
+            reports.map { report in
+                let moved = tr(
+                    "送信 \(report.outcome.sent)、受信 \(report.outcome.received)", "\(report.outcome.sent) sent, \(report.outcome.received) received")
+                let state = report.upToDate ? tr("最新", "up to date") : report.failure.map { tr($0.message) } ?? tr("未完了", "not up to date")
+                return "\(report.url): \(moved) — \(state)\n"
+            }.joined()
+        }
+        guard let failure = reports.compactMap(\.failure).first else {
+            if !reports.allSatisfy(\.upToDate) { throw ExitCode(CommandError.Code.tryAgain.exitStatus) }
+            return
+        }
+        throw failure
+    }
+}
+
+extension JSON {
+    static func sync(_ reports: [SyncReport]) -> JSON {
+        func sum(_ value: (SyncReport) -> Int) -> JSON { JSON(reports.reduce(0) { $0 + value($1) }) }
+        let peers = reports.map { report in
+            let refused = report.outcome.refused.map { refused in
+                JSON.object([
+                    ("space", .text(refused.space.name)), ("replica", JSON(refused.replica)),
+                    ("first", .integer(Int64(refused.first))), ("reason", .text(refused.reason)),
+                    ("here", .bool(refused.here)),
+                ])
+            }
+            return JSON.object([
+                ("url", .text(report.url)), ("sent", JSON(report.outcome.sent)), ("received", JSON(report.outcome.received)),
+                ("refused", .array(refused)), ("up_to_date", .bool(report.upToDate)),
+                ("error", report.failure.map { JSON($0) } ?? .null),
+            ])
+        }
+        return .object([
+            ("sent", sum(\.outcome.sent)), ("received", sum(\.outcome.received)), ("bytes_sent", sum(\.bytesSent)),
+            ("bytes_received", sum(\.bytesReceived)), ("up_to_date", .bool(reports.allSatisfy(\.upToDate))),
+            ("peers", .array(peers)),
+        ])
+    }
+}

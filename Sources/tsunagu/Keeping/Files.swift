@@ -1,0 +1,84 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import TsunaguCommands
+
+extension TransferFile: ExpressibleByArgument {}
+extension ExportFormat: ExpressibleByArgument {}
+
+struct Import: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: tr("CSV を取り込む（すべてか、何もしないか）", "Takes a CSV file in, all of it or nothing."))
+    @Argument(help: ArgumentHelp(tr("種類", "What the rows are."), valueName: "residents|procedures|lessons|bookings"))
+    var kind: TransferFile
+    @Argument(help: ArgumentHelp(tr("ファイル。- は標準入力", "The file; - is standard input."), valueName: "file"), completion: .file())
+    var file: String
+    @Flag(help: ArgumentHelp(tr("登録済みのものは違いだけを書く", "What exists is no error: differences are written.")))
+    var update = false
+    @Flag(help: ArgumentHelp(tr("確かめるだけで書かない", "Check everything, write nothing.")))
+    var dryRun = false
+    @OptionGroup var globals: GlobalOptions
+
+    func run() throws {
+        let progress = Progress(file, globals)
+        defer { progress.end() }
+        let options = ImportOptions(updates: update, isDry: dryRun)
+        let counts = try globals.site().importFile(kind, at: file, options) { progress.update($0, of: $1) }
+        progress.end()
+        globals.confirm(
+            .object([
+                ("rows", JSON(counts.rows)), ("created", JSON(counts.created)), ("updated", JSON(counts.updated)),
+                ("unchanged", JSON(counts.unchanged)),
+            ]),
+            tr(
+                "\(counts.rows) 行: 新規 \(counts.created)、更新 \(counts.updated)、変更なし \(counts.unchanged)",
+                "\(counts.rows) rows: \(counts.created) created, \(counts.updated) updated, \(counts.unchanged) unchanged")
+                + (dryRun ? tr("（書いていません）", " (nothing was written)") : ""))
+    }
+}
+
+struct Export: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: tr("この拠点が持つものを書き出す", "Writes out what this site holds."),
+        discussion: tr("CSV は import で同じものに戻ります。", "The CSV is read back by import to the same records."))
+    @Argument(help: ArgumentHelp(tr("種類", "What to write."), valueName: "residents|procedures|lessons|bookings"))
+    var kind: TransferFile
+    @Argument(help: ArgumentHelp(tr("ファイル。なければ標準出力", "The file; standard output without it."), valueName: "file"), completion: .file())
+    var file: String?
+    @Option(help: ArgumentHelp(tr("csv か json", "csv or json."), valueName: "csv|json"))
+    var format = ExportFormat.csv
+    @OptionGroup var globals: GlobalOptions
+
+    func run() throws {
+        // Without a file, the rows are the output, and `--json` says which form they have.
+        let toFile = file != nil && file != "-"
+        let rows = try globals.site().exportFile(kind, to: file, globals.json && !toFile ? .json : format)
+        guard toFile else { return }
+        globals.confirm(
+            .object([("rows", JSON(rows)), ("file", JSON(file))]), tr("\(rows) 行を書きました", "\(rows) rows written"))
+    }
+}
+
+struct Sample: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: tr("架空の区のデータを作る", "Makes the files of a fictitious ward."),
+        discussion: tr("同じ人数と種からは、いつも同じファイルができます。", "The same number and seed give the same files."))
+    @Option(help: ArgumentHelp(tr("住民の数", "How many residents."), valueName: "n"))
+    var residents = 87_714
+    @Option(help: ArgumentHelp(tr("乱数の種", "What everything follows from."), valueName: "n"))
+    var seed: UInt64 = 1
+    @Argument(help: ArgumentHelp(tr("書くフォルダー", "The directory to write to."), valueName: "dir"), completion: .directory)
+    var directory: String
+    @OptionGroup var globals: GlobalOptions
+
+    func run() throws {
+        let files = try Site.writeSample(residents: residents, seed: seed, to: directory)
+        globals.confirm(
+            .object([
+                ("files", .array(files.map { .object([("path", .text($0.path)), ("bytes", JSON($0.bytes))]) })),
+                ("residents", JSON(residents)), ("seed", .number(String(seed))),
+            ]),
+            files.map { "\($0.path)  \($0.bytes)" }.joined(separator: "\n"))
+    }
+}

@@ -1,0 +1,195 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import TsunaguCommands
+import TsunaguCore
+
+struct Status: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: tr("この拠点のようす", "What stands where at this site."))
+    @OptionGroup var globals: GlobalOptions
+
+    func run() throws {
+        let status = try globals.site().status()
+        globals.show(JSON(status)) { text(status) }
+    }
+
+    private func text(_ status: SiteStatus) -> String {
+        var out = "\(status.site?.string ?? tr("（名称なし）", "(no name)"))  \(status.role?.rawValue ?? "")  \(status.deviceName?.string ?? "")  \(status.device.short)\n"
+        var table = TextTable([
+            tr("空間", "space"), tr("記録", "records"), tr("変更", "changes"), tr("未送信", "unsent"), tr("待ち", "waits for"), tr("同期の確認", "proved"),
+        ])
+        for space in status.spaces {
+            table.row([
+                space.id.name, String(space.records), String(space.changes), String(space.unsent),
+                space.waitingFor.joined(separator: ", "),
+                space.provedAt.map { TokyoTime(milliseconds: $0).plain } ?? "-",
+            ])
+        }
+        out += table.text
+        out += tr(
+            "競合 \(status.conflicts)、要確認 \(status.findings)、隔離 \(status.quarantined)\n",
+            "\(status.conflicts) conflicts, \(status.findings) findings, \(status.quarantined) quarantined\n")
+        for notice in status.notices {
+            out += "\(TokyoTime(milliseconds: notice.at).plain)  \(notice.code)  \(notice.detail)\n"
+        }
+        return out
+    }
+}
+
+struct Digest: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: tr("空間ごとの要約値。同じなら中身も同じ", "What each space adds up to: equal for equal state."))
+    @OptionGroup var globals: GlobalOptions
+
+    func run() throws {
+        let digests = try globals.site().digests()
+        globals.show(.object(digests.map { ($0.space.name, .text(Hex.encode($0.digest.bytes))) })) {
+            digests.map { "\(Hex.encode($0.digest.bytes))  \($0.space)\n" }.joined()
+        }
+    }
+}
+
+struct Log: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: tr("最近の変更、新しい順", "The latest changes, newest first."))
+    @Option(help: ArgumentHelp(tr("この空間だけ", "Of this space alone."), valueName: "space"))
+    var space: String?
+    @Option(help: ArgumentHelp(tr("最大件数", "How many at most."), valueName: "n"))
+    var limit = 50
+    @OptionGroup var globals: GlobalOptions
+
+    func validate() throws {
+        guard (1...100_000).contains(limit) else { throw ValidationError(tr("--limit は1から100000です", "--limit is 1 to 100000")) }
+    }
+
+    func run() throws {
+        let entries = try globals.site().log(space: space, limit: limit)
+        globals.show(.array(entries.map { JSON($0) })) { Plain.log(entries) }
+    }
+}
+
+struct Doctor: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: tr("持っているものをすべて確かめる", "Checks everything that this site keeps."),
+        discussion: tr("異常があれば終了状態は1です。", "Exits with 1 where something is wrong."))
+    @OptionGroup var globals: GlobalOptions
+
+    func run() throws {
+        let checks = try globals.site().doctor()
+        let ok = checks.allSatisfy(\.ok)
+        globals.show(
+            .object([
+                ("ok", .bool(ok)),
+                (
+                    "checks",
+                    .array(
+                        checks.map { check in
+                            .object([
+                                ("name", .text(check.name)), ("ok", .bool(check.ok)), ("warning", .bool(check.isWarning)),
+                                ("detail", .text(tr(check.detail))), ("repair", JSON(check.repair.map { tr($0) })),
+                            ])
+                        })
+                ),
+            ])
+        ) {
+            checks.map { check in
+                let mark = check.ok ? (check.isWarning ? tr("注意", "note") : "ok") : tr("異常", "FAULT")
+                return "\(mark)  \(check.name): \(tr(check.detail))\n" + (check.repair.map { "    → \(tr($0))\n" } ?? "")
+            }.joined()
+        }
+        if !ok { throw ExitCode(1) }
+    }
+}
+
+struct Sites: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "site", abstract: tr("拠点と端末", "Sites and their devices."), subcommands: [List.self, Show.self])
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: tr("拠点の一覧", "Lists sites."))
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let sites = try globals.site().sites()
+            globals.show(.array(sites.map { JSON($0) })) {
+                var table = TextTable([tr("拠点", "site"), tr("役割", "role"), tr("端末", "devices"), tr("範囲", "spaces")])
+                for site in sites {
+                    let spaces = site.devices.flatMap(\.spaces).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+                    table.row([
+                        site.name.string, site.role, site.devices.map(\.name.string).joined(separator: " "),
+                        spaces.joined(separator: " "),
+                    ])
+                }
+                return table.text
+            }
+        }
+    }
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: tr("一つを見る", "Shows one site."))
+        @Argument(help: ArgumentHelp(tr("名称か id", "The name or id."), valueName: "site"))
+        var site: String
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let site = try globals.site().site(site)
+            globals.show(JSON(site)) {
+                var text = "\(site.name)  \(site.role)  \(site.id)\n"
+                for device in site.devices {
+                    let access = device.writes ? tr("読み書き", "reads and writes") : tr("読むだけ", "reads")
+                    text += "  \(device.name)  \(device.id.short)  \(access): \(device.spaces.joined(separator: " "))\n"
+                }
+                return text
+            }
+        }
+    }
+}
+
+extension JSON {
+    fileprivate init(_ status: SiteStatus) {
+        let spaces = status.spaces.map { space in
+            JSON.object([
+                ("name", .text(space.id.name)), ("records", JSON(space.records)), ("changes", JSON(space.changes)),
+                ("unsent", JSON(space.unsent)), ("waiting_for", .array(space.waitingFor.map { .text($0) })),
+                ("proved_at", space.provedAt.map { .text(TokyoTime(milliseconds: $0).iso) } ?? .null),
+            ])
+        }
+        let notices = status.notices.map { notice in
+            JSON.object([
+                ("at", .text(TokyoTime(milliseconds: notice.at).iso)), ("code", .text(notice.code)),
+                ("detail", .text(notice.detail)),
+            ])
+        }
+        self = .object([
+            ("site", JSON(status.site)), ("role", JSON(status.role?.rawValue)), ("device", JSON(status.device)),
+            ("device_name", JSON(status.deviceName)), ("replica", JSON(status.replica)), ("spaces", .array(spaces)),
+            (
+                "inbox",
+                .object([
+                    ("conflict", JSON(status.conflicts)), ("finding", JSON(status.findings)),
+                    ("quarantine", JSON(status.quarantined)),
+                ])
+            ), ("notices", .array(notices)),
+        ])
+    }
+
+    fileprivate init(_ entry: LogEntry) {
+        self = .object(
+            [("space", .text(entry.space.name)), ("seq", .integer(Int64(entry.seq)))] + Self.members(entry.author) + [
+                ("replica", JSON(entry.replica)), ("records", JSON(entry.records)), ("reason", JSON(entry.reason)),
+                ("batch", .bool(entry.isBatch)), ("in_effect", .bool(entry.isInEffect)),
+            ])
+    }
+
+    fileprivate init(_ site: SiteView) {
+        let devices = site.devices.map { device in
+            JSON.object([
+                ("id", JSON(device.id)), ("name", JSON(device.name)), ("role", JSON(device.role?.rawValue)),
+                ("spaces", .array(device.spaces.map { .text($0) })), ("access", .text(device.writes ? "write" : "read")),
+            ])
+        }
+        self = .object([
+            ("id", JSON(site.id)), ("name", JSON(site.name)), ("role", .text(site.role)), ("devices", .array(devices)),
+        ])
+    }
+}

@@ -1,0 +1,70 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import TsunaguCommands
+import TsunaguCore
+
+extension Case.Kind: ExpressibleByArgument {}
+
+struct Conflicts: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "conflict", abstract: tr("人が決めること", "What a person has to decide."),
+        subcommands: [List.self, Show.self, Resolve.self])
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: tr("競合、要確認、隔離の一覧", "Lists conflicts, findings and what is quarantined."))
+        @Option(help: ArgumentHelp(tr("一種類だけ", "One kind alone."), valueName: "conflict|finding|quarantine"))
+        var kind: Case.Kind?
+        @Option(help: ArgumentHelp(tr("この拠点が関わったものだけ", "What this site had a part in."), valueName: "name"))
+        var site: String?
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let cases = try globals.site().cases(kind, site: site)
+            globals.show(.array(cases.map { JSON($0) })) { Plain.cases(cases) }
+        }
+    }
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: tr("値を並べて見る", "Shows the values side by side."))
+        @Argument(help: ArgumentHelp(tr("競合の id", "The conflict's id."), valueName: "id"))
+        var id: String
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let open = try globals.site().openCase(id)
+            globals.show(JSON(open)) { Plain.openCase(open) }
+        }
+    }
+
+    struct Resolve: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: tr("競合を決める", "Decides a conflict."),
+            discussion: tr(
+                "値を一つ選ぶ（--take 2）か、別の値を書きます（--set phone=03-1234-5678）。",
+                "Takes one of the values (--take 2), or writes others (--set phone=03-1234-5678)."))
+        @Argument(help: ArgumentHelp(tr("競合の id", "The conflict's id."), valueName: "id"))
+        var id: String
+        @Option(help: ArgumentHelp(tr("選ぶ値の番号", "The number of the value to take."), valueName: "n"))
+        var take: Int?
+        @Option(parsing: .upToNextOption, help: ArgumentHelp(tr("書く値", "Values to write."), valueName: "field=value"))
+        var set: [String] = []
+        @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
+        var reason: String
+        @OptionGroup var globals: GlobalOptions
+
+        func validate() throws {
+            guard (take != nil) != !set.isEmpty else {
+                throw ValidationError(tr("--take か --set のどちらか一方を指定してください", "give either --take or --set"))
+            }
+        }
+
+        func run() throws {
+            let decision: Decision = if let take { .take(take) } else { .set(set) }
+            let record = try globals.site().resolve(id, decision, reason: reason)
+            globals.confirm(
+                .object([("id", .text(id)), ("record", JSON(record))]), tr("決めました: \(record)", "resolved: \(record)"))
+        }
+    }
+}

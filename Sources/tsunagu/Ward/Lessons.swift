@@ -1,0 +1,160 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import TsunaguCommands
+import TsunaguCore
+
+struct Lessons: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "lesson", abstract: tr("教室", "Lessons."), subcommands: [Add.self, List.self, Show.self])
+
+    struct Add: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: tr("教室を加える", "Adds a lesson."),
+            discussion: tr("本庁では、最初の教室とともに空間ができます。", "At the centre a space comes into being with its first lesson."))
+        @Option(help: ArgumentHelp(tr("空間。例: lessons/hibiya", "The space, such as lessons/hibiya."), valueName: "space"))
+        var space: String
+        @Option(help: ArgumentHelp(tr("教室コード", "The code."), valueName: "code"))
+        var code: String
+        @Option(help: ArgumentHelp(tr("教室名", "The title."), valueName: "text"))
+        var title: String
+        @Option(help: ArgumentHelp(tr("日付。例: 2026-12-01", "The date, such as 2026-12-01."), valueName: "date"))
+        var date: String
+        @Option(help: ArgumentHelp(tr("時間。例: 10:00-12:00", "The time, such as 10:00-12:00."), valueName: "time"))
+        var time: String
+        @Option(help: ArgumentHelp(tr("定員", "How many seats."), valueName: "n"))
+        var capacity: String
+        @Option(help: ArgumentHelp(tr("会場", "The venue."), valueName: "text"))
+        var venue: String?
+        @Option(help: ArgumentHelp(tr("部屋", "The room."), valueName: "text"))
+        var room: String?
+        @Option(help: ArgumentHelp(tr("レベル", "The level."), valueName: "text"))
+        var level: String?
+        @Option(help: ArgumentHelp(tr("申込期限", "The last day to book."), valueName: "date"))
+        var deadline: String?
+        @Option(help: ArgumentHelp(tr("対応言語。例: en,zh", "Languages, such as en,zh."), valueName: "list"))
+        var languages: String?
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let others = [("venue", venue), ("room", room), ("level", level), ("deadline", deadline), ("languages", languages)]
+            let plan = LessonPlan(
+                space: space, code: code, title: title, date: date, time: time, capacity: capacity,
+                others: others.compactMap { name, value in value.map { "\(name)=\($0)" } })
+            let id = try globals.site().addLesson(plan)
+            globals.confirm(.object([("id", JSON(id))]), id.description)
+        }
+    }
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: tr("教室の一覧", "Lists lessons."))
+        @Option(help: ArgumentHelp(tr("この空間だけ", "Of this space alone."), valueName: "space"))
+        var space: String?
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let lessons = try globals.site().lessons(in: space)
+            globals.show(.array(lessons.map { JSON($0) })) { Plain.lessons(lessons) }
+        }
+    }
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: tr("一つを見る", "Shows one lesson."))
+        @Argument(help: ArgumentHelp(tr("教室コードか id", "The code or id."), valueName: "lesson"))
+        var lesson: String
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let lesson = try globals.site().lesson(lesson)
+            globals.show(JSON(lesson)) { Plain.lesson(lesson) }
+        }
+    }
+}
+
+struct Bookings: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "booking", abstract: tr("予約", "Bookings."), subcommands: [Add.self, Cancel.self, List.self, Show.self])
+
+    struct Add: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: tr("予約する", "Books a seat."),
+            discussion: tr(
+                "確定かキャンセル待ちかを答えます。同じ人の同じ教室の予約は一つです。",
+                "Answers whether it is confirmed or waits. One person has one booking of a lesson."))
+        @Argument(help: ArgumentHelp(tr("教室コードか id", "The lesson's code or id."), valueName: "lesson"))
+        var lesson: String
+        @Option(help: ArgumentHelp(tr("住民の宛名番号か id", "A resident's number or id."), valueName: "id"))
+        var resident: String?
+        @Option(help: ArgumentHelp(tr("氏名", "A name."), valueName: "text"))
+        var name: String?
+        @Option(help: ArgumentHelp(tr("カナ", "Its kana."), valueName: "text"))
+        var kana: String?
+        @Option(help: ArgumentHelp(tr("電話", "A phone number."), valueName: "text"))
+        var phone: String?
+        @Option(name: .customLong("age-group"), help: ArgumentHelp(tr("年齢区分", "under-65, 65-69, 70-74 or 75+."), valueName: "group"))
+        var ageGroup: String?
+        @Option(help: ArgumentHelp(tr("配慮。例: 筆談", "What the person needs."), valueName: "text"))
+        var needs: [String] = []
+        @OptionGroup var globals: GlobalOptions
+
+        func validate() throws {
+            let typed = [name, kana, phone, ageGroup].contains { $0 != nil }
+            guard (resident != nil) != (name != nil), resident == nil || !typed else {
+                throw ValidationError(
+                    tr("--resident か --name のどちらか一方を指定してください", "give either --resident, or --name with what else is known"))
+            }
+        }
+
+        func run() throws {
+            let person: BookingPerson =
+                if let resident {
+                    .resident(resident)
+                } else {
+                    .guest(name: name ?? "", kana: kana, phone: phone, ageGroup: ageGroup)
+                }
+            let booking = try globals.site().addBooking(lesson: lesson, person, needs: needs)
+            globals.confirm(JSON(booking), "\(Plain.status(booking)): \(booking.record.id)")
+        }
+    }
+
+    struct Cancel: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: tr("予約を取り消す", "Cancels a booking."))
+        @Argument(help: ArgumentHelp(tr("予約の id か先頭", "The booking's id or its beginning."), valueName: "id"))
+        var id: String
+        @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
+        var reason: String
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let booking = try globals.site().cancelBooking(id, reason: reason)
+            globals.confirm(JSON(booking), "\(Plain.status(booking)): \(booking.record.id)")
+        }
+    }
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: tr("予約の一覧", "Lists bookings."))
+        @Argument(help: ArgumentHelp(tr("教室コードか id。なければすべて", "A lesson; all of them without it."), valueName: "lesson"))
+        var lesson: String?
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let bookings = try globals.site().bookings(lesson: lesson)
+            globals.show(.array(bookings.map { JSON($0) })) { Plain.bookings(bookings) }
+        }
+    }
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: tr("一つを見る", "Shows one booking."))
+        @Argument(help: ArgumentHelp(tr("予約の id か先頭", "The booking's id or its beginning."), valueName: "id"))
+        var id: String
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let booking = try globals.site().booking(id)
+            globals.show(JSON(booking)) {
+                tr("状態", "status") + ": " + Plain.status(booking) + "\n" + Plain.record(booking.record)
+            }
+        }
+    }
+}
