@@ -96,7 +96,7 @@ enum BookingFields {
     static func link(_ booking: RecordID, _ space: SpaceID, _ resident: RecordID) -> [(field: UInt32, value: Value)] {
         [
             (number("booking", WardSchema.bookingLink), .text(booking.description)),
-            (number("space", WardSchema.bookingLink), .text(space.name)),
+            (number("lesson_space", WardSchema.bookingLink), .text(space.name)),
             (number("resident", WardSchema.bookingLink), .text(resident.description)),
         ]
     }

@@ -31,7 +31,7 @@ package struct RecordMeta: Hashable, Sendable {
         package var fields: FieldMask = 0
         /// The groups of which no later write is known; bit 0 for life.
         package var heads: UInt64 = 0
-        /// Whether it says that the record is deleted; meaningful where it is a head of life.
+        /// Whether it says that the record is deleted; false where it is no head of life.
         package var deletes = false
 
         package init(dot: LocalDot, timestamp: Timestamp, leaf: Bytes16) {
@@ -75,6 +75,7 @@ package struct RecordMeta: Hashable, Sendable {
         for index in sources.indices where covers(sources[index].dot) {
             sources[index].heads &= ~(1 << UInt64(group))
             sources[index].fields &= ~(groupFields & members)
+            if group == 0 { sources[index].deletes = false }
         }
         update(write) {
             $0.heads |= 1 << UInt64(group)
