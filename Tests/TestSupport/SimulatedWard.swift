@@ -86,6 +86,34 @@ package final class SimulatedWard {
         guard Set(digests).count == 1 else { throw failure(0, "digests differ: \(digests)") }
     }
 
+    /// Four sites write one change each on two fresh records, under a given causality; every other site gets the four in
+    /// an order of its own.
+    package func spread(past: [Set<Int>], orders: [[Int]], comparing: (Int) -> Bool) throws {
+        steps += 1
+        let authors = past.count
+        precondition(sites.count == authors + orders.count, "one receiver an order")
+        let first = max(recordIDs.count, 3)
+        while recordIDs.count < first + 2 {
+            recordIDs.append(RecordID(derivedFrom: [Array("record \(recordIDs.count)".utf8)]))
+        }
+        var runs: [RunEnvelope] = []
+        for author in 0..<authors {
+            try take(past[author].sorted().map { runs[$0] }, at: author)
+            let entries = [first, first + 1].map { RandomEdit.entry(on: $0, of: model, in: inEffect[author], &generator) }
+            try write(entries, at: author, derived: true)
+            let own = sites[author].replica
+            let sealed = try sites[author].runs(TestSchema.space, lacking: [own: sites[author].vector(TestSchema.space)[own]! - 1])
+            runs.append(sealed.first { $0.replica == own }!)
+        }
+        for (index, order) in orders.enumerated() {
+            try take(order.map { runs[$0] }, at: authors + index)
+            if comparing(index) { try compare(authors + index) }
+        }
+        for author in 0..<authors { try take(runs, at: author) }
+        let digests = try sites.map { try $0.digest() }
+        guard Set(digests).count == 1 else { throw failure(0, "causality \(past): digests differ") }
+    }
+
     private func failure(_ site: Int, _ text: String) -> Disagreement {
         Disagreement(description: "seed \(seed), step \(steps), site \(site): \(text)")
     }
@@ -113,7 +141,9 @@ package final class SimulatedWard {
     }
 
     /// Writes at a site, in the engine and in the model.
-    package func write(_ entries: [ReferenceModel.Entry], at site: Int) throws {
+    ///
+    /// - Parameter derived: whether new records keep the ids that all sites derive alike.
+    package func write(_ entries: [ReferenceModel.Entry], at site: Int, derived: Bool = false) throws {
         let visible = inEffect[site]
         var entries = entries
         let known = model.records(in: visible)
@@ -121,7 +151,7 @@ package final class SimulatedWard {
         try sites[site].write { draft in
             for entry in entries {
                 let id = recordIDs[entry.record]
-                if entry.record >= 3, !known.contains(entry.record) {
+                if !derived, entry.record >= 3, !known.contains(entry.record) {
                     recordIDs[entry.record] = try draft.create(note, values(entry))
                 } else {
                     try draft.set(note, id, values(entry))
@@ -139,7 +169,7 @@ package final class SimulatedWard {
         }
         // A record that begins with an operation that is no write of a register says outright that it lives.
         for index in entries.indices
-        where entries[index].record >= 3 && !known.contains(entries[index].record) && values(entries[index]).isEmpty {
+        where !derived && entries[index].record >= 3 && !known.contains(entries[index].record) && values(entries[index]).isEmpty {
             entries[index].life = entries[index].life ?? false
         }
         let own = sites[site].replica

@@ -1,12 +1,28 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import TestSupport
 import Testing
 
 /// Real stores against the reference model, after every step.
 @Suite struct SimulationTests {
-    @Test(arguments: 0..<24 as Range<UInt64>)
+    /// `TSUNAGU_SEEDS=17` replays one history, `TSUNAGU_SEEDS=0-999` runs a thousand.
+    static let seeds: Range<UInt64> = {
+        let bounds = (ProcessInfo.processInfo.environment["TSUNAGU_SEEDS"] ?? "0-23").split(separator: "-").compactMap { UInt64($0) }
+        guard let first = bounds.first, let last = bounds.last, first <= last else { return 0..<24 }
+        return first..<last + 1
+    }()
+
+    @Test func everyOrderOfFourChangesUnderEveryCausalityEndsInOneState() throws {
+        let orders = Permutations.of(4)
+        let ward = try SimulatedWard(sites: 4 + orders.count, seed: 1)
+        for (index, past) in Causality.all(of: 4).enumerated() {
+            try ward.spread(past: past, orders: orders) { $0 % 6 == index % 6 }
+        }
+    }
+
+    @Test(arguments: seeds)
     func sitesAgreeWithTheModelAfterEveryStep(seed: UInt64) throws {
         let ward = try SimulatedWard(sites: 2 + Int(seed % 3), seed: seed)
         for _ in 0..<60 { try ward.step() }
