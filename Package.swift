@@ -108,6 +108,10 @@ let package = Package(
         .testTarget(name: "StructureTests"),
         .testTarget(name: "CrashTests", dependencies: ["tsunagu", "tsunagud"]),
         .testTarget(
+            name: "CommandLineTests",
+            dependencies: ["tsunagu", "tsunagud", .product(name: "GRDB", package: "GRDB.swift")]
+        ),
+        .testTarget(
             name: "TsunaguCommandsTests",
             dependencies: [
                 "TsunaguCore", "TsunaguStore", "TsunaguSync", "TsunaguWard", "TsunaguCommands", "TestSupport",

@@ -9,6 +9,8 @@ package final class SimulatedWard {
     /// Two sites or a store and the model that do not agree.
     package struct Disagreement: Error, CustomStringConvertible {
         package let description: String
+
+        package init(_ description: String) { self.description = description }
     }
 
     package let sites: [TestSite]
@@ -26,6 +28,12 @@ package final class SimulatedWard {
     private var digests: [Set<ReferenceModel.Live>: Bytes16] = [:]
     private var conflictIDs: [ConflictKey: String] = [:]
     package private(set) var steps = 0
+    /// The site without a grant, and the founder's number of the change that gives it one.
+    private let outsider: Int?
+    private var grantedBy: UInt64?
+    /// How far each site knows `system`, and how far each change's author did.
+    private var systemKnown: [UInt64]
+    private var systemPast: [UInt64] = []
 
     private struct ConflictKey: Hashable {
         let record: Int
@@ -33,11 +41,15 @@ package final class SimulatedWard {
         let changes: Set<Int>
     }
 
-    package init(sites count: Int, seed: UInt64) throws {
+    /// - Parameter withOutsider: whether the last site is a member that gets its grant only later.
+    package init(sites count: Int, seed: UInt64, withOutsider: Bool = false) throws {
         scratch = try Scratch()
         self.seed = seed
         generator = SeededGenerator(seed: seed)
-        sites = try makeWard((0..<count).map { "site\($0)" }, in: scratch, seed: seed &+ 1)
+        let names = (0..<count).map { "site\($0)" }
+        sites = try makeWard(names, in: scratch, seed: seed &+ 1, granting: withOutsider ? names.dropLast() : names[...])
+        outsider = withOutsider ? count - 1 : nil
+        systemKnown = Array(repeating: try sites[0].vector(.system)[sites[0].replica] ?? 0, count: count)
         inEffect = Array(repeating: [], count: count)
         waiting = Array(repeating: [], count: count)
         for site in sites {
@@ -60,6 +72,7 @@ package final class SimulatedWard {
         sites[site].machine.now += UInt64(generator.below(3))
         switch generator.below(20) {
         case 0..<9: try edit(at: site)
+        case 9 where outsider != nil: try grantOrLearn(at: site)
         case 9..<19: try deliver(to: site, from: (site + 1 + generator.below(sites.count - 1)) % sites.count)
         default: try sites[site].reopen()
         }
@@ -68,6 +81,10 @@ package final class SimulatedWard {
 
     /// Lets everybody have everything, then compares all with all.
     package func settle() throws {
+        if outsider != nil {
+            while grantedBy == nil { try grantOrLearn(at: 0) }
+            for site in sites.indices { try grantOrLearn(at: site) }
+        }
         for _ in 0..<sites.count {
             for (index, site) in sites.enumerated() {
                 for (other, peer) in sites.enumerated() where other != index {
@@ -114,8 +131,21 @@ package final class SimulatedWard {
         guard Set(digests).count == 1 else { throw failure(0, "causality \(past): digests differ") }
     }
 
+    /// The founder gives the outsider its grant; another site hears of what the founder did.
+    private func grantOrLearn(at site: Int) throws {
+        if site == 0, grantedBy == nil, generator.chance(40) {
+            try sites[0].grant(sites[outsider!])
+            systemKnown[0] = try sites[0].vector(.system)[sites[0].replica]!
+            grantedBy = systemKnown[0]
+        } else if site != 0 {
+            try sites[site].pull(from: sites[0], [.system])
+            systemKnown[site] = try sites[site].vector(.system)[sites[0].replica]!
+        }
+        try take([], at: site)
+    }
+
     private func failure(_ site: Int, _ text: String) -> Disagreement {
-        Disagreement(description: "seed \(seed), step \(steps), site \(site): \(text)")
+        Disagreement("seed \(seed), step \(steps), site \(site): \(text)")
     }
 
     private func edit(at site: Int) throws {
@@ -181,6 +211,7 @@ package final class SimulatedWard {
             ReferenceModel.Change(
                 site: site, number: number, stamp: UInt64(bitPattern: stamp), replica: own.bytes, past: visible,
                 entries: entries))
+        systemPast.append(systemKnown[site])
         inEffect[site].insert(change)
     }
 
@@ -203,6 +234,7 @@ package final class SimulatedWard {
             let receipt = try sites[site].receive([run])[0]
             switch receipt {
             case .applied, .held, .duplicate: break
+            case .quarantined where outsider != nil: break
             case .quarantined, .partial, .refused: throw failure(site, "\(receipt)")
             }
             waiting[site].append((run.first...run.last).map { numberOf[Dot(run.replica, $0)]! })
@@ -220,7 +252,11 @@ package final class SimulatedWard {
 
     private func isReady(_ run: [Int], at site: Int) -> Bool {
         let own = Set(run)
-        guard !own.isSubset(of: inEffect[site]) else { return false }
+        guard !own.isSubset(of: inEffect[site]), run.allSatisfy({ systemPast[$0] <= systemKnown[site] }) else { return false }
+        let author = model.changes[run[0]].site
+        if author == outsider, site != outsider {
+            guard let grantedBy, grantedBy <= systemKnown[site] else { return false }
+        }
         return run.allSatisfy { model.changes[$0].past.subtracting(own).isSubset(of: inEffect[site]) }
     }
 

@@ -161,15 +161,16 @@ package final class TestSite {
     package func conflicts() throws -> [StoreTransaction.ConflictRow] { try store.read { try $0.conflicts() } }
 }
 
-/// Founder and further sites that know each other.
+/// Founder and further sites that know each other; all have a grant, or those that `granting` names.
 package func makeWard(
-    _ names: [String], in scratch: Scratch, seed: UInt64 = 1, schema: Schema = TestSchema.v1
+    _ names: [String], in scratch: Scratch, seed: UInt64 = 1, schema: Schema = TestSchema.v1,
+    granting: ArraySlice<String>? = nil
 ) throws -> [TestSite] {
     let root = try TestSite(names[0], in: scratch, schema: schema, seed: seed &* 1000)
     var sites = [root]
     for (index, name) in names.enumerated().dropFirst() {
         let site = try TestSite(name, in: scratch, root: root, schema: schema, seed: seed &* 1000 &+ UInt64(index))
-        try root.admit(site)
+        try root.admit(site, role: granting?.contains(name) == false ? nil : .branch)
         sites.append(site)
     }
     for site in sites.dropFirst() { try site.pull(from: root, [.system]) }

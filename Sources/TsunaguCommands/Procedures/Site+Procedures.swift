@@ -35,7 +35,7 @@ extension Site {
 
     /// Writes what assignments change in a procedure.
     package func setProcedure(_ name: String, _ words: [String]) throws -> (id: RecordID, changed: [String]) {
-        let assignments = try FieldAssignment.parse(words, WardSchema.procedure)
+        let assignments = try FieldAssignment.parse(words, WardSchema.procedure, record: name)
         guard !assignments.isEmpty else {
             throw CommandError(.usage, Localized(ja: "項目=値 がありません", en: "there is no field=value"))
         }

@@ -23,8 +23,20 @@ package struct FieldAssignment: Sendable {
 
     /// Reads assignments; a field is named as in the schema or by its Japanese label.
     ///
+    /// - Parameter record: what is being changed, for messages.
     /// - Throws: 64 where one has no `=`, 65 with the remedy where field or value is refused.
-    package static func parse(_ words: [String], _ collection: CollectionSchema) throws -> [FieldAssignment] {
+    package static func parse(
+        _ words: [String], _ collection: CollectionSchema, record: String? = nil
+    ) throws -> [FieldAssignment] {
+        do {
+            return try parse(words, in: collection)
+        } catch let error as CommandError {
+            // The message names the field; the record is what a person looks for.
+            throw CommandError(error.code, error.message, record: record ?? error.record, hint: error.hint)
+        }
+    }
+
+    private static func parse(_ words: [String], in collection: CollectionSchema) throws -> [FieldAssignment] {
         var out: [FieldAssignment] = []
         for word in words {
             guard let equals = word.utf8.firstIndex(of: UInt8(ascii: "=")) else {

@@ -39,9 +39,14 @@ extension Site {
     package func residentHistory(_ name: String) throws -> [HistoryEntry] {
         try read { transaction in
             let places = try Places(transaction)
-            return try transaction.history(of: transaction.resident(name).rid).map { row in
+            let rid = try transaction.resident(name).rid
+            let live = try Self.members(of: rid, transaction)
+            return try transaction.history(of: rid).map { row in
                 let author = places.authorship(row.header)
-                let state = HistoryEntry.State(rawValue: row.state.rawValue)!
+                var state = HistoryEntry.State(rawValue: row.state.rawValue)!
+                if let field = row.field, let members = live[field.number], case .bytes(let content) = row.value {
+                    state = members.contains(Member(dot: row.header.dot, content: content)) ? .current : .past
+                }
                 guard let field = row.field else {
                     return HistoryEntry(
                         field: "deleted", label: "除票", content: .life(deleted: row.value != .null), author: author,
@@ -52,6 +57,21 @@ extension Site {
                     state: state, reason: row.header.reason)
             }
         }
+    }
+
+    /// An addition to a set that still stands.
+    private struct Member: Hashable {
+        let dot: Dot
+        let content: [UInt8]
+    }
+
+    private static func members(of rid: Int64, _ transaction: StoreTransaction) throws -> [UInt32: Set<Member>] {
+        var out: [UInt32: Set<Member>] = [:]
+        for group in WardSchema.resident.groups where group.kind == .set {
+            let items = try transaction.items(of: rid, group: group)
+            out[group.fields[0].number] = Set(items.map { Member(dot: $0.dot, content: $0.content) })
+        }
+        return out
     }
 
     /// Members of sets and entries of lists are texts, kept as bytes.

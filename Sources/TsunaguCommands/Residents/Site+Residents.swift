@@ -45,7 +45,7 @@ extension Site {
     ///
     /// - Returns: the record and the fields that changed.
     package func setResident(_ name: String, _ words: [String]) throws -> (id: RecordID, changed: [String]) {
-        let assignments = try FieldAssignment.parse(words, WardSchema.resident)
+        let assignments = try FieldAssignment.parse(words, WardSchema.resident, record: name)
         guard !assignments.isEmpty else {
             throw CommandError(.usage, Localized(ja: "項目=値 がありません", en: "there is no field=value"))
         }
@@ -61,7 +61,7 @@ extension Site {
 
     /// Appends a note.
     package func noteResident(_ name: String, _ text: String) throws -> RecordID {
-        let assignments = try FieldAssignment.parse(["notes=" + text], WardSchema.resident)
+        let assignments = try FieldAssignment.parse(["notes=" + text], WardSchema.resident, record: name)
         return try write { transaction in
             try transaction.requireWrite(self, .residents)
             let row = try transaction.resident(name)

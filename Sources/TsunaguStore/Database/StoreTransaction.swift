@@ -18,6 +18,8 @@ package final class StoreTransaction {
     var decodedRuns: [Int64: RunDecoder.Run] = [:]
     var plans: [ObjectIdentifier: ShapePlan] = [:]
     var access: Access?
+    /// Whether `system` moved and what waits was not tried again since.
+    var hasNewsOfMembers = false
     /// Set while a transaction writes; the clock's last stamp.
     var clock: HybridLogicalClock?
 
@@ -58,6 +60,8 @@ package final class StoreTransaction {
     /// Writes what was kept in memory for the end: drafts, chains, digests, the clock.
     func finish() throws {
         try flushDrafts()
+        // A grant that was written here lets in what waits here for it, as one that arrives does.
+        if hasNewsOfMembers { try retryWaiting() }
         try saveChains()
         for row in spaceRows.values where row.isChanged {
             let update = try statement("UPDATE space SET digest = ? WHERE no = ?")

@@ -195,7 +195,11 @@ extension StoreTransaction {
     // MARK: - Waiting
 
     private func hold(_ run: RunEnvelope, waitsFor: String) throws -> Receipt {
-        let count = try statement("SELECT count(*) FROM holding")
+        // A run that is held already may come again: it takes no further place.
+        let count = try statement("SELECT count(*) FROM holding WHERE NOT (space = ? AND replica = ? AND first = ?)")
+        count.bind(1, run.space.name)
+        count.bind(2, run.replica.bytes)
+        count.bind(3, run.first)
         _ = try count.step()
         let held = count.int(0)
         count.reset()
@@ -217,7 +221,8 @@ extension StoreTransaction {
     }
 
     /// Tries what is held and what is quarantined until nothing more moves.
-    private func retryWaiting() throws {
+    func retryWaiting() throws {
+        hasNewsOfMembers = false
         var moved = true
         while moved {
             moved = try retryQuarantined()

@@ -271,18 +271,21 @@ extension StoreTransaction {
         return out
     }
 
-    /// A value is lost where another write of the field that had not seen it, nor it that one, won.
+    /// A value is lost where it stood beside another and was not the one that was shown or taken.
     private func state(
         of value: Value, _ field: Field, in past: [PastEntry], at place: Int, shown: Value
     ) -> HistoryRow.State {
         let own = past[place].entry
-        let writers = past.filter { $0.entry.writes(field.number) && $0.entry.dot != own.dot }
-        let later = writers.filter { $0.entry.covers(own.dot) }
+        let writers = past.map(\.entry).filter { $0.writes(field.number) && $0.dot != own.dot }
+        let later = writers.filter { $0.covers(own.dot) }
         if later.isEmpty, value == shown { return .current }
-        let concurrent = writers.contains { other in
-            !other.entry.covers(own.dot) && !own.covers(other.entry.dot) && other.entry.value(of: field.number) != value
+        let rivals = writers.filter { other in
+            !other.covers(own.dot) && !own.covers(other.dot) && other.value(of: field.number) != value
         }
-        return concurrent ? .lost : .past
+        guard !rivals.isEmpty else { return .past }
+        // Entries stand in causal order, so the first that had seen both is the one that decided.
+        let decision = later.first { later in rivals.contains { later.covers($0.dot) } }
+        return decision?.value(of: field.number) == value ? .past : .lost
     }
 }
 

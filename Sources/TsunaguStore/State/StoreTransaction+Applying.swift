@@ -38,7 +38,9 @@ extension StoreTransaction {
                 try apply(view, index: index, space, covers)
             }
         }
-        if space.id == .system { access = nil }
+        guard space.id == .system else { return }
+        access = nil
+        hasNewsOfMembers = true
     }
 
     /// Whether a change's author had seen another change, by this store's numbers.

@@ -50,7 +50,8 @@ enum Main {
             }
             if isJSON {
                 let message = Tsunagu.message(for: error)
-                complain(CommandError(.usage, Localized(ja: message, en: message)), isJSON: true)
+                let hint = Localized(ja: "使い方は --help で見られます", en: "look at --help")
+                complain(CommandError(.usage, Localized(ja: message, en: message), hint: hint), isJSON: true)
             } else {
                 Standard.error.write(Tsunagu.fullMessage(for: error) + "\n")
             }

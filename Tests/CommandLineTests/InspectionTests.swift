@@ -1,0 +1,136 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import GRDB
+import Testing
+
+@Suite struct InspectionTests {
+    @Test func filesAreTheOwnersAlone() throws {
+        let site = try TestSite.ward()
+        _ = try site.add("family_name=佐藤")
+        func mode(_ path: String) throws -> Int {
+            try #require(FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int)
+        }
+        #expect(try mode(site.directory.path) == 0o700)
+        for name in try FileManager.default.contentsOfDirectory(atPath: site.directory.path) {
+            #expect(try mode(site.directory.appending(path: name).path) & 0o077 == 0, "\(name)")
+        }
+        try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: site.directory.path)
+        let doctor = try site.run("doctor", "--json")
+        #expect(doctor.status == 1)
+        #expect(Self.failed(doctor) == ["permissions"])
+    }
+
+    @Test func statusTellsWhatStandsWhere() throws {
+        let site = try TestSite.ward()
+        _ = try site.add("family_name=佐藤")
+        let status = try site.json("status").object
+        #expect(status["site"] as? String == "千代田区" && status["role"] as? String == "admin")
+        #expect((status["device"] as? String)?.count == 32 && (status["replica"] as? String)?.count == 48)
+        let spaces = status["spaces"] as? [[String: Any]] ?? []
+        #expect(spaces.compactMap { $0["name"] as? String } == ["cases", "procedures", "residents", "system"])
+        let residents = spaces[2]
+        #expect(residents["records"] as? Int == 1 && residents["unsent"] as? Int == 2)
+        #expect(residents["proved_at"] is NSNull && (residents["waiting_for"] as? [Any])?.isEmpty == true)
+        let digest = try site.json("digest").object
+        #expect(Set(digest.keys) == ["cases", "procedures", "residents", "system"])
+    }
+
+    @Test func theLogTellsTheNewestFirst() throws {
+        let site = try TestSite.ward()
+        let ids = try (0..<5).map { try site.add("family_name=人\($0)") }
+        _ = try site.run("resident", "delete", ids[0], "--reason", "転出")
+        let log = try site.json("log", "--space", "residents", "--limit", "3").list
+        #expect(log.compactMap { $0["seq"] as? Int } == [7, 6, 5])
+        #expect(log.allSatisfy { $0["operator"] as? String == "centre" && $0["site"] as? String == "千代田区" })
+        #expect(try site.json("log").list.count == 10)
+        let stamps = try site.json("log").list.compactMap { $0["at"] as? String }
+        #expect(stamps == stamps.sorted(by: >))
+    }
+
+    @Test func theSchemaIsTold() throws {
+        let site = try TestSite()
+        let schema = try site.run(["schema", "--format", "json"], data: false)
+        let collections = schema.object["collections"] as? [[String: Any]] ?? []
+        let resident = try #require(collections.first { $0["name"] as? String == "resident" })
+        let groups = resident["groups"] as? [[String: Any]] ?? []
+        #expect(groups.allSatisfy { $0["kind"] is String && $0["sensitivity"] is String && $0["readers"] is [Any] && $0["writers"] is [Any] })
+        #expect(try site.run(["schema", "--format", "markdown"], data: false).text.contains("## resident"))
+        #expect(try site.run(["schema", "--json"], data: false).output == schema.output)
+    }
+
+    private static func failed(_ result: TestSite.Result) -> [String] {
+        let checks = result.object["checks"] as? [[String: Any]] ?? []
+        return checks.filter { $0["ok"] as? Bool == false }.compactMap { $0["name"] as? String }
+    }
+
+    static let damages: [(sql: String, checks: [String])] = [
+        ("UPDATE resident SET phone = '03-9999-9999'", ["tables"]), ("UPDATE resident SET deleted = 1", ["tables"]),
+        ("UPDATE resident SET search = 'x'", ["tables"]), ("DELETE FROM resident WHERE family_name = '佐藤'", ["tables"]),
+        ("UPDATE item SET content = x'6a61' WHERE grp = 9", ["tables"]), ("DELETE FROM item", ["tables"]),
+        ("INSERT INTO conflict VALUES (1, 1, 'abcdefghijkl')", ["tables"]),
+        ("UPDATE space SET digest = zeroblob(16) WHERE name = 'residents'", ["digests"]),
+        ("UPDATE run SET signature = zeroblob(64) WHERE no = 1", ["log"]),
+        ("UPDATE chain SET seq = seq + 1, state = zeroblob(3)", ["log", "tables", "digests"]),
+    ]
+
+    @Test(arguments: damages)
+    func doctorFindsDamage(_ sql: String, _ checks: [String]) throws {
+        let site = try TestSite.ward()
+        _ = try site.add("family_name=佐藤", "phone=03-1111-2222", "languages=en")
+        _ = try site.run("resident", "note", try site.add("family_name=鈴木"), "記事")
+        try site.start()
+        _ = try site.invite("麹町出張所", role: "branch")
+        site.stop()
+        #expect(try site.run("doctor").status == 0)
+        try DatabaseQueue(path: site.directory.appending(path: "ward.sqlite").path).write { try $0.execute(sql: sql) }
+        let doctor = try site.run("doctor", "--json")
+        #expect(doctor.status == 1, "\(doctor.text) \(doctor.errors)")
+        if doctor.json != nil {
+            let found = Self.failed(doctor)
+            #expect(!found.isEmpty && Set(found).isSubset(of: checks), "\(doctor.text)")
+            let repairs = (doctor.object["checks"] as? [[String: Any]] ?? []).filter { $0["ok"] as? Bool == false }
+            #expect(repairs.allSatisfy { $0["repair"] is String })
+        }
+    }
+
+    @Test func whatADeviceMayNotDoIsRefused() throws {
+        let centre = try TestSite.ward()
+        let id = try centre.add("family_name=佐藤", "number=1")
+        _ = try centre.run(
+            "lesson", "add", "--space", "lessons/kudan", "--code", "L1", "--title", "入門", "--date", "2026-12-01", "--time",
+            "10:00-12:00", "--capacity", "1")
+        try centre.start()
+        let venue = try centre.invite("九段会場", role: "venue", "lessons/kudan")
+        let auditor = try centre.invite("監査", role: "auditor")
+        let branch = try centre.invite("麹町出張所", role: "branch")
+        let refused: [(TestSite, [String])] = [
+            (venue, ["resident", "find", "佐藤"]), (venue, ["resident", "add", "family_name=x"]),
+            (venue, ["export", "residents"]), (venue, ["procedure", "list"]),
+            (auditor, ["resident", "set", "1", "phone=03-1111-2222"]), (auditor, ["booking", "add", "L1", "--name", "x"]),
+            (auditor, ["resident", "delete", "1", "--reason", "x"]),
+            (branch, ["invite", "--role", "branch", "--name", "x"]),
+            (
+                branch,
+                [
+                    "lesson", "add", "--space", "lessons/new", "--code", "L2", "--title", "x", "--date", "2026-12-01",
+                    "--time", "10:00-12:00", "--capacity", "1",
+                ]
+            ),
+        ]
+        for (site, words) in refused {
+            let result = try site.run(words + ["--json"])
+            #expect(result.status == 77, "\(words): \(result.status) \(result.errors)")
+            #expect(result.error["code"] as? String == "not_permitted")
+        }
+        #expect(try venue.run("resident", "show", id).status == 66)
+        #expect(try auditor.json("resident", "show", id).object["family_name"] as? String == "佐藤")
+        #expect(try venue.json("status").object["role"] as? String == "venue")
+        let sites = try branch.json("site", "list").list
+        #expect(Set(sites.compactMap { $0["name"] as? String }) == ["千代田区", "九段会場", "監査", "麹町出張所"])
+        let shown = try branch.json("site", "show", "九段会場").object["devices"] as? [[String: Any]] ?? []
+        #expect(shown.count == 1 && shown[0]["spaces"] as? [String] == ["lessons/kudan"])
+        #expect(try branch.run("site", "show", "どこか").status == 66)
+    }
+}
