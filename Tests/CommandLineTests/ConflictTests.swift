@@ -7,7 +7,9 @@ import Testing
 @Suite struct ConflictTests {
     /// A centre and a branch that wrote on one resident while they were apart.
     private static func apart(
-        _ fields: [String], centre atCentre: [[String]], branch atBranch: [[String]]
+        _ fields: [String],
+        centre atCentre: [[String]],
+        branch atBranch: [[String]]
     ) throws -> (centre: TestSite, branch: TestSite, id: String) {
         let centre = try TestSite.ward()
         let added = try centre.run(["resident", "add", "--json", "number=1"] + fields)
@@ -30,7 +32,8 @@ import Testing
         let (centre, branch, id) = try Self.apart(
             ["family_name=佐藤", "address=千代田区麹町一丁目", "building=古い"],
             centre: [["resident", "set", "1", "address=千代田区麹町二丁目", "building="]],
-            branch: [["resident", "set", "1", "address=千代田区麹町三丁目"]])
+            branch: [["resident", "set", "1", "address=千代田区麹町三丁目"]]
+        )
         let (here, there) = (try Self.conflicts(centre), try Self.conflicts(branch))
         #expect(here.count == 1 && here[0]["id"] as? String == there[0]["id"] as? String)
         let open = here[0]
@@ -47,8 +50,13 @@ import Testing
         #expect(try centre.run("conflict", "show", name).text.contains("千代田区麹町三丁目"))
 
         #expect(try centre.run("conflict", "resolve", name, "--take", "3", "--reason", "x").status == 65)
-        #expect(try centre.run("conflict", "resolve", name, "--set", "phone=03-1111-2222", "--reason", "x").status == 65)
-        #expect(try centre.run("conflict", "resolve", name, "--take", "1", "--set", "address=x", "--reason", "x").status == 64)
+        #expect(
+            try centre.run("conflict", "resolve", name, "--set", "phone=03-1111-2222", "--reason", "x").status == 65
+        )
+        #expect(
+            try centre.run("conflict", "resolve", name, "--take", "1", "--set", "address=x", "--reason", "x").status
+                == 64
+        )
         #expect(try centre.run("conflict", "resolve", name, "--take", "1", "--reason", "本人に確認").status == 0)
         try branch.sync()
         // The whole group is what the centre wrote: its empty building, not the branch's inherited one.
@@ -67,10 +75,14 @@ import Testing
 
     @Test func anotherValueMayBeWritten() throws {
         let (centre, branch, id) = try Self.apart(
-            ["phone=03-0000-0000"], centre: [["resident", "set", "1", "phone=03-1111-1111"]],
-            branch: [["resident", "set", "1", "phone=03-2222-2222"]])
+            ["phone=03-0000-0000"],
+            centre: [["resident", "set", "1", "phone=03-1111-1111"]],
+            branch: [["resident", "set", "1", "phone=03-2222-2222"]]
+        )
         let name = "\(try Self.conflicts(branch)[0]["id"]!)"
-        #expect(try branch.run("conflict", "resolve", name, "--set", "phone=03-3333-3333", "--reason", "電話で確認").status == 0)
+        #expect(
+            try branch.run("conflict", "resolve", name, "--set", "phone=03-3333-3333", "--reason", "電話で確認").status == 0
+        )
         try branch.sync()
         #expect(try centre.json("resident", "show", id).object["phone"] as? String == "03-3333-3333")
         #expect(try Self.conflicts(centre).isEmpty)
@@ -80,7 +92,8 @@ import Testing
         let (centre, _, _) = try Self.apart(
             ["family_name=佐藤", "phone=1"],
             centre: [["resident", "set", "1", "family_name=\u{795E}", "phone=03-1111-1111"]],
-            branch: [["resident", "set", "1", "family_name=\u{FA19}", "phone=03-1111-1111"]])
+            branch: [["resident", "set", "1", "family_name=\u{FA19}", "phone=03-1111-1111"]]
+        )
         let open = try Self.conflicts(centre)
         #expect(open.compactMap { $0["group"] as? String } == ["name"])
         let output = try centre.json("conflict", "list").output
@@ -90,8 +103,10 @@ import Testing
     @Test(arguments: [true, false])
     func anEditAgainstADeletionIsDecided(_ takesDeletion: Bool) throws {
         let (centre, branch, id) = try Self.apart(
-            ["family_name=佐藤"], centre: [["resident", "delete", "1", "--reason", "転出"]],
-            branch: [["resident", "set", "1", "phone=03-1111-1111"]])
+            ["family_name=佐藤"],
+            centre: [["resident", "delete", "1", "--reason", "転出"]],
+            branch: [["resident", "set", "1", "phone=03-1111-1111"]]
+        )
         let open = try Self.conflicts(branch)
         #expect(open.count == 1 && open[0]["code"] as? String == "edit_or_deletion")
         // Until somebody decides, a resident whom somebody edits stays in the lists.
@@ -112,8 +127,10 @@ import Testing
 
     @Test func numbersGivenOutTwiceAreAFinding() throws {
         let (centre, branch, _) = try Self.apart(
-            ["family_name=佐藤"], centre: [["resident", "add", "number=77", "family_name=い"]],
-            branch: [["resident", "add", "number=77", "family_name=ろ"]])
+            ["family_name=佐藤"],
+            centre: [["resident", "add", "number=77", "family_name=い"]],
+            branch: [["resident", "add", "number=77", "family_name=ろ"]]
+        )
         let findings = try [centre, branch].map { try $0.json("conflict", "list", "--kind", "finding").list }
         #expect(findings.allSatisfy { $0.count == 1 && $0[0]["code"] as? String == "unique_number" })
         #expect(findings[0][0]["id"] as? String == findings[1][0]["id"] as? String)

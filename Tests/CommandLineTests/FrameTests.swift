@@ -70,8 +70,14 @@ import Testing
         let site = try TestSite.ward()
         let said = try site.run(["resident", "show", "nobody"], environment: environment).errors
         #expect(said.contains("見つかりません") == isJapanese)
-        #expect(try site.run(["--lang", "ja", "resident", "show", "x"], environment: environment).errors.contains("見つかりません"))
-        #expect(try site.run(["resident", "show", "x", "--lang=en"], environment: environment).errors.contains("there is no"))
+        #expect(
+            try site.run(["--lang", "ja", "resident", "show", "x"], environment: environment).errors.contains("見つかりません")
+        )
+        #expect(
+            try site.run(["resident", "show", "x", "--lang=en"], environment: environment).errors.contains(
+                "there is no"
+            )
+        )
         let help = try site.run(["resident", "--help"], environment: environment)
         #expect(help.status == 0)
         #expect(help.text.contains("住民") == isJapanese)

@@ -12,24 +12,33 @@ import Testing
         let file = try site.file(
             "bad.csv",
             Self.header + "1,佐藤,花,03-1111-2222,1950-04-01,\n" + "2,\"鈴木\n一行\",太郎,,,\n" + "3,田中,,9012345678,,\n"
-                + "4,山田,,,1950-13-01,\n" + "1,佐藤,再,,,\n")
+                + "4,山田,,,1950-13-01,\n" + "1,佐藤,再,,,\n"
+        )
         let before = try site.run("digest").output
         let plain = try site.run("import", "residents", file)
         #expect(plain.status == 65 && plain.output.isEmpty)
-        for line in [":5: phone \"9012345678\"", "Write \"09012345678\" if that is right", ":6: birth_date", ":7: number \"1\": line 2"] {
+        for line in [
+            ":5: phone \"9012345678\"", "Write \"09012345678\" if that is right", ":6: birth_date",
+            ":7: number \"1\": line 2",
+        ] {
             #expect(plain.errors.contains(line), "\(line) in \(plain.errors)")
         }
         #expect(plain.errors.contains(":3: family_name"))
         let json = try site.run("import", "residents", file, "--json")
         let problems = json.error["problems"] as? [[String: Any]] ?? []
         #expect(problems.compactMap { $0["line"] as? Int } == [3, 5, 6, 7])
-        #expect(problems.compactMap { $0["code"] as? String } == ["control_character", "lost_zero", "date", "duplicate_key"])
+        #expect(
+            problems.compactMap { $0["code"] as? String } == [
+                "control_character", "lost_zero", "date", "duplicate_key",
+            ]
+        )
         #expect(try site.run("digest").output == before)
         #expect(try site.run("import", "residents", file, "--lang", "ja").errors.contains("何も取り込んでいません"))
     }
 
     @Test(arguments: [
-        ("empty.csv", "", "empty_file"), ("header.csv", "番号,氏\n", "unknown_column"), ("twice.csv", "number,宛名番号\n", "duplicate_column"),
+        ("empty.csv", "", "empty_file"), ("header.csv", "番号,氏\n", "unknown_column"),
+        ("twice.csv", "number,宛名番号\n", "duplicate_column"),
         ("none.csv", "family_name\n佐藤\n", "missing_column"), ("quote.csv", "number\n\"1\n2\n", "unterminated_quote"),
         ("short.csv", "number,phone\n1\n", "wrong_field_count"),
     ])
@@ -132,7 +141,9 @@ import Testing
             #expect(again["unchanged"] as? Int == again["rows"] as? Int, "\(kind): \(again)")
             #expect(try site.run("export", kind, "--format", "json").json is [Any])
         }
-        let status = { (site: TestSite) in try site.json("booking", "list").list.map { "\($0["status"]!) \($0["position"]!)" } }
+        let status = { (site: TestSite) in
+            try site.json("booking", "list").list.map { "\($0["status"]!) \($0["position"]!)" }
+        }
         #expect(try status(site).sorted() == status(other).sorted())
         #expect(try site.json("doctor").object["ok"] as? Bool == true)
     }
@@ -140,12 +151,31 @@ import Testing
     @Test func bookingsNeedTheirLessonAndResident() throws {
         let site = try TestSite.ward()
         _ = try site.run(
-            "lesson", "add", "--space", "lessons/kudan", "--code", "L1", "--title", "入門", "--date", "2026-12-01", "--time",
-            "10:00-12:00", "--capacity", "1")
+            "lesson",
+            "add",
+            "--space",
+            "lessons/kudan",
+            "--code",
+            "L1",
+            "--title",
+            "入門",
+            "--date",
+            "2026-12-01",
+            "--time",
+            "10:00-12:00",
+            "--capacity",
+            "1"
+        )
         let file = try site.file(
-            "bookings.csv", "lesson,number,name,kana\nL9,,田中,\nL1,123,,\nL1,,田中,タナカ\nL1,,田中,ﾀﾅｶ\nL1,1,田中,\n")
+            "bookings.csv",
+            "lesson,number,name,kana\nL9,,田中,\nL1,123,,\nL1,,田中,タナカ\nL1,,田中,ﾀﾅｶ\nL1,1,田中,\n"
+        )
         let problems = try site.run("import", "bookings", file, "--json").error["problems"] as? [[String: Any]] ?? []
-        #expect(problems.compactMap { $0["code"] as? String } == ["unknown_lesson", "unknown_resident", "duplicate_key", "person_twice"])
+        #expect(
+            problems.compactMap { $0["code"] as? String } == [
+                "unknown_lesson", "unknown_resident", "duplicate_key", "person_twice",
+            ]
+        )
         #expect(problems.compactMap { $0["line"] as? Int } == [2, 3, 5, 6])
         let good = try site.file("good.csv", "lesson,name\nL1,い\nL1,ろ\nL1,は\n")
         _ = try site.json("import", "bookings", good)

@@ -55,7 +55,11 @@ import Testing
         let collections = schema.object["collections"] as? [[String: Any]] ?? []
         let resident = try #require(collections.first { $0["name"] as? String == "resident" })
         let groups = resident["groups"] as? [[String: Any]] ?? []
-        #expect(groups.allSatisfy { $0["kind"] is String && $0["sensitivity"] is String && $0["readers"] is [Any] && $0["writers"] is [Any] })
+        #expect(
+            groups.allSatisfy {
+                $0["kind"] is String && $0["sensitivity"] is String && $0["readers"] is [Any] && $0["writers"] is [Any]
+            }
+        )
         #expect(try site.run(["schema", "--format", "markdown"], data: false).text.contains("## resident"))
         #expect(try site.run(["schema", "--json"], data: false).output == schema.output)
     }
@@ -99,8 +103,21 @@ import Testing
         let centre = try TestSite.ward()
         let id = try centre.add("family_name=佐藤", "number=1")
         _ = try centre.run(
-            "lesson", "add", "--space", "lessons/kudan", "--code", "L1", "--title", "入門", "--date", "2026-12-01", "--time",
-            "10:00-12:00", "--capacity", "1")
+            "lesson",
+            "add",
+            "--space",
+            "lessons/kudan",
+            "--code",
+            "L1",
+            "--title",
+            "入門",
+            "--date",
+            "2026-12-01",
+            "--time",
+            "10:00-12:00",
+            "--capacity",
+            "1"
+        )
         try centre.start()
         let venue = try centre.invite("九段会場", role: "venue", "lessons/kudan")
         let auditor = try centre.invite("監査", role: "auditor")
@@ -108,7 +125,8 @@ import Testing
         let refused: [(TestSite, [String])] = [
             (venue, ["resident", "find", "佐藤"]), (venue, ["resident", "add", "family_name=x"]),
             (venue, ["export", "residents"]), (venue, ["procedure", "list"]),
-            (auditor, ["resident", "set", "1", "phone=03-1111-2222"]), (auditor, ["booking", "add", "L1", "--name", "x"]),
+            (auditor, ["resident", "set", "1", "phone=03-1111-2222"]),
+            (auditor, ["booking", "add", "L1", "--name", "x"]),
             (auditor, ["resident", "delete", "1", "--reason", "x"]),
             (branch, ["invite", "--role", "branch", "--name", "x"]),
             (

@@ -7,15 +7,30 @@ import Testing
 @Suite struct LessonTests {
     private static func lesson(_ site: TestSite, _ code: String = "L1", capacity: Int) throws -> TestSite.Result {
         try site.run(
-            "lesson", "add", "--space", "lessons/kudan", "--code", code, "--title", "スマホ入門", "--date", "2026-12-01",
-            "--time", "10:00-12:00", "--capacity", "\(capacity)", "--json")
+            "lesson",
+            "add",
+            "--space",
+            "lessons/kudan",
+            "--code",
+            code,
+            "--title",
+            "スマホ入門",
+            "--date",
+            "2026-12-01",
+            "--time",
+            "10:00-12:00",
+            "--capacity",
+            "\(capacity)",
+            "--json"
+        )
     }
 
     @Test func aFullLessonIsNotOverbookedAndTheFirstInLineMovesUp() throws {
         let site = try TestSite.ward()
         #expect(try Self.lesson(site, capacity: 2).status == 0)
         let bookings = try ["い", "ろ", "は", "に"].map { name in
-            try site.json("booking", "add", "L1", "--name", name, "--phone", "03-0000-000\(name.utf8.last! % 10)").object
+            try site.json("booking", "add", "L1", "--name", name, "--phone", "03-0000-000\(name.utf8.last! % 10)")
+                .object
         }
         #expect(bookings.map { $0["status"] as? String } == ["confirmed", "confirmed", "waiting", "waiting"])
         #expect(bookings.map { $0["position"] as? Int } == [nil, nil, 1, 2])
@@ -34,7 +49,8 @@ import Testing
         #expect(try site.run("booking", "cancel", ids[1], "--reason", "都合").status == 0)
         #expect(try ids.map(status) == ["confirmed", "cancelled", "confirmed", "waiting"])
         // Whoever asks again stands at the end, under the same booking.
-        let again = try site.json("booking", "add", "L1", "--name", "ろ", "--phone", "03-0000-000\("ろ".utf8.last! % 10)").object
+        let again = try site.json("booking", "add", "L1", "--name", "ろ", "--phone", "03-0000-000\("ろ".utf8.last! % 10)")
+            .object
         #expect(again["id"] as? String == ids[1] && again["position"] as? Int == 2)
         #expect(try site.json("doctor").object["ok"] as? Bool == true)
     }
@@ -42,7 +58,13 @@ import Testing
     @Test func onePersonHasOneBooking() throws {
         let site = try TestSite.ward()
         _ = try Self.lesson(site, capacity: 3)
-        let id = try site.add("family_name=佐藤", "given_name=花", "number=12", "birth_date=1953-12-02", "phone=03-1111-2222")
+        let id = try site.add(
+            "family_name=佐藤",
+            "given_name=花",
+            "number=12",
+            "birth_date=1953-12-02",
+            "phone=03-1111-2222"
+        )
         let first = try site.json("booking", "add", "L1", "--resident", "12").object
         let second = try site.json("booking", "add", "L1", "--resident", id).object
         #expect(first["id"] as? String == second["id"] as? String)
@@ -50,14 +72,36 @@ import Testing
         #expect(person?["name"] as? String == "佐藤 花" && person?["resident"] as? String == id)
         // Seventy-three until the day before the birthday.
         #expect(person?["age_group"] as? String == "70-74")
-        let typed = try site.json("booking", "add", "L1", "--name", "田中", "--kana", "タナカ", "--phone", "090-0111-2222").object
-        let alike = try site.json("booking", "add", "L1", "--name", "田中", "--kana", "ﾀﾅｶ", "--phone", "09001112222").object
+        let typed = try site.json("booking", "add", "L1", "--name", "田中", "--kana", "タナカ", "--phone", "090-0111-2222")
+            .object
+        let alike = try site.json("booking", "add", "L1", "--name", "田中", "--kana", "ﾀﾅｶ", "--phone", "09001112222")
+            .object
         #expect(typed["id"] as? String == alike["id"] as? String)
         #expect(try site.json("lesson", "show", "L1").object["confirmed"] as? Int == 2)
         #expect(try site.run("booking", "add", "L1", "--resident", "12", "--name", "x").status == 64)
         #expect(try site.run("booking", "add", "L1", "--resident", "13").status == 66)
         #expect(try site.run("booking", "add", "L9", "--name", "x").status == 66)
         #expect(try site.run("booking", "add", "L1", "--name", "x", "--age-group", "80").status == 65)
+    }
+
+    @Test func morePlannedSeatsGoToWhoWaits() throws {
+        let site = try TestSite.ward()
+        _ = try Self.lesson(site, capacity: 1)
+        for name in ["い", "ろ", "は"] { _ = try site.json("booking", "add", "L1", "--name", name) }
+        let csv = try site.run("export", "lessons").text
+        func plan(_ capacity: Int) throws -> TestSite.Result {
+            let file = try site.file("lessons.csv", csv.replacing(",1,", with: ",\(capacity),"))
+            return try site.json("import", "lessons", file, "--update")
+        }
+        #expect(try plan(2).object["updated"] as? Int == 1)
+        let shown = try site.json("lesson", "show", "L1").object
+        #expect(shown["capacity"] as? Int == 2 && shown["confirmed"] as? Int == 2 && shown["waiting"] as? Int == 1)
+        #expect(try plan(2).object["unchanged"] as? Int == 1)
+        let names = try site.json("booking", "list", "L1").list.map {
+            ($0["person"] as? [String: Any])?["name"] as? String
+        }
+        #expect(names.last == "は")
+        #expect(try site.json("doctor").object["ok"] as? Bool == true)
     }
 
     @Test func withoutSeatsEverybodyWaits() throws {
@@ -97,7 +141,9 @@ import Testing
         try centre.start()
         for site in [branch, venue, branch, venue] { try site.sync() }
         let statuses = try [centre, branch, venue].map { site in
-            try site.json("booking", "list", "L1").list.map { "\(($0["person"] as? [String: Any])?["name"] ?? "") \($0["status"]!)" }
+            try site.json("booking", "list", "L1").list.map {
+                "\(($0["person"] as? [String: Any])?["name"] ?? "") \($0["status"]!)"
+            }
         }
         #expect(statuses[0] == ["い confirmed", "ろ waiting"])
         #expect(statuses[1] == statuses[0] && statuses[2] == statuses[0])

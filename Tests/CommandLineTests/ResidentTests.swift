@@ -7,7 +7,8 @@ import Testing
 @Suite struct ResidentTests {
     /// Forms that normalisation, or a comparison by canonical equivalence, would change.
     static let exact = [
-        "\u{FA19}", "\u{795E}", "\u{FA11}\u{9AD9}", "か\u{3099}", "が", "\u{845B}\u{E0100}", "\u{20BB7}野屋", "ﾊﾅ", "\u{10DE92}",
+        "\u{FA19}", "\u{795E}", "\u{FA11}\u{9AD9}", "か\u{3099}", "が", "\u{845B}\u{E0100}", "\u{20BB7}野屋", "ﾊﾅ",
+        "\u{10DE92}",
         "e\u{301}", "a\"b\\c", "①㈱～−",
     ]
 
@@ -34,7 +35,11 @@ import Testing
     @Test func anotherFormOfACharacterIsAnotherValue() throws {
         let site = try TestSite.ward()
         let id = try site.add("family_name=\u{795E}")
-        #expect(try site.json("resident", "set", id, "family_name=\u{FA19}").object["changed"] as? [String] == ["family_name"])
+        #expect(
+            try site.json("resident", "set", id, "family_name=\u{FA19}").object["changed"] as? [String] == [
+                "family_name"
+            ]
+        )
         #expect(try site.json("resident", "show", id).output.contains("\u{FA19}"))
         #expect(try site.json("resident", "history", id).list.count == 2)
     }
@@ -86,8 +91,13 @@ import Testing
     @Test func findingFoldsAndNeedsEveryWord() throws {
         let site = try TestSite.ward()
         let id = try site.add(
-            "family_name=\u{9AD9}\u{FA11}", "given_name=花子", "family_kana=タカサキ", "given_kana=ハナコ", "number=00012345678",
-            "phone=090-0111-2222")
+            "family_name=\u{9AD9}\u{FA11}",
+            "given_name=花子",
+            "family_kana=タカサキ",
+            "given_kana=ハナコ",
+            "number=00012345678",
+            "phone=090-0111-2222"
+        )
         _ = try site.add("family_name=佐藤", "given_name=花子", "number=00099999999")
         func found(_ words: String...) throws -> [String] {
             try site.run(["resident", "find", "--json"] + words).list.compactMap { $0["id"] as? String }

@@ -70,7 +70,9 @@ final class TestSite {
 
     /// Runs a command to its end.
     func run(
-        _ words: String..., environment: [String: String] = [:], data: Bool = true
+        _ words: String...,
+        environment: [String: String] = [:],
+        data: Bool = true
     ) throws -> Result {
         try run(words, environment: environment, data: data)
     }

@@ -46,17 +46,30 @@ package struct Case: Sendable {
 extension StoreTransaction {
     /// A conflict of the inbox for people.
     func openCase(_ row: ConflictRow, _ places: Places) throws -> Case? {
-        guard let name = try recordName(row.rid), let collection = schema.collection(name.collection) else { return nil }
+        guard let name = try recordName(row.rid), let collection = schema.collection(name.collection) else {
+            return nil
+        }
         let values = row.alternatives.enumerated().map { index, alternative in
             Case.Alternative(
-                n: index + 1, fields: alternative.values, deleted: alternative.deleted,
-                author: places.authorship(alternative.person, alternative.device, alternative.timestamp))
+                n: index + 1,
+                fields: alternative.values,
+                deleted: alternative.deleted,
+                author: places.authorship(alternative.person, alternative.device, alternative.timestamp)
+            )
         }
         let label = try records(collection, where: "rid = ?", [.integer(row.rid)]).first.flatMap(Self.label)
         return Case(
-            id: row.id, kind: .conflict, code: row.group == nil ? "edit_or_deletion" : "concurrent_values",
-            space: name.space, collection: collection, records: [name.id], label: label, group: row.group, values: values,
-            shown: row.shown + 1)
+            id: row.id,
+            kind: .conflict,
+            code: row.group == nil ? "edit_or_deletion" : "concurrent_values",
+            space: name.space,
+            collection: collection,
+            records: [name.id],
+            label: label,
+            group: row.group,
+            values: values,
+            shown: row.shown + 1
+        )
     }
 
     /// What people call a record.

@@ -51,7 +51,8 @@ extension Site {
     package func resolve(_ id: String, _ decision: Decision, reason: String) throws -> RecordID {
         let reason = try Self.checkedReason(reason)
         return try write { transaction in
-            guard let conflict = try transaction.conflicts(id: id).first, let name = try transaction.recordName(conflict.rid),
+            guard let conflict = try transaction.conflicts(id: id).first,
+                let name = try transaction.recordName(conflict.rid),
                 let collection = transaction.schema.collection(name.collection)
             else { throw Self.notOpen(id) }
             try transaction.requireWrite(self, name.space)
@@ -69,7 +70,10 @@ extension Site {
     }
 
     private static func values(
-        _ decision: Decision, _ conflict: StoreTransaction.ConflictRow, _ group: MergeGroup, _ collection: CollectionSchema
+        _ decision: Decision,
+        _ conflict: StoreTransaction.ConflictRow,
+        _ group: MergeGroup,
+        _ collection: CollectionSchema
     ) throws -> [(field: UInt32, value: Value)] {
         guard case .set(let words) = decision else {
             return try alternative(decision, conflict).values.map { ($0.field.number, $0.value) }
@@ -84,11 +88,14 @@ extension Site {
                     .badInput,
                     Localized(
                         ja: "項目 \(assignment.field.name) はこの競合に含まれません",
-                        en: "the field \(assignment.field.name) is not part of this conflict"),
+                        en: "the field \(assignment.field.name) is not part of this conflict"
+                    ),
                     record: assignment.field.name,
                     hint: Localized(
                         ja: "使える項目: " + group.fields.map(\.name).joined(separator: "、"),
-                        en: "one of: " + group.fields.map(\.name).joined(separator: ", ")))
+                        en: "one of: " + group.fields.map(\.name).joined(separator: ", ")
+                    )
+                )
             }
             values[place].value = value
         }
@@ -96,21 +103,25 @@ extension Site {
     }
 
     private static func alternative(
-        _ decision: Decision, _ conflict: StoreTransaction.ConflictRow
+        _ decision: Decision,
+        _ conflict: StoreTransaction.ConflictRow
     ) throws -> StoreTransaction.Alternative {
         guard case .take(let n) = decision else {
             throw CommandError(
                 .usage,
-                Localized(ja: "削除と編集の競合には --take を使います", en: "an edit against a deletion is decided with --take"))
+                Localized(ja: "削除と編集の競合には --take を使います", en: "an edit against a deletion is decided with --take")
+            )
         }
         guard conflict.alternatives.indices.contains(n - 1) else {
             throw CommandError(
                 .badInput,
                 Localized(
                     ja: "値 \(n) はありません（1〜\(conflict.alternatives.count)）",
-                    en: "there is no value \(n) (1 to \(conflict.alternatives.count))"),
+                    en: "there is no value \(n) (1 to \(conflict.alternatives.count))"
+                ),
                 record: conflict.id,
-                hint: Localized(ja: "tsunagu conflict show で確かめてください", en: "look at 'tsunagu conflict show'"))
+                hint: Localized(ja: "tsunagu conflict show で確かめてください", en: "look at 'tsunagu conflict show'")
+            )
         }
         return conflict.alternatives[n - 1]
     }
@@ -122,8 +133,13 @@ extension Site {
             isID ? .tryAgain : .notFound,
             Localized(
                 ja: isID ? "競合 \(id) はもう開いていません" : "競合の id ではありません: \(id)",
-                en: isID ? "the conflict \(id) is not open any more" : "'\(id)' is no conflict's id"),
+                en: isID ? "the conflict \(id) is not open any more" : "'\(id)' is no conflict's id"
+            ),
             record: id,
-            hint: Localized(ja: "tsunagu conflict list で今の競合を確かめてください", en: "look at 'tsunagu conflict list' and decide again"))
+            hint: Localized(
+                ja: "tsunagu conflict list で今の競合を確かめてください",
+                en: "look at 'tsunagu conflict list' and decide again"
+            )
+        )
     }
 }

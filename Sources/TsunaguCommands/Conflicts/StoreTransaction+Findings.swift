@@ -32,7 +32,12 @@ extension StoreTransaction {
         let groups = Dictionary(grouping: rows) { $0.values[field.name]! }
         return groups.values.filter { $0.count > 1 }.sorted { $0[0].id < $1[0].id }.map { rows in
             finding(
-                "unique_\(field.name)", rows[0].space, collection, rows.map(\.id), label: rows[0].values[field.name]?.text)
+                "unique_\(field.name)",
+                rows[0].space,
+                collection,
+                rows.map(\.id),
+                label: rows[0].values[field.name]?.text
+            )
         }
     }
 
@@ -42,17 +47,36 @@ extension StoreTransaction {
             let unbacked = try seats(of: lesson).ledger.unbacked
             guard !unbacked.isEmpty else { return nil }
             let bookings = Set(unbacked.map(\.booking)).sorted()
-            return finding("unbacked", lesson.space, WardSchema.lesson, [lesson.id] + bookings, label: Self.label(lesson))
+            return finding(
+                "unbacked",
+                lesson.space,
+                WardSchema.lesson,
+                [lesson.id] + bookings,
+                label: Self.label(lesson)
+            )
         }
     }
 
     private func finding(
-        _ code: String, _ space: SpaceID, _ collection: CollectionSchema, _ records: [RecordID], label: ExactText?
+        _ code: String,
+        _ space: SpaceID,
+        _ collection: CollectionSchema,
+        _ records: [RecordID],
+        label: ExactText?
     ) -> Case {
         let parts = [Array("finding".utf8), Array(code.utf8), Array(space.name.utf8)] + records.map(\.bytes)
         return Case(
-            id: String(Base32.encode(RecordID(derivedFrom: parts).bytes.prefix(8)).prefix(12)), kind: .finding, code: code,
-            space: space, collection: collection, records: records, label: label, group: nil, values: [], shown: nil)
+            id: String(Base32.encode(RecordID(derivedFrom: parts).bytes.prefix(8)).prefix(12)),
+            kind: .finding,
+            code: code,
+            space: space,
+            collection: collection,
+            records: records,
+            label: label,
+            group: nil,
+            values: [],
+            shown: nil
+        )
     }
 
     /// What is kept but not in effect.
@@ -63,9 +87,17 @@ extension StoreTransaction {
             ]
             let value = Case.Alternative(n: 1, fields: [], deleted: false, author: places.authorship(run.header))
             return Case(
-                id: String(Base32.encode(RecordID(derivedFrom: parts).bytes.prefix(8)).prefix(12)), kind: .quarantine,
-                code: "not_granted", space: run.space, collection: nil, records: run.records, label: nil, group: nil,
-                values: [value], shown: nil)
+                id: String(Base32.encode(RecordID(derivedFrom: parts).bytes.prefix(8)).prefix(12)),
+                kind: .quarantine,
+                code: "not_granted",
+                space: run.space,
+                collection: nil,
+                records: run.records,
+                label: nil,
+                group: nil,
+                values: [value],
+                shown: nil
+            )
         }
     }
 }

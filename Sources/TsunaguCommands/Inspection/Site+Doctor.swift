@@ -5,7 +5,7 @@ import TsunaguCore
 import TsunaguStore
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// One thing that `doctor` looked at.
@@ -29,7 +29,9 @@ extension Site {
             (try transaction.checkFile(), try transaction.checkLog(), try transaction.checkRecords())
         }
         let again = Localized(
-            ja: "tsunagu sync で送れるものを送り、新しい場所で参加し直してください", en: "send what can be sent with 'tsunagu sync', then join again in another place")
+            ja: "tsunagu sync で送れるものを送り、新しい場所で参加し直してください",
+            en: "send what can be sent with 'tsunagu sync', then join again in another place"
+        )
         out.append(Self.check("database", file, ja: "ページ", en: "pages", repair: again))
         out.append(Self.check("log", log, ja: "件の変更", en: "changes", repair: again))
         out.append(Self.check("tables", records.tables, ja: "件の記録", en: "records", repair: again))
@@ -40,19 +42,28 @@ extension Site {
         return out
     }
 
-    private static func check(_ name: String, _ check: StoreCheck, ja: String, en: String, repair: Localized) -> HealthCheck {
+    private static func check(_ name: String, _ check: StoreCheck, ja: String, en: String, repair: Localized)
+        -> HealthCheck
+    {
         guard check.faultCount > 0 else {
             return HealthCheck(
-                name: name, ok: true, isWarning: false,
-                detail: Localized(ja: "\(check.checked) \(ja)に異常なし", en: "\(check.checked) \(en), no fault"), repair: nil)
+                name: name,
+                ok: true,
+                isWarning: false,
+                detail: Localized(ja: "\(check.checked) \(ja)に異常なし", en: "\(check.checked) \(en), no fault"),
+                repair: nil
+            )
         }
         let faults = check.faults.prefix(5).map { fault in
             fault.detail + (fault.record.map { " (\($0))" } ?? "")
         }.joined(separator: "; ")
         return HealthCheck(
-            name: name, ok: false, isWarning: false,
+            name: name,
+            ok: false,
+            isWarning: false,
             detail: Localized(ja: "異常 \(check.faultCount) 件: \(faults)", en: "\(check.faultCount) faults: \(faults)"),
-            repair: repair)
+            repair: repair
+        )
     }
 
     // MARK: - The machine
@@ -67,14 +78,21 @@ extension Site {
         }
         guard !open.isEmpty else {
             return HealthCheck(
-                name: "permissions", ok: true, isWarning: false,
-                detail: Localized(ja: "所有者だけが読めます", en: "only the owner can read the files"), repair: nil)
+                name: "permissions",
+                ok: true,
+                isWarning: false,
+                detail: Localized(ja: "所有者だけが読めます", en: "only the owner can read the files"),
+                repair: nil
+            )
         }
         let list = open.joined(separator: " ")
         return HealthCheck(
-            name: "permissions", ok: false, isWarning: false,
+            name: "permissions",
+            ok: false,
+            isWarning: false,
             detail: Localized(ja: "ほかの利用者が読めます: \(list)", en: "others can read: \(list)"),
-            repair: Localized(ja: "chmod go-rwx \(list)", en: "chmod go-rwx \(list)"))
+            repair: Localized(ja: "chmod go-rwx \(list)", en: "chmod go-rwx \(list)")
+        )
     }
 
     /// The database relies on the machine's disk encryption; here it is looked for where Linux tells of it.
@@ -91,7 +109,9 @@ extension Site {
 
     private static func encryption(found: Bool) -> HealthCheck {
         HealthCheck(
-            name: "disk_encryption", ok: true, isWarning: !found,
+            name: "disk_encryption",
+            ok: true,
+            isWarning: !found,
             detail: found
                 ? Localized(ja: "ディスクは暗号化されています", en: "the disk is encrypted")
                 : Localized(ja: "ディスクの暗号化が見つかりません", en: "no disk encryption was found"),
@@ -99,7 +119,9 @@ extension Site {
                 ? nil
                 : Localized(
                     ja: "端末を盗まれても読まれないよう、ディスクを暗号化してください",
-                    en: "encrypt the disk, so that a thief of the machine reads nothing"))
+                    en: "encrypt the disk, so that a thief of the machine reads nothing"
+                )
+        )
     }
 
     /// What this machine noticed of clocks, its own among them.
@@ -116,13 +138,20 @@ extension Site {
         if ahead > 600_000 { details.append("\(ahead / 60_000) min") }
         guard !details.isEmpty else {
             return HealthCheck(
-                name: "clock", ok: true, isWarning: false,
-                detail: Localized(ja: "時計のずれは見つかりません", en: "no clock is far off"), repair: nil)
+                name: "clock",
+                ok: true,
+                isWarning: false,
+                detail: Localized(ja: "時計のずれは見つかりません", en: "no clock is far off"),
+                repair: nil
+            )
         }
         let list = details.joined(separator: "; ")
         return HealthCheck(
-            name: "clock", ok: true, isWarning: true,
+            name: "clock",
+            ok: true,
+            isWarning: true,
             detail: Localized(ja: "進みすぎた時計があります: \(list)", en: "a clock is ahead: \(list)"),
-            repair: Localized(ja: "端末の時計を合わせてください", en: "set the clocks of the machines"))
+            repair: Localized(ja: "端末の時計を合わせてください", en: "set the clocks of the machines")
+        )
     }
 }

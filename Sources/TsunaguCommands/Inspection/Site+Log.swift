@@ -24,17 +24,26 @@ extension Site {
             let space = try name.map { name in
                 guard let space = SpaceID(name), try transaction.spaces().contains(space) else {
                     throw CommandError(
-                        .notFound, Localized(ja: "空間がありません: \(name)", en: "there is no space '\(name)' here"), record: name,
-                        hint: Localized(ja: "tsunagu status で確かめてください", en: "look at 'tsunagu status'"))
+                        .notFound,
+                        Localized(ja: "空間がありません: \(name)", en: "there is no space '\(name)' here"),
+                        record: name,
+                        hint: Localized(ja: "tsunagu status で確かめてください", en: "look at 'tsunagu status'")
+                    )
                 }
                 return space
             }
             let places = try Places(transaction)
             return try transaction.recentChanges(in: space, limit: limit).map { change in
                 LogEntry(
-                    space: change.header.space, author: places.authorship(change.header), replica: change.header.dot.replica,
-                    seq: change.header.dot.seq, records: change.records, reason: change.header.reason,
-                    isBatch: change.header.batch != nil, isInEffect: change.isInEffect)
+                    space: change.header.space,
+                    author: places.authorship(change.header),
+                    replica: change.header.dot.replica,
+                    seq: change.header.dot.seq,
+                    records: change.records,
+                    reason: change.header.reason,
+                    isBatch: change.header.batch != nil,
+                    isInEffect: change.isInEffect
+                )
             }
         }
     }

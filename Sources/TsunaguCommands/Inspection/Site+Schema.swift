@@ -19,7 +19,8 @@ extension Site {
                 collection: collection,
                 groups: collection.groups.map {
                     ($0, WardAccess.of(collection: collection.number, group: $0.number))
-                })
+                }
+            )
         }
     }
 }

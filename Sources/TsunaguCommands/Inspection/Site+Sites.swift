@@ -27,19 +27,28 @@ extension Site {
             let access = try transaction.currentAccess()
             var devices: [RecordID: [SiteView.Device]] = [:]
             for row in try transaction.records(SystemSchema.device, where: "deleted = 0 ORDER BY name, id") {
-                guard let site = row.text("site").flatMap({ RecordID(hex: $0) }), let id = DeviceID(bytes: row.id.bytes) else {
+                guard let site = row.text("site").flatMap({ RecordID(hex: $0) }), let id = DeviceID(bytes: row.id.bytes)
+                else {
                     continue
                 }
                 let grants = access?.grants[id] ?? []
                 devices[site, default: []].append(
                     SiteView.Device(
-                        id: id, name: row.values["name"]?.text ?? "", role: access?.role(of: id),
-                        spaces: grants.flatMap(\.spaces), writes: grants.contains(where: \.writes)))
+                        id: id,
+                        name: row.values["name"]?.text ?? "",
+                        role: access?.role(of: id),
+                        spaces: grants.flatMap(\.spaces),
+                        writes: grants.contains(where: \.writes)
+                    )
+                )
             }
             return try transaction.records(SystemSchema.site, where: "deleted = 0 ORDER BY name, id").map { row in
                 SiteView(
-                    id: row.id, name: row.values["name"]?.text ?? "", role: row.text("role") ?? "",
-                    devices: devices[row.id] ?? [])
+                    id: row.id,
+                    name: row.values["name"]?.text ?? "",
+                    role: row.text("role") ?? "",
+                    devices: devices[row.id] ?? []
+                )
             }
         }
     }

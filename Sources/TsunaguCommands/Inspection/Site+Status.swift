@@ -35,20 +35,34 @@ extension Site {
     /// What needs no network to say.
     package func status() throws -> SiteStatus {
         try read { transaction in
-            guard let replica = try transaction.ownReplica() else { preconditionFailure("an opened site has a replica") }
+            guard let replica = try transaction.ownReplica() else {
+                preconditionFailure("an opened site has a replica")
+            }
             let place = try Places(transaction)[replica.device]
             let spaces = try transaction.spaces().map { id in
                 let counts = try transaction.counts(of: id)
                 return SiteStatus.Space(
-                    id: id, records: counts.records, changes: counts.changes, unsent: try unsent(in: id, transaction),
-                    waitingFor: try transaction.heldCauses(in: id), provedAt: try transaction.provedAt(id))
+                    id: id,
+                    records: counts.records,
+                    changes: counts.changes,
+                    unsent: try unsent(in: id, transaction),
+                    waitingFor: try transaction.heldCauses(in: id),
+                    provedAt: try transaction.provedAt(id)
+                )
             }
             let inbox = try transaction.inboxCounts()
             return SiteStatus(
-                site: place?.site, role: try transaction.currentAccess()?.role(of: replica.device), device: replica.device,
-                deviceName: place?.device, replica: replica, spaces: spaces, conflicts: inbox.conflicts,
-                findings: try transaction.findings().count, quarantined: inbox.quarantined,
-                notices: try transaction.notices())
+                site: place?.site,
+                role: try transaction.currentAccess()?.role(of: replica.device),
+                device: replica.device,
+                deviceName: place?.device,
+                replica: replica,
+                spaces: spaces,
+                conflicts: inbox.conflicts,
+                findings: try transaction.findings().count,
+                quarantined: inbox.quarantined,
+                notices: try transaction.notices()
+            )
         }
     }
 

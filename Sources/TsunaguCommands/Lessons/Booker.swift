@@ -22,17 +22,26 @@ extension StoreTransaction {
             guard !row.deleted else { throw CommandError.deleted(row) }
             return try booker(row, lesson, site)
         case .guest(let name, let kana, let phone, let ageGroup):
-            let words = ["name=" + name, "kana=" + (kana ?? ""), "phone=" + (phone ?? ""), "age_group=" + (ageGroup ?? "")]
+            let words = [
+                "name=" + name, "kana=" + (kana ?? ""), "phone=" + (phone ?? ""), "age_group=" + (ageGroup ?? ""),
+            ]
             let texts = try FieldAssignment.parse(words, WardSchema.booking).map { assignment -> ExactText? in
                 if case .value(.text(let text)) = assignment.content { text } else { nil }
             }
             guard let name = texts[0] else {
                 throw CommandError(
-                    .badInput, Localized(ja: "予約する人の氏名がありません", en: "the name of who books is missing"), record: "name",
-                    hint: Localized(ja: "--resident か --name を指定してください", en: "give --resident or --name"))
+                    .badInput,
+                    Localized(ja: "予約する人の氏名がありません", en: "the name of who books is missing"),
+                    record: "name",
+                    hint: Localized(ja: "--resident か --name を指定してください", en: "give --resident or --name")
+                )
             }
             let details = PersonDetails(
-                name: name, kana: texts[1], phone: texts[2], ageGroup: texts[3].flatMap { AgeGroup(rawValue: $0.string) })
+                name: name,
+                kana: texts[1],
+                phone: texts[2],
+                ageGroup: texts[3].flatMap { AgeGroup(rawValue: $0.string) }
+            )
             return Booker(key: PersonKey(guest: details), details: details, resident: nil)
         }
     }
@@ -42,8 +51,10 @@ extension StoreTransaction {
         try requireWrite(site, .residents)
         guard let secret = try secret(of: .residents) else {
             throw CommandError(
-                .notPermitted, Localized(ja: "この端末は住民の空間を持っていません", en: "this device does not hold the residents"),
-                hint: Localized(ja: "氏名を指定して予約してください", en: "book with the name instead"))
+                .notPermitted,
+                Localized(ja: "この端末は住民の空間を持っていません", en: "this device does not hold the residents"),
+                hint: Localized(ja: "氏名を指定して予約してください", en: "book with the name instead")
+            )
         }
         let day = lesson.text("date").flatMap { Day(iso: $0.utf8) }
         var details = PersonDetails(resident: { row.values[$0]?.text }, on: day ?? Self.noDay)

@@ -53,7 +53,11 @@ struct LessonSeats {
         let posted = rights.compactMap { owned in
             LedgerEntry(owned.item.content).map {
                 SeatLedger.Posted(
-                    dot: owned.item.dot, timestamp: owned.item.timestamp, depth: owned.item.depth, entry: $0)
+                    dot: owned.item.dot,
+                    timestamp: owned.item.timestamp,
+                    depth: owned.item.depth,
+                    entry: $0
+                )
             }
         }
         var uses: [SeatLedger.Used] = []
@@ -62,8 +66,14 @@ struct LessonSeats {
             if bookings.last?.id != owned.id {
                 bookings.append(
                     Booking(
-                        id: owned.id, state: "", requestedAt: Timestamp(raw: 0), requestedIn: nil, spends: [],
-                        isDeleted: owned.deleted))
+                        id: owned.id,
+                        state: "",
+                        requestedAt: Timestamp(raw: 0),
+                        requestedIn: nil,
+                        spends: [],
+                        isDeleted: owned.deleted
+                    )
+                )
             }
             let place = bookings.count - 1
             if owned.group == LessonGroups.status.number, let step = Transition(owned.item.content) {
@@ -166,8 +176,14 @@ struct LessonSeats {
         } else {
             bookings.append(
                 Booking(
-                    id: id, state: BookingState.requested, requestedAt: Timestamp(raw: .max), requestedIn: nil, spends: [],
-                    isDeleted: false))
+                    id: id,
+                    state: BookingState.requested,
+                    requestedAt: Timestamp(raw: .max),
+                    requestedIn: nil,
+                    spends: [],
+                    isDeleted: false
+                )
+            )
         }
         queue()
     }
@@ -197,10 +213,17 @@ extension StoreTransaction {
     /// The seats of one lesson.
     func seats(of lesson: StoredRecord) throws -> LessonSeats {
         let rights = try items(
-            of: WardSchema.lesson, groups: [LessonGroups.rights], where: "r.rid = ?", [.integer(lesson.rid)])
+            of: WardSchema.lesson,
+            groups: [LessonGroups.rights],
+            where: "r.rid = ?",
+            [.integer(lesson.rid)]
+        )
         let items = try items(
-            of: WardSchema.booking, groups: [LessonGroups.status, LessonGroups.seat], where: "r.lesson = ?",
-            [.text(lesson.id.description)])
+            of: WardSchema.booking,
+            groups: [LessonGroups.status, LessonGroups.seat],
+            where: "r.lesson = ?",
+            [.text(lesson.id.description)]
+        )
         var seats = LessonSeats(lesson: lesson.id, rights: rights, bookingItems: items)
         try seats.setPlaces { booking in
             try booking.requestedIn.flatMap { try place(of: booking.id, WardSchema.booking, in: $0, lesson.space) }
@@ -210,7 +233,9 @@ extension StoreTransaction {
 
     /// The capacity that everybody agrees on; `nil` while it is a conflict.
     func plannedCapacity(_ lesson: StoredRecord) throws -> Int? {
-        let isContested = try conflicts(rid: lesson.rid).contains { $0.group?.number == LessonGroups.capacity.group.number }
+        let isContested = try conflicts(rid: lesson.rid).contains {
+            $0.group?.number == LessonGroups.capacity.group.number
+        }
         return isContested ? nil : lesson.integer("capacity").map(Int.init)
     }
 }

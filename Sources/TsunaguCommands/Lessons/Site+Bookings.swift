@@ -27,7 +27,9 @@ package enum BookingPerson: Sendable {
 }
 
 extension Site {
-    /// Asks for a seat. One person has one booking of a lesson, whichever sites make it: asking again gives the same one,
+    /// Asks for a seat.
+    ///
+    /// One person has one booking of a lesson, whichever sites make it: asking again gives the same one,
     /// and a cancelled one is asked for anew.
     package func addBooking(lesson name: String, _ who: BookingPerson, needs: [String] = []) throws -> BookingView {
         try write { transaction in
@@ -95,7 +97,10 @@ extension Site {
             return try lessons.flatMap { lesson in
                 let seats = try transaction.seats(of: lesson)
                 let rows = try transaction.records(
-                    WardSchema.booking, where: "lesson = ? ORDER BY kana, name, id", [.text(lesson.id.description)])
+                    WardSchema.booking,
+                    where: "lesson = ? ORDER BY kana, name, id",
+                    [.text(lesson.id.description)]
+                )
                 let views = try rows.map { try transaction.view(booking: $0, lesson, seats, places) }
                 let rank = ["waiting": 1, "cancelled": 2]
                 return views.enumerated().sorted { a, b in
@@ -110,25 +115,37 @@ extension Site {
 extension StoreTransaction {
     /// The lesson of a booking.
     fileprivate func lesson(of booking: StoredRecord) throws -> StoredRecord {
-        guard let id = booking.text("lesson").flatMap({ RecordID(hex: $0) }), let row = try record(WardSchema.lesson, id) else {
+        guard let id = booking.text("lesson").flatMap({ RecordID(hex: $0) }),
+            let row = try record(WardSchema.lesson, id)
+        else {
             throw CommandError.notFound(WardSchema.lesson, booking.text("lesson") ?? "")
         }
         return row
     }
 
     fileprivate func booking(_ id: RecordID, in lesson: StoredRecord) throws -> BookingView {
-        guard let row = try record(WardSchema.booking, id) else { throw CommandError.notFound(WardSchema.booking, id.description) }
+        guard let row = try record(WardSchema.booking, id) else {
+            throw CommandError.notFound(WardSchema.booking, id.description)
+        }
         return try view(booking: row, lesson, seats(of: lesson), Places(self))
     }
 
     fileprivate func view(
-        booking row: StoredRecord, _ lesson: StoredRecord, _ seats: LessonSeats, _ places: Places
+        booking row: StoredRecord,
+        _ lesson: StoredRecord,
+        _ seats: LessonSeats,
+        _ places: Places
     ) throws -> BookingView {
         let (status, position) = seats.status(of: row.id)
         let link = try record(WardSchema.bookingLink, PersonKey.link(of: row.id))
         return BookingView(
-            record: try view(row, places), status: status, position: position, lesson: lesson.id,
-            lessonCode: lesson.values["code"]?.text, resident: link?.text("resident").flatMap { RecordID(hex: $0) })
+            record: try view(row, places),
+            status: status,
+            position: position,
+            lesson: lesson.id,
+            lessonCode: lesson.values["code"]?.text,
+            resident: link?.text("resident").flatMap { RecordID(hex: $0) }
+        )
     }
 
     /// Lets the replica that holds rights act at once, in the same change.

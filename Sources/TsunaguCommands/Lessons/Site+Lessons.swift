@@ -40,7 +40,13 @@ package struct LessonPlan: Sendable {
     package var others: [String]
 
     package init(
-        space: String, code: String, title: String, date: String, time: String, capacity: String, others: [String] = []
+        space: String,
+        code: String,
+        title: String,
+        date: String,
+        time: String,
+        capacity: String,
+        others: [String] = []
     ) {
         self.space = space
         self.code = code
@@ -53,25 +59,38 @@ package struct LessonPlan: Sendable {
 }
 
 extension Site {
-    /// Adds a lesson with as many rights to seats as it has places. At the centre a space comes into being with its first
+    /// Adds a lesson with as many rights to seats as it has places.
+    ///
+    /// At the centre a space comes into being with its first
     /// lesson.
     package func addLesson(_ plan: LessonPlan) throws -> RecordID {
         guard let space = SpaceID(plan.space), space.matches(WardSchema.lesson.spaces) else {
             throw CommandError(
                 .badInput,
-                Localized(ja: "教室の空間の名前ではありません: \(plan.space)", en: "'\(plan.space)' is not the name of a lesson space"),
+                Localized(
+                    ja: "教室の空間の名前ではありません: \(plan.space)",
+                    en: "'\(plan.space)' is not the name of a lesson space"
+                ),
                 record: plan.space,
                 hint: Localized(
                     ja: "lessons/hibiya のように半角の小文字、数字、ハイフン32文字以内で書いてください",
-                    en: "write it like lessons/hibiya, with up to 32 lowercase letters, digits and hyphens"))
+                    en: "write it like lessons/hibiya, with up to 32 lowercase letters, digits and hyphens"
+                )
+            )
         }
         guard let time = LessonTime(plan.time.utf8) else {
             throw CommandError(
                 .badInput,
-                Localized(ja: "時間「\(plan.time)」は 10:00-12:00 の形ではありません", en: "the time '\(plan.time)' is not like 10:00-12:00"),
+                Localized(
+                    ja: "時間「\(plan.time)」は 10:00-12:00 の形ではありません",
+                    en: "the time '\(plan.time)' is not like 10:00-12:00"
+                ),
                 record: "time",
                 hint: Localized(
-                    ja: "開始より後に終わる12時間以内の時間帯を書いてください", en: "write a time that ends after its start, within 12 hours"))
+                    ja: "開始より後に終わる12時間以内の時間帯を書いてください",
+                    en: "write a time that ends after its start, within 12 hours"
+                )
+            )
         }
         let words = [
             "code=" + plan.code, "title=" + plan.title, "date=" + plan.date, "start_time=" + time.start.string,
@@ -80,8 +99,10 @@ extension Site {
         let assignments = try FieldAssignment.parse(words + plan.others, WardSchema.lesson)
         for case .value(.null) in assignments.prefix(words.count).map(\.content) {
             throw CommandError(
-                .badInput, Localized(ja: "コード、教室名、日付、時間、定員はすべて必要です", en: "code, title, date, time and capacity are all needed"),
-                hint: Localized(ja: "空の項目を記入してください", en: "fill what is empty"))
+                .badInput,
+                Localized(ja: "コード、教室名、日付、時間、定員はすべて必要です", en: "code, title, date, time and capacity are all needed"),
+                hint: Localized(ja: "空の項目を記入してください", en: "fill what is empty")
+            )
         }
         return try write { transaction in
             try transaction.requireLessonSpace(space, self)
@@ -92,7 +113,11 @@ extension Site {
             try draft.edit(WardSchema.lesson, id, group: LessonGroups.rights, add: [LedgerEntry.open.encoded])
             if let capacity = Int(plan.capacity), capacity > 0 {
                 try draft.edit(
-                    WardSchema.lesson, id, group: LessonGroups.rights, add: [LedgerEntry.mint(capacity).encoded])
+                    WardSchema.lesson,
+                    id,
+                    group: LessonGroups.rights,
+                    add: [LedgerEntry.mint(capacity).encoded]
+                )
             }
             return id
         }
@@ -127,11 +152,18 @@ extension StoreTransaction {
         let seats = try seats(of: row)
         let rights = seats.ledger.held.keys.sorted().map { holder in
             LessonView.Rights(
-                site: places[holder.device]?.site, device: holder.device, held: seats.ledger.held[holder] ?? 0,
-                free: max(0, seats.ledger.free(holder)))
+                site: places[holder.device]?.site,
+                device: holder.device,
+                held: seats.ledger.held[holder] ?? 0,
+                free: max(0, seats.ledger.free(holder))
+            )
         }
         return LessonView(
-            record: try view(row, places), confirmed: seats.confirmedCount, waiting: seats.waiting.count, rights: rights)
+            record: try view(row, places),
+            confirmed: seats.confirmedCount,
+            waiting: seats.waiting.count,
+            rights: rights
+        )
     }
 
     /// Makes sure that the space is there and may be written; an admin founds it.
@@ -143,10 +175,14 @@ extension StoreTransaction {
     }
 
     fileprivate func requireFreeCode(_ code: String) throws {
-        guard let other = try records(WardSchema.lesson, where: "code = ? AND deleted = 0", [.text(code)], limit: 1).first
+        guard
+            let other = try records(WardSchema.lesson, where: "code = ? AND deleted = 0", [.text(code)], limit: 1).first
         else { return }
         throw CommandError(
-            .badInput, Localized(ja: "教室コード \(code) はすでにあります", en: "there is a lesson '\(code)' already"),
-            record: other.id.description, hint: Localized(ja: "別のコードにしてください", en: "choose another code"))
+            .badInput,
+            Localized(ja: "教室コード \(code) はすでにあります", en: "there is a lesson '\(code)' already"),
+            record: other.id.description,
+            hint: Localized(ja: "別のコードにしてください", en: "choose another code")
+        )
     }
 }

@@ -10,7 +10,11 @@ extension Draft {
     func write(_ settlement: LessonSeats.Settlement, of lesson: RecordID) throws {
         if settlement.mint > 0 {
             try edit(
-                WardSchema.lesson, lesson, group: LessonGroups.rights, add: [LedgerEntry.mint(settlement.mint).encoded])
+                WardSchema.lesson,
+                lesson,
+                group: LessonGroups.rights,
+                add: [LedgerEntry.mint(settlement.mint).encoded]
+            )
         }
         for (booking, spend) in settlement.releases {
             try edit(WardSchema.booking, booking, group: LessonGroups.seat, add: [SeatUse.release(spend).encoded])

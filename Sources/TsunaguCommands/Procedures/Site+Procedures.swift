@@ -29,7 +29,9 @@ extension Site {
     package func procedure(_ name: String) throws -> RecordView {
         try read { transaction in
             try transaction.view(
-                transaction.find(WardSchema.procedure, name, key: WardSchema.procedureCode), Places(transaction))
+                transaction.find(WardSchema.procedure, name, key: WardSchema.procedureCode),
+                Places(transaction)
+            )
         }
     }
 

@@ -26,7 +26,9 @@ package struct FieldAssignment: Sendable {
     /// - Parameter record: what is being changed, for messages.
     /// - Throws: 64 where one has no `=`, 65 with the remedy where field or value is refused.
     package static func parse(
-        _ words: [String], _ collection: CollectionSchema, record: String? = nil
+        _ words: [String],
+        _ collection: CollectionSchema,
+        record: String? = nil
     ) throws -> [FieldAssignment] {
         do {
             return try parse(words, in: collection)
@@ -41,22 +43,29 @@ package struct FieldAssignment: Sendable {
         for word in words {
             guard let equals = word.utf8.firstIndex(of: UInt8(ascii: "=")) else {
                 throw CommandError(
-                    .usage, Localized(ja: "「\(word)」は 項目=値 の形ではありません", en: "'\(word)' is not field=value"),
-                    hint: Localized(ja: "例: phone=03-1234-5678", en: "for example phone=03-1234-5678"))
+                    .usage,
+                    Localized(ja: "「\(word)」は 項目=値 の形ではありません", en: "'\(word)' is not field=value"),
+                    hint: Localized(ja: "例: phone=03-1234-5678", en: "for example phone=03-1234-5678")
+                )
             }
             let name = ExactText(word[..<equals])
             let assignment = try read(name, String(word[word.utf8.index(after: equals)...]), collection)
             guard !out.contains(where: { $0.field.number == assignment.field.number }) else {
                 throw CommandError(
-                    .badInput, Localized(ja: "項目 \(name) が二度あります", en: "the field \(name) stands twice"),
-                    record: name.string, hint: Localized(ja: "一つにしてください", en: "keep one"))
+                    .badInput,
+                    Localized(ja: "項目 \(name) が二度あります", en: "the field \(name) stands twice"),
+                    record: name.string,
+                    hint: Localized(ja: "一つにしてください", en: "keep one")
+                )
             }
             out.append(assignment)
         }
         return out
     }
 
-    private static func read(_ name: ExactText, _ text: String, _ collection: CollectionSchema) throws -> FieldAssignment {
+    private static func read(_ name: ExactText, _ text: String, _ collection: CollectionSchema) throws
+        -> FieldAssignment
+    {
         for group in collection.groups {
             for field in group.fields where ExactText(field.name) == name || ExactText(field.label) == name {
                 return FieldAssignment(group: group, field: field, content: try content(text, group, field, collection))
@@ -64,14 +73,21 @@ package struct FieldAssignment: Sendable {
         }
         let known = collection.groups.filter { $0.kind != .seats && $0.kind != .flow }.flatMap(\.fields)
         throw CommandError(
-            .badInput, Localized(ja: "知らない項目です: \(name)", en: "the field '\(name)' is unknown"), record: name.string,
+            .badInput,
+            Localized(ja: "知らない項目です: \(name)", en: "the field '\(name)' is unknown"),
+            record: name.string,
             hint: Localized(
                 ja: "使える項目: " + known.map { "\($0.name)（\($0.label)）" }.joined(separator: "、"),
-                en: "one of: " + known.map(\.name).joined(separator: ", ")))
+                en: "one of: " + known.map(\.name).joined(separator: ", ")
+            )
+        )
     }
 
     private static func content(
-        _ text: String, _ group: MergeGroup, _ field: Field, _ collection: CollectionSchema
+        _ text: String,
+        _ group: MergeGroup,
+        _ field: Field,
+        _ collection: CollectionSchema
     ) throws -> Content {
         switch group.kind {
         case .latest, .review:
@@ -90,8 +106,11 @@ package struct FieldAssignment: Sendable {
         case .log:
             guard case .text(let entry) = try checked(text, field, collection) else {
                 throw CommandError(
-                    .badInput, Localized(ja: "\(field.label)が空です", en: "the \(field.name) are empty"), record: field.name,
-                    hint: Localized(ja: "文を書いてください", en: "write a text"))
+                    .badInput,
+                    Localized(ja: "\(field.label)が空です", en: "the \(field.name) are empty"),
+                    record: field.name,
+                    hint: Localized(ja: "文を書いてください", en: "write a text")
+                )
             }
             return .entry(entry)
         case .flow, .seats, .counter:
@@ -99,7 +118,8 @@ package struct FieldAssignment: Sendable {
                 .badInput,
                 Localized(ja: "項目 \(field.name) は直接には変えられません", en: "the field \(field.name) cannot be set"),
                 record: field.name,
-                hint: Localized(ja: "そのための操作を使ってください", en: "use the command that is made for it"))
+                hint: Localized(ja: "そのための操作を使ってください", en: "use the command that is made for it")
+            )
         }
     }
 
@@ -119,8 +139,11 @@ extension CommandError {
             .badInput,
             Localized(
                 ja: "\(problem.column)「\(problem.shown)」: \(problem.what.ja)",
-                en: "\(problem.column) \"\(problem.shown)\": \(problem.what.en)"),
-            record: record ?? problem.column, hint: Localized(ja: problem.remedy.ja, en: problem.remedy.en))
+                en: "\(problem.column) \"\(problem.shown)\": \(problem.what.en)"
+            ),
+            record: record ?? problem.column,
+            hint: Localized(ja: problem.remedy.ja, en: problem.remedy.en)
+        )
     }
 }
 
@@ -129,7 +152,9 @@ extension Draft {
     ///
     /// - Returns: the names of the fields that changed.
     func write(
-        _ assignments: [FieldAssignment], to row: StoredRecord, _ transaction: StoreTransaction
+        _ assignments: [FieldAssignment],
+        to row: StoredRecord,
+        _ transaction: StoreTransaction
     ) throws -> [String] {
         var changed: [String] = []
         let contested = try Set(transaction.conflicts(rid: row.rid).compactMap { $0.group?.number })
@@ -138,15 +163,21 @@ extension Draft {
             switch assignment.content {
             case .value(let value):
                 // While sites differ, the shown value is provisional: typing it is a decision, not a repetition.
-                guard value != row.values[field.name] ?? .null || contested.contains(assignment.group.number) else { continue }
+                guard value != row.values[field.name] ?? .null || contested.contains(assignment.group.number) else {
+                    continue
+                }
                 try set(row.collection, row.id, [(field.number, value)])
             case .members(let members):
                 let wanted = Set(members.map { Array($0.utf8) })
                 let present = try Set(transaction.items(of: row.rid, group: assignment.group).map(\.content))
                 guard wanted != present else { continue }
                 try edit(
-                    row.collection, row.id, group: assignment.group, add: Self.sorted(wanted.subtracting(present)),
-                    remove: Self.sorted(present.subtracting(wanted)))
+                    row.collection,
+                    row.id,
+                    group: assignment.group,
+                    add: Self.sorted(wanted.subtracting(present)),
+                    remove: Self.sorted(present.subtracting(wanted))
+                )
             case .entry(let text):
                 try edit(row.collection, row.id, group: assignment.group, add: [Array(text.utf8)])
             }

@@ -32,7 +32,10 @@ package struct Places: Sendable {
         try transaction.forEachRecord(SystemSchema.device) { row in
             let site = row.text("site").flatMap { RecordID(hex: $0) }
             places[DeviceID(bytes: row.id.bytes)!] = Place(
-                device: row.values["name"]?.text ?? "", site: site.flatMap { names[$0] }, siteID: site)
+                device: row.values["name"]?.text ?? "",
+                site: site.flatMap { names[$0] },
+                siteID: site
+            )
         }
     }
 
@@ -41,7 +44,12 @@ package struct Places: Sendable {
     package func authorship(_ person: Operator, _ device: DeviceID, _ timestamp: Timestamp) -> Authorship {
         let place = places[device]
         return Authorship(
-            person: person, device: device, deviceName: place?.device, site: place?.site, timestamp: timestamp)
+            person: person,
+            device: device,
+            deviceName: place?.device,
+            site: place?.site,
+            timestamp: timestamp
+        )
     }
 
     package func authorship(_ header: ChangeHeader) -> Authorship {

@@ -50,7 +50,9 @@ extension StoreTransaction {
             case .latest, .review, .flow, .counter:
                 for field in group.fields { fields.append((field, Self.shown(row.values[field.name]))) }
             case .set:
-                let members = Set(try items(of: row.rid, group: group).map(\.content)).compactMap { ExactText(validating: $0) }
+                let members = Set(try items(of: row.rid, group: group).map(\.content)).compactMap {
+                    ExactText(validating: $0)
+                }
                 fields.append((group.fields[0], .members(members.sorted())))
             case .log where entries:
                 fields.append((group.fields[0], .entries(try self.entries(row, group, places))))
@@ -58,8 +60,13 @@ extension StoreTransaction {
             }
         }
         return RecordView(
-            collection: row.collection, id: row.id, space: row.space, deleted: row.deleted, fields: fields,
-            conflicts: try conflictIDs(of: row.rid))
+            collection: row.collection,
+            id: row.id,
+            space: row.space,
+            deleted: row.deleted,
+            fields: fields,
+            conflicts: try conflictIDs(of: row.rid)
+        )
     }
 
     private static func shown(_ value: Value?) -> RecordView.Shown {
@@ -72,7 +79,8 @@ extension StoreTransaction {
 
     private func entries(_ row: StoredRecord, _ group: MergeGroup, _ places: Places) throws -> [RecordView.Entry] {
         try items(of: row.rid, group: group).compactMap { item in
-            guard let text = ExactText(validating: item.content), let header = try header(of: item.dot, in: row.space) else {
+            guard let text = ExactText(validating: item.content), let header = try header(of: item.dot, in: row.space)
+            else {
                 return nil
             }
             return RecordView.Entry(text: text, author: places.authorship(header))

@@ -15,7 +15,11 @@ extension StoreTransaction {
     package func find(_ collection: CollectionSchema, _ name: String, key: Field?) throws -> StoredRecord {
         if let key, !name.isEmpty {
             let byKey = try records(
-                collection, where: "\(key.name) = ? ORDER BY deleted, id", [.text(name)], limit: 20)
+                collection,
+                where: "\(key.name) = ? ORDER BY deleted, id",
+                [.text(name)],
+                limit: 20
+            )
             let live = byKey.filter { !$0.deleted }
             let named = live.isEmpty ? byKey : live
             if named.count > 1 { throw Self.ambiguous(collection, name, named) }
@@ -27,15 +31,19 @@ extension StoreTransaction {
         return only
     }
 
-    private static func ambiguous(_ collection: CollectionSchema, _ name: String, _ found: [StoredRecord]) -> CommandError {
+    private static func ambiguous(_ collection: CollectionSchema, _ name: String, _ found: [StoredRecord])
+        -> CommandError
+    {
         let candidates = found.map(\.id.description).joined(separator: ", ")
         return CommandError(
             .badInput,
             Localized(
                 ja: "「\(name)」に当たる\(collection.label)が複数あります: \(candidates)",
-                en: "'\(name)' names more than one \(collection.name): \(candidates)"),
+                en: "'\(name)' names more than one \(collection.name): \(candidates)"
+            ),
             record: name,
-            hint: Localized(ja: "id をもっと長く指定してください", en: "give more of the id"))
+            hint: Localized(ja: "id をもっと長く指定してください", en: "give more of the id")
+        )
     }
 }
 
@@ -48,7 +56,9 @@ extension CommandError {
             record: name,
             hint: Localized(
                 ja: "番号か id を確かめるか、同期してからやり直してください",
-                en: "check the number or id, or sync and try again"))
+                en: "check the number or id, or sync and try again"
+            )
+        )
     }
 
     /// A record that is deleted cannot be worked on.
@@ -56,8 +66,12 @@ extension CommandError {
         CommandError(
             .badInput,
             Localized(
-                ja: "\(row.collection.label)は削除されています: \(row.id)", en: "the \(row.collection.name) \(row.id) is deleted"),
+                ja: "\(row.collection.label)は削除されています: \(row.id)",
+                en: "the \(row.collection.name) \(row.id) is deleted"
+            ),
             record: row.id.description,
-            hint: Localized(ja: "tsunagu resident revive で戻せます", en: "'tsunagu resident revive' brings it back"))
+            hint: row.collection.name == "resident"
+                ? Localized(ja: "tsunagu resident revive で戻せます", en: "'tsunagu resident revive' brings it back") : nil
+        )
     }
 }

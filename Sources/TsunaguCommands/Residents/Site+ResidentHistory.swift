@@ -49,12 +49,22 @@ extension Site {
                 }
                 guard let field = row.field else {
                     return HistoryEntry(
-                        field: "deleted", label: "除票", content: .life(deleted: row.value != .null), author: author,
-                        state: state, reason: row.value.text ?? row.header.reason)
+                        field: "deleted",
+                        label: "除票",
+                        content: .life(deleted: row.value != .null),
+                        author: author,
+                        state: state,
+                        reason: row.value.text ?? row.header.reason
+                    )
                 }
                 return HistoryEntry(
-                    field: field.name, label: field.label, content: .value(Self.readable(row.value)), author: author,
-                    state: state, reason: row.header.reason)
+                    field: field.name,
+                    label: field.label,
+                    content: .value(Self.readable(row.value)),
+                    author: author,
+                    state: state,
+                    reason: row.header.reason
+                )
             }
         }
     }

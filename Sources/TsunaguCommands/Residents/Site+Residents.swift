@@ -24,8 +24,13 @@ extension Site {
         let naming = ["family_name", "given_name", "number"]
         guard assignments.contains(where: { naming.contains($0.field.name) && $0.hasValue }) else {
             throw CommandError(
-                .badInput, Localized(ja: "氏名も宛名番号もありません", en: "neither a name nor a number is given"),
-                hint: Localized(ja: "例: family_name=佐藤 given_name=花", en: "for example family_name=Sato given_name=Hana"))
+                .badInput,
+                Localized(ja: "氏名も宛名番号もありません", en: "neither a name nor a number is given"),
+                hint: Localized(
+                    ja: "例: family_name=佐藤 given_name=花",
+                    en: "for example family_name=Sato given_name=Hana"
+                )
+            )
         }
         return try write { transaction in
             try transaction.requireWrite(self, .residents)
@@ -103,8 +108,10 @@ extension Site {
         let isBlank = text.unicodeScalars.allSatisfy { $0.properties.isWhitespace }
         guard !isBlank, text.utf8.count <= 4096 else {
             throw CommandError(
-                .badInput, Localized(ja: "理由が空か長すぎます", en: "the reason is empty or too long"),
-                hint: Localized(ja: "4096バイトまでで書いてください", en: "write one of up to 4096 bytes"))
+                .badInput,
+                Localized(ja: "理由が空か長すぎます", en: "the reason is empty or too long"),
+                hint: Localized(ja: "4096バイトまでで書いてください", en: "write one of up to 4096 bytes")
+            )
         }
         return ExactText(text)
     }
@@ -122,7 +129,9 @@ extension StoreTransaction {
         try find(WardSchema.resident, name, key: WardSchema.residentNumber)
     }
 
-    /// Refuses a number that another living resident has here. What two sites give out at once becomes a finding.
+    /// Refuses a number that another living resident has here.
+    ///
+    /// What two sites give out at once becomes a finding.
     fileprivate func requireFreeNumber(_ assignments: [FieldAssignment], for id: RecordID?) throws {
         guard let assignment = assignments.first(where: { $0.field.number == WardSchema.residentNumber.number }),
             case .value(let value) = assignment.content, value != .null
@@ -133,8 +142,10 @@ extension StoreTransaction {
             .badInput,
             Localized(
                 ja: "宛名番号 \(value.text?.string ?? "") は別の住民が使っています",
-                en: "another resident has the number \(value.text?.string ?? "")"),
+                en: "another resident has the number \(value.text?.string ?? "")"
+            ),
             record: other.id.description,
-            hint: Localized(ja: "番号を確かめてください", en: "check the number"))
+            hint: Localized(ja: "番号を確かめてください", en: "check the number")
+        )
     }
 }

@@ -36,18 +36,26 @@ final class BookingImporter: RowImporter {
         link = RowEntry(linkShapes)
     }
 
-    func begin(header: [UnsafeBufferPointer<UInt8>]) throws(RowProblem) { reader = try BookingRowReader(header: header) }
+    func begin(header: [UnsafeBufferPointer<UInt8>]) throws(RowProblem) {
+        reader = try BookingRowReader(header: header)
+    }
 
     func take(_ cells: [UnsafeBufferPointer<UInt8>], line: Int, applies: Bool) throws -> [ImportProblem] {
         counts.rows += 1
         var faults: [RowProblem] = []
-        guard let row = reader!.read(cells, problems: &faults) else { return faults.map { ImportProblem(line: line, $0) } }
+        guard let row = reader!.read(cells, problems: &faults) else {
+            return faults.map { ImportProblem(line: line, $0) }
+        }
         guard let lesson = try lesson(row.lesson) else {
             return [
                 ImportProblem(
-                    line: line, code: "unknown_lesson", column: "lesson", value: row.lesson.string,
+                    line: line,
+                    code: "unknown_lesson",
+                    column: "lesson",
+                    value: row.lesson.string,
                     Localized(ja: "この教室はありません", en: "there is no such lesson here"),
-                    hint: Localized(ja: "先に教室を取り込んでください", en: "import the lessons first"))
+                    hint: Localized(ja: "先に教室を取り込んでください", en: "import the lessons first")
+                )
             ]
         }
         let booker: Booker
@@ -55,7 +63,11 @@ final class BookingImporter: RowImporter {
         case .guest(let details): booker = Booker(key: PersonKey(guest: details), details: details, resident: nil)
         case .resident(let number):
             let found = try transaction.records(
-                WardSchema.resident, where: "number = ? AND deleted = 0", [.text(number)], limit: 2)
+                WardSchema.resident,
+                where: "number = ? AND deleted = 0",
+                [.text(number)],
+                limit: 2
+            )
             guard let resident = found.first, found.count == 1 else {
                 return [Self.unknown(number, line: line, isAmbiguous: found.count > 1)]
             }
@@ -78,7 +90,12 @@ final class BookingImporter: RowImporter {
 
     private func lesson(_ code: ExactText) throws -> StoredRecord? {
         if let known = lessons[code] { return known }
-        let found = try transaction.records(WardSchema.lesson, where: "code = ? AND deleted = 0", [.text(code)], limit: 1).first
+        let found = try transaction.records(
+            WardSchema.lesson,
+            where: "code = ? AND deleted = 0",
+            [.text(code)],
+            limit: 1
+        ).first
         if let found { try transaction.requireWrite(site, found.space) }
         lessons[code] = .some(found)
         return found
@@ -87,9 +104,13 @@ final class BookingImporter: RowImporter {
     private static func unknown(_ number: ExactText, line: Int, isAmbiguous: Bool) -> ImportProblem {
         if isAmbiguous { return .ambiguous(line: line, column: "number", value: number.string) }
         return ImportProblem(
-            line: line, code: "unknown_resident", column: "number", value: number.string,
+            line: line,
+            code: "unknown_resident",
+            column: "number",
+            value: number.string,
             Localized(ja: "この宛名番号の住民はいません", en: "no resident has this number"),
-            hint: Localized(ja: "番号を確かめるか、氏名で書いてください", en: "check the number, or write the name instead"))
+            hint: Localized(ja: "番号を確かめるか、氏名で書いてください", en: "check the number, or write the name instead")
+        )
     }
 
     // MARK: - Writing
@@ -102,11 +123,14 @@ final class BookingImporter: RowImporter {
         if !needs.isEmpty {
             entry.write(
                 Items(added: needs.map { Items.Item(Array($0.utf8)) }),
-                at: shapes.place(of: LessonGroups.needs.fields[0].number))
+                at: shapes.place(of: LessonGroups.needs.fields[0].number)
+            )
         }
         let step = Transition(from: "", to: BookingState.requested, reason: "")
         entry.write(
-            Items(added: [Items.Item(depth: 1, step.encoded)]), at: shapes.place(of: LessonGroups.status.fields[0].number))
+            Items(added: [Items.Item(depth: 1, step.encoded)]),
+            at: shapes.place(of: LessonGroups.status.fields[0].number)
+        )
         touchedLessons.insert(lesson.space)
         try transaction.draft(lesson.space, by: site.person).append(shapes.shape(entry.mask), id: id) {
             entry.writeSlots(&$0)
@@ -126,9 +150,15 @@ final class BookingImporter: RowImporter {
         }
     }
 
-    /// Brings what the lesson is told of the person up to date. A cancelled booking stays cancelled.
+    /// Brings what the lesson is told of the person up to date.
+    ///
+    /// A cancelled booking stays cancelled.
     private func update(
-        _ id: RecordID, _ found: RecordLookup.Found, _ lesson: StoredRecord, _ booker: Booker, _ needs: [ExactText],
+        _ id: RecordID,
+        _ found: RecordLookup.Found,
+        _ lesson: StoredRecord,
+        _ booker: Booker,
+        _ needs: [ExactText],
         applies: Bool
     ) throws {
         entry.clear()
@@ -142,7 +172,8 @@ final class BookingImporter: RowImporter {
             let removed = present.subtracting(wanted).sorted { $0.lexicographicallyPrecedes($1) }
             entry.write(
                 Items(added: added.map { Items.Item($0) }, removed: removed),
-                at: shapes.place(of: LessonGroups.needs.fields[0].number))
+                at: shapes.place(of: LessonGroups.needs.fields[0].number)
+            )
         }
         guard entry.mask != 0 else {
             counts.unchanged += 1

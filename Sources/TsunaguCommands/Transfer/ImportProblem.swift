@@ -27,15 +27,22 @@ package struct ImportProblem: Sendable {
 
     init(line: Int, _ problem: RowProblem) {
         self.init(
-            line: line, code: problem.code.rawValue, column: problem.column, value: problem.shown,
+            line: line,
+            code: problem.code.rawValue,
+            column: problem.column,
+            value: problem.shown,
             Localized(ja: problem.what.ja, en: problem.what.en),
-            hint: Localized(ja: problem.remedy.ja, en: problem.remedy.en))
+            hint: Localized(ja: problem.remedy.ja, en: problem.remedy.en)
+        )
     }
 
     init(_ error: CSVError) {
         self.init(
-            line: error.line, code: error.code, Localized(ja: error.what.ja, en: error.what.en),
-            hint: Localized(ja: error.remedy.ja, en: error.remedy.en))
+            line: error.line,
+            code: error.code,
+            Localized(ja: error.what.ja, en: error.what.en),
+            hint: Localized(ja: error.remedy.ja, en: error.remedy.en)
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// A file that is read once from its start, in pieces.
@@ -22,8 +22,10 @@ struct InputFile: ~Copyable {
             let reason = String(cString: strerror(errno))
             throw CommandError(
                 errno == ENOENT ? .notFound : .failed,
-                Localized(ja: "ファイルを読めません: \(path): \(reason)", en: "cannot read the file \(path): \(reason)"), record: path,
-                hint: Localized(ja: "名前と権限を確かめてください", en: "check name and permissions"))
+                Localized(ja: "ファイルを読めません: \(path): \(reason)", en: "cannot read the file \(path): \(reason)"),
+                record: path,
+                hint: Localized(ja: "名前と権限を確かめてください", en: "check name and permissions")
+            )
         }
         var status = stat()
         size = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil
@@ -44,7 +46,10 @@ struct InputFile: ~Copyable {
                     .failed,
                     Localized(
                         ja: "ファイルを読めません: \(path): \(String(cString: strerror(errno)))",
-                        en: "cannot read the file \(path): \(String(cString: strerror(errno)))"), record: path)
+                        en: "cannot read the file \(path): \(String(cString: strerror(errno)))"
+                    ),
+                    record: path
+                )
             }
             if count == 0 { return }
             total += count

@@ -2,10 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
-/// A file that comes into being whole: written beside its name, then given it. Standard output for `nil` and `-`.
+/// A file that comes into being whole: written beside its name, then given it.
+///
+/// Standard output for `nil` and `-`.
 ///
 /// What is exported is personal data, so only the owner may read the file.
 final class OutputFile {
@@ -51,7 +53,10 @@ final class OutputFile {
     private static func failure(_ path: String) -> CommandError {
         let reason = String(cString: strerror(errno))
         return CommandError(
-            .failed, Localized(ja: "ファイルに書けません: \(path): \(reason)", en: "cannot write the file \(path): \(reason)"), record: path,
-            hint: Localized(ja: "場所、権限、空き容量を確かめてください", en: "check place, permissions and free space"))
+            .failed,
+            Localized(ja: "ファイルに書けません: \(path): \(reason)", en: "cannot write the file \(path): \(reason)"),
+            record: path,
+            hint: Localized(ja: "場所、権限、空き容量を確かめてください", en: "check place, permissions and free space")
+        )
     }
 }

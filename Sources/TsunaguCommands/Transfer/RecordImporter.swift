@@ -51,7 +51,9 @@ final class RecordImporter: RowImporter {
     func take(_ cells: [UnsafeBufferPointer<UInt8>], line: Int, applies: Bool) throws -> [ImportProblem] {
         counts.rows += 1
         var faults: [RowProblem] = []
-        guard let row = reader!.read(cells, problems: &faults) else { return faults.map { ImportProblem(line: line, $0) } }
+        guard let row = reader!.read(cells, problems: &faults) else {
+            return faults.map { ImportProblem(line: line, $0) }
+        }
         if let first = lines.updateValue(Int32(clamping: line), forKey: row.key) {
             return [.doubled(line: line, column: file.keyField.name, value: row.key.string, first: Int(first))]
         }
@@ -118,15 +120,22 @@ final class RecordImporter: RowImporter {
     // MARK: - Updating
 
     private func update(
-        _ row: RecordRow, _ found: RecordLookup.Found, line: Int, applies: Bool
+        _ row: RecordRow,
+        _ found: RecordLookup.Found,
+        line: Int,
+        applies: Bool
     ) throws -> [ImportProblem] {
         guard let space = try transaction.recordName(found.rid)?.space else { return [] }
         if let wanted = row.space, wanted != space {
             return [
                 ImportProblem(
-                    line: line, code: "space", column: "space", value: wanted.name,
+                    line: line,
+                    code: "space",
+                    column: "space",
+                    value: wanted.name,
                     Localized(ja: "この教室は \(space) にあります", en: "this lesson is in \(space)"),
-                    hint: Localized(ja: "別の空間には移せません。新しいコードで加えてください", en: "it cannot move: add it under a new code"))
+                    hint: Localized(ja: "別の空間には移せません。新しいコードで加えてください", en: "it cannot move: add it under a new code")
+                )
             ]
         }
         entry.clear()

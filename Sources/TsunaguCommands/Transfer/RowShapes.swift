@@ -48,8 +48,11 @@ struct RowShapes {
                 let isRegister = places[start].mergeClass == .register
                 operations.append(
                     Shape.Operation(
-                        group: places[start].group, places[start].mergeClass,
-                        fields: isRegister ? written.map { places[$0].field } : [0]))
+                        group: places[start].group,
+                        places[start].mergeClass,
+                        fields: isRegister ? written.map { places[$0].field } : [0]
+                    )
+                )
             }
             start = end
         }

@@ -141,7 +141,8 @@ extension StoreTransaction {
                         return .text("\(row.text("start_time") ?? "")-\(row.text("end_time") ?? "")")
                     default: return ExportWriter.Cell(row.values[name])
                     }
-                })
+                }
+            )
         }
         rows = writer
     }

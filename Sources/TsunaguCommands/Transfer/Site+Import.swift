@@ -47,7 +47,9 @@ extension Site {
     /// - Parameter progress: told the bytes read so far and the file's size, where that is known.
     /// - Throws: `ImportFailure` with the faults of the file.
     package func importFile(
-        _ kind: TransferFile, at path: String, _ options: ImportOptions = ImportOptions(),
+        _ kind: TransferFile,
+        at path: String,
+        _ options: ImportOptions = ImportOptions(),
         progress: ((Int, Int?) -> Void)? = nil
     ) throws -> ImportCounts {
         let file = try InputFile(path)
@@ -67,7 +69,10 @@ extension Site {
     }
 
     private static func read(
-        _ file: borrowing InputFile, _ path: String, into importer: any RowImporter, _ options: ImportOptions,
+        _ file: borrowing InputFile,
+        _ path: String,
+        into importer: any RowImporter,
+        _ options: ImportOptions,
         progress: ((Int) -> Void)?
     ) throws {
         var reader = CSVReader()
@@ -103,8 +108,12 @@ extension Site {
         if !hasHeader, problems.isEmpty {
             problems.append(
                 ImportProblem(
-                    line: 1, code: "empty_file", Localized(ja: "ファイルが空です", en: "the file is empty"),
-                    hint: Localized(ja: "見出しの行から始まるファイルを指定してください", en: "give a file that begins with a header")))
+                    line: 1,
+                    code: "empty_file",
+                    Localized(ja: "ファイルが空です", en: "the file is empty"),
+                    hint: Localized(ja: "見出しの行から始まるファイルを指定してください", en: "give a file that begins with a header")
+                )
+            )
         }
         if !problems.isEmpty { throw ImportFailure(file: path, problems: problems, isCut: false) }
     }
@@ -114,34 +123,51 @@ extension ImportProblem {
     /// A key that this file had before.
     static func doubled(line: Int, column: String, value: String, first: Int) -> ImportProblem {
         ImportProblem(
-            line: line, code: "duplicate_key", column: column, value: value,
+            line: line,
+            code: "duplicate_key",
+            column: column,
+            value: value,
             Localized(ja: "\(first)行目にもあります", en: "line \(first) has it too"),
-            hint: Localized(ja: "一行だけ残してください", en: "keep one of the rows"))
+            hint: Localized(ja: "一行だけ残してください", en: "keep one of the rows")
+        )
     }
 
     /// A key that the ward has already.
     static func exists(line: Int, column: String, value: String, _ id: RecordID) -> ImportProblem {
         ImportProblem(
-            line: line, code: "key_exists", column: column, value: value,
+            line: line,
+            code: "key_exists",
+            column: column,
+            value: value,
             Localized(ja: "すでに登録されています（\(id)）", en: "it is there already (\(id))"),
-            hint: Localized(ja: "更新するには --update を付けてください", en: "give --update to update it"))
+            hint: Localized(ja: "更新するには --update を付けてください", en: "give --update to update it")
+        )
     }
 
     /// A key of a record that was deleted: a file does not bring anybody back by itself.
     static func deleted(line: Int, column: String, value: String, _ id: RecordID) -> ImportProblem {
         ImportProblem(
-            line: line, code: "deleted", column: column, value: value,
+            line: line,
+            code: "deleted",
+            column: column,
+            value: value,
             Localized(ja: "削除されたものです（\(id)）", en: "it is deleted (\(id))"),
-            hint: Localized(ja: "先に戻すか、行を除いてください", en: "bring it back first, or leave the row out"))
+            hint: Localized(ja: "先に戻すか、行を除いてください", en: "bring it back first, or leave the row out")
+        )
     }
 
     /// A key that several records have.
     static func ambiguous(line: Int, column: String, value: String) -> ImportProblem {
         ImportProblem(
-            line: line, code: "ambiguous_key", column: column, value: value,
+            line: line,
+            code: "ambiguous_key",
+            column: column,
+            value: value,
             Localized(ja: "複数に登録されています", en: "several records have it"),
             hint: Localized(
                 ja: "tsunagu conflict list --kind finding で重なりを解いてください",
-                en: "settle the double first: 'tsunagu conflict list --kind finding'"))
+                en: "settle the double first: 'tsunagu conflict list --kind finding'"
+            )
+        )
     }
 }

@@ -4,7 +4,7 @@
 import TsunaguWard
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 extension Site {
@@ -18,7 +18,9 @@ extension Site {
     package static func writeSample(residents: Int, seed: UInt64, to directory: String) throws -> [SampleFile] {
         guard (0...10_000_000).contains(residents) else {
             throw CommandError(
-                .usage, Localized(ja: "住民は0から10,000,000人です", en: "a sample has 0 to 10,000,000 residents"))
+                .usage,
+                Localized(ja: "住民は0から10,000,000人です", en: "a sample has 0 to 10,000,000 residents")
+            )
         }
         try DataDirectory.makeDirectories(directory)
         let ward = SampleWard(residents: residents, seed: seed)
@@ -46,8 +48,13 @@ extension DataDirectory {
                 let reason = String(cString: strerror(errno))
                 throw CommandError(
                     .failed,
-                    Localized(ja: "フォルダーを作れません: \(prefix): \(reason)", en: "cannot make the directory \(prefix): \(reason)"),
-                    record: prefix, hint: Localized(ja: "場所と権限を確かめてください", en: "check place and permissions"))
+                    Localized(
+                        ja: "フォルダーを作れません: \(prefix): \(reason)",
+                        en: "cannot make the directory \(prefix): \(reason)"
+                    ),
+                    record: prefix,
+                    hint: Localized(ja: "場所と権限を確かめてください", en: "check place and permissions")
+                )
             }
         }
     }

@@ -53,6 +53,8 @@ package struct RunDecoder {
     private var run = Run()
     private var salts: [UInt64: Salts] = [:]
 
+    /// The deps of the change being read.
+    private var deps = DepsDelta.none
     private var author: Operator?
     private var schemaVersion: UInt32?
     private var batch: Bytes16?
@@ -148,6 +150,7 @@ package struct RunDecoder {
         guard !deps.entries.contains(where: { $0.replica == context.author }),
             deps.exceptions?.contains(where: { $0.replica == context.author }) != true
         else { throw .invalid("deps name their own author") }
+        self.deps = deps
         let systemDeps = try readDeps(flags & Flags.systemDeps != 0, flags & Flags.systemExceptions != 0)
         if flags & Flags.block != 0 {
             run.blocks.append(RunEncoder.Block(start: seq, seed: try headers.bytes16()))
@@ -296,12 +299,25 @@ package struct RunDecoder {
         case let code:
             let dot = Dot(try element(of: replicas, code - 2, "replica"), try ids.varint())
             let index = try ids.varint("entry", atMost: UInt64(Payload.entriesMax))
-            let known = dot.replica == context.author ? salts[dot.seq]?.entry(index).id : nil
+            let isOwn = dot.replica == context.author
+            // A name that its author cannot have known is no cause to wait for.
+            guard isOwn ? dot.seq >= 1 && dot.seq <= run.chain.seq : saw(dot) else {
+                throw .invalid("a reference to a change that its author had not seen")
+            }
+            let known = isOwn ? salts[dot.seq]?.entry(index).id : nil
             guard let id = known ?? context.resolve(dot, index) else {
-                throw .unresolvedReference(dot)
+                throw isOwn ? .invalid("a reference to no entry") : .unresolvedReference(dot)
             }
             return (id, .of(dot, index: index))
         }
+    }
+
+    /// Whether the change being read had seen another author's change.
+    private func saw(_ dot: Dot) -> Bool {
+        let last = deps.entries.first { $0.replica == dot.replica }?.seq ?? run.chain.deps[dot.replica]
+        let exceptions = deps.exceptions ?? run.chain.deps.exceptions
+        return dot.seq >= 1 && dot.seq <= last
+            && !exceptions.contains { $0.replica == dot.replica && $0.first <= dot.seq && dot.seq <= $0.last }
     }
 
     private func element<T>(of list: [T], _ index: UInt64, _ what: String) throws(CodecError) -> T {

@@ -84,7 +84,7 @@ package final class Store: Sendable {
     package static func open(
         at path: String, schema: Schema, environment: Environment = .system
     ) throws -> Store {
-        try checkFile(at: path)
+        let lags = try checkFile(at: path)
         let store = try Store(path: path, schema: schema, environment: environment)
         try store.translating {
             let (application, version) = try store.queue.read { db in
@@ -98,6 +98,10 @@ package final class Store: Sendable {
             }
             guard version >= 1 else { throw StoreError.unusable(path: path, reason: "it holds no store") }
             guard version <= StoreLayout.version else { throw StoreError.tooNew(path: path, version: version) }
+            if lags {
+                let found = try store.queue.read { try String.fetchOne($0, sql: "PRAGMA quick_check(1)") ?? "no answer" }
+                guard found == "ok" else { throw StoreError.unusable(path: path, reason: "it is damaged (\(found))") }
+            }
             let written = try store.queue.read { try store.schemaVersion($0) }
             guard written <= Int(schema.version) else { throw StoreError.tooNew(path: path, version: written) }
             if version < StoreLayout.version || written < Int(schema.version) { try store.upgrade() }
@@ -198,7 +202,10 @@ package final class Store: Sendable {
     }
 
     /// What the file's first hundred bytes tell before SQLite opens it: SQLite takes an empty file for a new database.
-    private static func checkFile(at path: String) throws {
+    ///
+    /// - Returns: whether the file is shorter than its header says and a write-ahead log may hold the rest: only a look
+    ///   at every page tells whether it does.
+    private static func checkFile(at path: String) throws -> Bool {
         let descriptor = Glibc.open(path, O_RDONLY)
         guard descriptor >= 0 else {
             if errno == ENOENT { throw StoreError.missing(path: path) }
@@ -217,12 +224,12 @@ package final class Store: Sendable {
         let pageSize = Int(header[16]) << 8 | Int(header[17])
         let pages = header[28..<32].reduce(0) { $0 << 8 | Int($1) }
         let expected = pages * (pageSize == 1 ? 65_536 : pageSize)
-        // With a write-ahead log beside it, the file may rightly lag behind what its header promises.
         var log = stat()
         let hasLog = stat(path + "-wal", &log) == 0 && log.st_size > 0
         guard hasLog || status.st_size >= expected else {
             throw StoreError.unusable(
                 path: path, reason: "it is cut off: \(status.st_size) of \(expected) bytes are there")
         }
+        return status.st_size < expected
     }
 }

@@ -39,7 +39,7 @@ extension StoreTransaction {
     private func exceptions(_ id: SpaceID) throws -> [VersionVector.Exception] {
         guard let space = try space(id) else { return [] }
         if let known = exceptionCache[space.no] { return known }
-        let select = try statement("SELECT author, first, last FROM run WHERE state <> 0 AND space = ?")
+        let select = try statement("SELECT author, first, last FROM run INDEXED BY run_waiting WHERE state <> 0 AND space = ?")
         select.bind(1, space.no)
         var rows: [(UInt32, UInt64, UInt64)] = []
         while try select.step() {

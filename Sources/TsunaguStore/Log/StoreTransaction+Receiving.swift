@@ -259,7 +259,7 @@ extension StoreTransaction {
 
     /// Lets a quarantined run take effect where a grant has come that covers it.
     private func retryQuarantined() throws -> Bool {
-        let select = try statement("SELECT no, space, author, first, last, base, body FROM run WHERE state <> 0 ORDER BY no")
+        let select = try statement("SELECT no, space, author, first, last, base, body FROM run INDEXED BY run_waiting WHERE state <> 0 ORDER BY no")
         struct Row {
             let no: Int64
             let space: Int64

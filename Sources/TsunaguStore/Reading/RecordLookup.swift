@@ -40,12 +40,15 @@ package struct RecordLookup {
 extension StoreTransaction {
     /// A look-up by a field's value, or by the record's id where `field` is `nil`.
     package func lookup(
-        _ collection: CollectionSchema, by field: Field?, reading fields: [Field] = []
+        _ collection: CollectionSchema,
+        by field: Field?,
+        reading fields: [Field] = []
     ) throws -> RecordLookup {
         let names = fields.map { ", \($0.name)" }.joined()
         let key = field?.name ?? "id"
         let select = try statement(
-            "SELECT rid, id, deleted\(names) FROM \(collection.name) WHERE \(key) = ? ORDER BY deleted, id LIMIT 2")
+            "SELECT rid, id, deleted\(names) FROM \(collection.name) WHERE \(key) = ? ORDER BY deleted, id LIMIT 2"
+        )
         return RecordLookup(select, count: fields.count)
     }
 
@@ -58,7 +61,9 @@ extension StoreTransaction {
 
     /// How many rows of a collection's table meet a condition.
     package func count(
-        _ collection: CollectionSchema, where condition: String = "1", _ arguments: [Value] = []
+        _ collection: CollectionSchema,
+        where condition: String = "1",
+        _ arguments: [Value] = []
     ) throws -> Int {
         let select = try statement("SELECT count(*) FROM \(collection.name) WHERE \(condition)")
         for (index, argument) in arguments.enumerated() { select.bind(Int32(index + 1), argument) }

@@ -18,7 +18,10 @@ extension StoreTransaction {
     ///
     /// One query, where asking record by record would be two for each.
     package func items(
-        of collection: CollectionSchema, groups: [MergeGroup], where condition: String, _ arguments: [Value]
+        of collection: CollectionSchema,
+        groups: [MergeGroup],
+        where condition: String,
+        _ arguments: [Value]
     ) throws -> [OwnedItem] {
         let numbers = groups.map { String($0.number) }.joined(separator: ", ")
         let select = try statement(
@@ -27,18 +30,27 @@ extension StoreTransaction {
             FROM \(collection.name) r JOIN item i ON i.rid = r.rid JOIN author a ON a.no = i.author
             WHERE i.grp IN (\(numbers)) AND (\(condition))
             ORDER BY r.rid, i.grp, i.depth, i.timestamp, a.replica, i.seq, i.idx
-            """)
+            """
+        )
         for (index, argument) in arguments.enumerated() { select.bind(Int32(index + 1), argument) }
         var out: [OwnedItem] = []
         while try select.step() {
             let item = ItemRow(
-                dot: Dot(try replica(UInt32(select.int(4))), UInt64(select.int(5))), index: Int(select.int(6)),
-                depth: UInt64(select.int(7)), timestamp: Timestamp(raw: UInt64(bitPattern: select.int(8))),
-                content: select.bytes(9))
+                dot: Dot(try replica(UInt32(select.int(4))), UInt64(select.int(5))),
+                index: Int(select.int(6)),
+                depth: UInt64(select.int(7)),
+                timestamp: Timestamp(raw: UInt64(bitPattern: select.int(8))),
+                content: select.bytes(9)
+            )
             out.append(
                 OwnedItem(
-                    rid: select.int(0), id: RecordID(bytes: select.bytes(1))!, deleted: select.int(2) != 0,
-                    group: UInt32(select.int(3)), item: item))
+                    rid: select.int(0),
+                    id: RecordID(bytes: select.bytes(1))!,
+                    deleted: select.int(2) != 0,
+                    group: UInt32(select.int(3)),
+                    item: item
+                )
+            )
         }
         return out
     }

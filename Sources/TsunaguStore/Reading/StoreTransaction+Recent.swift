@@ -46,7 +46,8 @@ extension StoreTransaction {
             }
         }
         var out: [LoggedChange] = []
-        while out.count < limit, let place = cursors.indices.max(by: { cursors[$0].timestamp < cursors[$1].timestamp }) {
+        while out.count < limit, let place = cursors.indices.max(by: { cursors[$0].timestamp < cursors[$1].timestamp })
+        {
             let cursor = cursors[place]
             guard let run = try run(cursor.space, cursor.author, containing: cursor.seq),
                 let index = run.changes.firstIndex(where: { $0.header.dot.seq == cursor.seq })
@@ -57,12 +58,16 @@ extension StoreTransaction {
             let change = run.changes[index]
             out.append(
                 LoggedChange(
-                    header: change.header, records: change.payload.entries.count,
-                    isInEffect: try isInEffect(change.header.dot, cursor.space.id)))
+                    header: change.header,
+                    records: change.payload.entries.count,
+                    isInEffect: try isInEffect(change.header.dot, cursor.space.id)
+                )
+            )
             cursors[place].seq -= 1
             if index > 0 {
                 cursors[place].timestamp = run.changes[index - 1].header.timestamp
-            } else if let earlier = try self.run(cursor.space, cursor.author, containing: cursor.seq - 1)?.changes.last {
+            } else if let earlier = try self.run(cursor.space, cursor.author, containing: cursor.seq - 1)?.changes.last
+            {
                 cursors[place].timestamp = earlier.header.timestamp
             } else {
                 cursors.remove(at: place)
@@ -82,7 +87,7 @@ extension StoreTransaction {
 
     /// What is quarantined, in the order of arrival.
     package func quarantined() throws -> [QuarantinedRun] {
-        let select = try statement("SELECT space, author, first FROM run WHERE state <> 0 ORDER BY no")
+        let select = try statement("SELECT space, author, first FROM run INDEXED BY run_waiting WHERE state <> 0 ORDER BY no")
         var rows: [(space: Int64, author: UInt32, first: UInt64)] = []
         while try select.step() { rows.append((select.int(0), UInt32(select.int(1)), UInt64(select.int(2)))) }
         return try rows.compactMap { row in
@@ -91,8 +96,13 @@ extension StoreTransaction {
             else { return nil }
             let ids = Set(run.changes.flatMap { $0.payload.entries.map(\.id) })
             return QuarantinedRun(
-                space: space.id, replica: try replica(row.author), first: row.first, last: last.header.dot.seq,
-                header: last.header, records: ids.sorted())
+                space: space.id,
+                replica: try replica(row.author),
+                first: row.first,
+                last: last.header.dot.seq,
+                header: last.header,
+                records: ids.sorted()
+            )
         }
     }
 }

@@ -209,7 +209,7 @@ extension StoreTransaction {
     package func inboxCounts() throws -> (conflicts: Int, quarantined: Int) {
         let conflicts = try statement("SELECT count(*) FROM conflict")
         defer { conflicts.reset() }
-        let quarantined = try statement("SELECT coalesce(sum(last - first + 1), 0) FROM run WHERE state <> 0")
+        let quarantined = try statement("SELECT coalesce(sum(last - first + 1), 0) FROM run INDEXED BY run_waiting WHERE state <> 0")
         defer { quarantined.reset() }
         return (
             try conflicts.step() ? Int(conflicts.int(0)) : 0, try quarantined.step() ? Int(quarantined.int(0)) : 0

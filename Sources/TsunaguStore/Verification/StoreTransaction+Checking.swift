@@ -68,7 +68,9 @@ extension StoreTransaction {
     }
 
     func authors(of space: SpaceRow) throws -> [UInt32] {
-        let select = try statement("SELECT author FROM chain WHERE space = ?1 UNION SELECT author FROM run WHERE space = ?1")
+        let select = try statement(
+            "SELECT author FROM chain WHERE space = ?1 UNION SELECT author FROM run WHERE space = ?1"
+        )
         select.bind(1, space.no)
         var out: [UInt32] = []
         while try select.step() { out.append(UInt32(select.int(0))) }
@@ -91,8 +93,14 @@ extension StoreTransaction {
             out.checked += decoded.changes.count
             if let signature = run.signature {
                 let message = Seal.message(
-                    space: space.id, replica: try replica(author), seq: chain.seq, hash: chain.hash)
-                if key?.isValidSignature(signature, for: message) != true { out.fault("\(name) \(chain.seq): the seal is wrong") }
+                    space: space.id,
+                    replica: try replica(author),
+                    seq: chain.seq,
+                    hash: chain.hash
+                )
+                if key?.isValidSignature(signature, for: message) != true {
+                    out.fault("\(name) \(chain.seq): the seal is wrong")
+                }
             } else if !isOwn {
                 out.fault("\(name) \(chain.seq): no seal")
             }
@@ -113,7 +121,8 @@ extension StoreTransaction {
     /// An author's runs in order; one is in memory at a time.
     func forEachRun(_ space: SpaceRow, _ author: UInt32, _ body: (StoredRun) throws -> Void) throws {
         let select = try statement(
-            "SELECT first, last, state, base, signature, body FROM run WHERE space = ? AND author = ? AND first >= ? ORDER BY first LIMIT 1")
+            "SELECT first, last, state, base, signature, body FROM run WHERE space = ? AND author = ? AND first >= ? ORDER BY first LIMIT 1"
+        )
         var next: UInt64 = 0
         while true {
             select.bind(1, space.no)
@@ -121,8 +130,13 @@ extension StoreTransaction {
             select.bind(3, next)
             guard try select.step() else { return }
             let run = StoredRun(
-                first: UInt64(select.int(0)), last: UInt64(select.int(1)), isInEffect: select.int(2) == 0,
-                base: select.bytes(3), signature: select.isNull(4) ? nil : select.bytes(4), body: select.bytes(5))
+                first: UInt64(select.int(0)),
+                last: UInt64(select.int(1)),
+                isInEffect: select.int(2) == 0,
+                base: select.bytes(3),
+                signature: select.isNull(4) ? nil : select.bytes(4),
+                body: select.bytes(5)
+            )
             // Whoever reads may use statements of this transaction, this one too.
             select.reset()
             try body(run)

@@ -8,12 +8,13 @@ import TsunaguCore
 import TsunaguSync
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 struct Init: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: tr("新しい自治体を始める", "Begins a ward with this device as its first admin."))
+        abstract: tr("新しい自治体を始める", "Begins a ward with this device as its first admin.")
+    )
     @Option(help: ArgumentHelp(tr("自治体の名称", "The ward's name."), valueName: "name"))
     var name: String
     @Option(help: ArgumentHelp(tr("団体コード", "The municipality's code."), valueName: "code"))
@@ -24,7 +25,11 @@ struct Init: ParsableCommand {
 
     func run() throws {
         let site = try Site.initialise(
-            globals.directory, person: globals.person, name: name, code: municipality, deviceName: device ?? Self.hostName
+            globals.directory,
+            person: globals.person,
+            name: name,
+            code: municipality,
+            deviceName: device ?? Self.hostName
         ) { name in
             let now = Int64(time(nil))
             // Clients pin the key and read no dates; twenty years outlive any server.
@@ -37,7 +42,8 @@ struct Init: ParsableCommand {
                 ("site", JSON(status.site)), ("device", JSON(status.device)), ("replica", JSON(status.replica)),
                 ("data", .text(globals.directory.path)),
             ]),
-            tr("\(name) を始めました: \(globals.directory.path)", "\(name) has begun: \(globals.directory.path)"))
+            tr("\(name) を始めました: \(globals.directory.path)", "\(name) has begun: \(globals.directory.path)")
+        )
     }
 
     static var hostName: String {
@@ -49,10 +55,13 @@ struct Init: ParsableCommand {
 
 struct Invite: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: tr("拠点を招く一度きりのコードを作る", "Makes a code that enrols one site, once."))
+        abstract: tr("拠点を招く一度きりのコードを作る", "Makes a code that enrols one site, once.")
+    )
     @Option(
         help: ArgumentHelp(tr("役割", "The role."), valueName: "branch|venue|admin|auditor"),
-        completion: .list(Role.allCases.map(\.rawValue)), transform: Invite.role)
+        completion: .list(Role.allCases.map(\.rawValue)),
+        transform: Invite.role
+    )
     var role: Role
     @Option(help: ArgumentHelp(tr("拠点の名称", "The site's name."), valueName: "name"))
     var name: String
@@ -67,27 +76,35 @@ struct Invite: ParsableCommand {
     func run() throws {
         let milliseconds = try Self.milliseconds(expires)
         let site = try globals.site()
-        let hub = hub ?? environment("TSUNAGU_HUB") ?? DataDirectoryLock.holder(of: globals.directory.path)?.url(of: "hub")
+        let hub =
+            hub ?? environment("TSUNAGU_HUB") ?? DataDirectoryLock.holder(of: globals.directory.path)?.url(of: "hub")
         if let hub {
             do {
                 _ = try HubURL(hub)
             } catch {
-                throw CommandError(.usage, Localized(ja: "アドレスが使えません: \(hub)", en: "the address cannot be used: \(hub)"))
+                throw CommandError(
+                    .usage,
+                    Localized(ja: "アドレスが使えません: \(hub)", en: "the address cannot be used: \(hub)")
+                )
             }
-        } else if !globals.quiet {
+        }
+        let invitation = try site.invite(role: role, name: name, spaces: space, milliseconds: milliseconds, hub: hub)
+        if hub == nil, !globals.quiet {
             Standard.error.write(
                 tr(
                     "注意: 本庁のアドレスがわからないので、参加するときに --hub が要ります\n",
-                    "note: the hub's address is not known, so joining will need --hub\n"))
+                    "note: the hub's address is not known, so joining will need --hub\n"
+                )
+            )
         }
-        let invitation = try site.invite(role: role, name: name, spaces: space, milliseconds: milliseconds, hub: hub)
         globals.show(
             .object([
                 ("code", .text(invitation.code)), ("hub", JSON(invitation.hub)),
                 ("expires_at", .text(TokyoTime(milliseconds: invitation.expiresAt).iso)),
             ])
         ) {
-            "\(invitation.code)\n" + tr("期限", "good until") + ": \(TokyoTime(milliseconds: invitation.expiresAt).plain)\n"
+            "\(invitation.code)\n" + tr("期限", "good until")
+                + ": \(TokyoTime(milliseconds: invitation.expiresAt).plain)\n"
         }
     }
 
@@ -101,10 +118,13 @@ struct Invite: ParsableCommand {
 
     private static func milliseconds(_ text: String) throws -> UInt64 {
         let units: [Character: UInt64] = ["d": 86_400_000, "h": 3_600_000, "m": 60_000]
-        guard let unit = text.last.flatMap({ units[$0] }), let number = UInt64(text.dropLast()), (1...1_000_000).contains(number)
+        guard let unit = text.last.flatMap({ units[$0] }), let number = UInt64(text.dropLast()),
+            (1...1_000_000).contains(number)
         else {
             throw CommandError(
-                .usage, Localized(ja: "期限「\(text)」は 7d、12h、30m の形ではありません", en: "'\(text)' is not like 7d, 12h or 30m"))
+                .usage,
+                Localized(ja: "期限「\(text)」は 7d、12h、30m の形ではありません", en: "'\(text)' is not like 7d, 12h or 30m")
+            )
         }
         return number * unit
     }
@@ -112,7 +132,8 @@ struct Invite: ParsableCommand {
 
 struct Join: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: tr("招かれた拠点として参加する", "Enrols this data directory and does the first sync."))
+        abstract: tr("招かれた拠点として参加する", "Enrols this data directory and does the first sync.")
+    )
     @Argument(help: ArgumentHelp(tr("招待コード", "The code."), valueName: "code"))
     var code: String
     @Option(help: ArgumentHelp(tr("本庁のアドレス", "The hub's address."), valueName: "url"))
@@ -123,18 +144,26 @@ struct Join: ParsableCommand {
 
     func run() throws {
         let (_, report) = try Site.join(
-            globals.directory, person: globals.person, code: code, hub: hub, deviceName: name ?? Init.hostName
+            globals.directory,
+            person: globals.person,
+            code: code,
+            hub: hub,
+            deviceName: name ?? Init.hostName
         ) { try HTTPTransport($0) }
         globals.confirm(
             .sync([report]),
-            tr("参加しました: 受信 \(report.outcome.received) 件", "joined: \(report.outcome.received) changes received"))
+            tr("参加しました: 受信 \(report.outcome.received) 件", "joined: \(report.outcome.received) changes received")
+        )
     }
 }
 
 struct Sync: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: tr("本庁と同期する", "Exchanges changes with the hub."))
-    @Argument(help: ArgumentHelp(tr("アドレス。なければ知っている本庁すべて", "Addresses; every known hub without one."), valueName: "url"))
+        abstract: tr("本庁と同期する", "Exchanges changes with the hub.")
+    )
+    @Argument(
+        help: ArgumentHelp(tr("アドレス。なければ知っている本庁すべて", "Addresses; every known hub without one."), valueName: "url")
+    )
     var urls: [String] = []
     @Flag(help: ArgumentHelp(tr("一度だけ（既定）", "Once, which is the default.")))
     var once = false
@@ -145,8 +174,12 @@ struct Sync: ParsableCommand {
         globals.show(.sync(reports)) {
             reports.map { report in
                 let moved = tr(
-                    "送信 \(report.outcome.sent)、受信 \(report.outcome.received)", "\(report.outcome.sent) sent, \(report.outcome.received) received")
-                let state = report.upToDate ? tr("最新", "up to date") : report.failure.map { tr($0.message) } ?? tr("未完了", "not up to date")
+                    "送信 \(report.outcome.sent)、受信 \(report.outcome.received)",
+                    "\(report.outcome.sent) sent, \(report.outcome.received) received"
+                )
+                let state =
+                    report.upToDate
+                    ? tr("最新", "up to date") : report.failure.map { tr($0.message) } ?? tr("未完了", "not up to date")
                 return "\(report.url): \(moved) — \(state)\n"
             }.joined()
         }
@@ -170,7 +203,8 @@ extension JSON {
                 ])
             }
             return JSON.object([
-                ("url", .text(report.url)), ("sent", JSON(report.outcome.sent)), ("received", JSON(report.outcome.received)),
+                ("url", .text(report.url)), ("sent", JSON(report.outcome.sent)),
+                ("received", JSON(report.outcome.received)),
                 ("refused", .array(refused)), ("up_to_date", .bool(report.upToDate)),
                 ("error", report.failure.map { JSON($0) } ?? .null),
             ])

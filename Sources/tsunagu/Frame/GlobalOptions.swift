@@ -6,7 +6,7 @@ import TsunaguCommands
 import TsunaguCore
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// What every command understands, before its name and after it.
@@ -26,14 +26,19 @@ struct GlobalOptions: ParsableArguments {
     @Option(help: ArgumentHelp(tr("言語: ja か en", "The language: ja or en."), valueName: "ja|en"))
     var lang: String?
 
-    @Option(name: .customLong("operator"), help: ArgumentHelp(tr("操作者", "The person at the keyboard."), valueName: "name"))
+    @Option(
+        name: .customLong("operator"),
+        help: ArgumentHelp(tr("操作者", "The person at the keyboard."), valueName: "name")
+    )
     var operatorName: String?
 
     func validate() throws {
         if let lang, Language(rawValue: lang) == nil {
             throw ValidationError(tr("--lang は ja か en です", "--lang is ja or en"))
         }
-        if quiet, verbose { throw ValidationError(tr("--quiet と --verbose は両立しません", "--quiet and --verbose exclude each other")) }
+        if quiet, verbose {
+            throw ValidationError(tr("--quiet と --verbose は両立しません", "--quiet and --verbose exclude each other"))
+        }
     }
 
     /// Puts the options that every command understands behind its name, where its own options stand.
@@ -84,7 +89,9 @@ extension GlobalOptions {
         let (directory, person) = (directory, person)
         guard (1...256).contains(person.id.utf8.count) else {
             throw CommandError(
-                .usage, Localized(ja: "操作者の名前は1〜256バイトです", en: "an operator's name has 1 to 256 bytes"))
+                .usage,
+                Localized(ja: "操作者の名前は1〜256バイトです", en: "an operator's name has 1 to 256 bytes")
+            )
         }
         remark("\(tr("データ", "data")): \(directory.path)  \(tr("操作者", "operator")): \(person.label)")
         return try Site.open(directory, person: person)

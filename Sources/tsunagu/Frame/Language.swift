@@ -4,7 +4,7 @@
 import TsunaguCommands
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// The language that people are spoken to in: Japanese, unless the environment or `--lang` says English.
@@ -17,7 +17,9 @@ enum Language: String {
     private static func detect(_ arguments: [String]) -> Language {
         for (index, word) in arguments.enumerated() {
             if word == "--" { break }
-            if word == "--lang", index + 1 < arguments.count, let named = Language(rawValue: arguments[index + 1]) { return named }
+            if word == "--lang", index + 1 < arguments.count, let named = Language(rawValue: arguments[index + 1]) {
+                return named
+            }
             if word.hasPrefix("--lang="), let named = Language(rawValue: String(word.dropFirst(7))) { return named }
         }
         // The order in which the C library looks.

@@ -5,7 +5,7 @@ import ArgumentParser
 import TsunaguCommands
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 @main
@@ -71,9 +71,13 @@ enum Main {
         if isJSON { return Standard.error.write(JSON.object([("error", JSON(failure))]).line) }
         var text = ""
         for problem in failure.problems { text += "\(failure.file):\(problem.line): \(problem.sentence)\n" }
-        let count = failure.isCut ? tr("\(failure.problems.count) 件以上", "\(failure.problems.count) or more") : "\(failure.problems.count)"
+        let count =
+            failure.isCut
+            ? tr("\(failure.problems.count) 件以上", "\(failure.problems.count) or more") : "\(failure.problems.count)"
         text += tr(
-            "tsunagu: 問題が\(count)あります。何も取り込んでいません\n", "tsunagu: problems: \(count). Nothing was imported\n")
+            "tsunagu: 問題が\(count)あります。何も取り込んでいません\n",
+            "tsunagu: problems: \(count). Nothing was imported\n"
+        )
         Standard.error.write(Visible.text(text))
     }
 }
@@ -103,20 +107,26 @@ struct Tsunagu: ParsableCommand {
 
             Exit status: 0 done, 1 failed, 64 usage, 65 bad input (nothing applied), 66 not found, 69 peer unreachable
             (work is kept), 75 try again, 77 not permitted.
-            """),
+            """
+        ),
         version: "0.1.0",
         groupedSubcommands: [
             CommandGroup(
                 name: tr("拠点", "Sites"),
-                subcommands: [Init.self, Invite.self, Join.self, Sites.self, Sync.self, Status.self]),
+                subcommands: [Init.self, Invite.self, Join.self, Sites.self, Sync.self, Status.self]
+            ),
             CommandGroup(
                 name: tr("記録", "Records"),
-                subcommands: [Residents.self, Procedures.self, Lessons.self, Bookings.self, Conflicts.self]),
+                subcommands: [Residents.self, Procedures.self, Lessons.self, Bookings.self, Conflicts.self]
+            ),
             CommandGroup(
-                name: tr("出し入れ", "Files"), subcommands: [Import.self, Export.self, Sample.self]),
+                name: tr("出し入れ", "Files"),
+                subcommands: [Import.self, Export.self, Sample.self]
+            ),
             CommandGroup(
                 name: tr("点検", "Inspection"),
-                subcommands: [Digest.self, Log.self, Doctor.self, Schema.self, DemoCommand.self]),
+                subcommands: [Digest.self, Log.self, Doctor.self, Schema.self, DemoCommand.self]
+            ),
         ]
     )
 }

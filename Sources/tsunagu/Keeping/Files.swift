@@ -9,10 +9,14 @@ extension ExportFormat: ExpressibleByArgument {}
 
 struct Import: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: tr("CSV を取り込む（すべてか、何もしないか）", "Takes a CSV file in, all of it or nothing."))
+        abstract: tr("CSV を取り込む（すべてか、何もしないか）", "Takes a CSV file in, all of it or nothing.")
+    )
     @Argument(help: ArgumentHelp(tr("種類", "What the rows are."), valueName: "residents|procedures|lessons|bookings"))
     var kind: TransferFile
-    @Argument(help: ArgumentHelp(tr("ファイル。- は標準入力", "The file; - is standard input."), valueName: "file"), completion: .file())
+    @Argument(
+        help: ArgumentHelp(tr("ファイル。- は標準入力", "The file; - is standard input."), valueName: "file"),
+        completion: .file()
+    )
     var file: String
     @Flag(help: ArgumentHelp(tr("登録済みのものは違いだけを書く", "What exists is no error: differences are written.")))
     var update = false
@@ -33,18 +37,24 @@ struct Import: ParsableCommand {
             ]),
             tr(
                 "\(counts.rows) 行: 新規 \(counts.created)、更新 \(counts.updated)、変更なし \(counts.unchanged)",
-                "\(counts.rows) rows: \(counts.created) created, \(counts.updated) updated, \(counts.unchanged) unchanged")
-                + (dryRun ? tr("（書いていません）", " (nothing was written)") : ""))
+                "\(counts.rows) rows: \(counts.created) created, \(counts.updated) updated, \(counts.unchanged) unchanged"
+            )
+                + (dryRun ? tr("（書いていません）", " (nothing was written)") : "")
+        )
     }
 }
 
 struct Export: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: tr("この拠点が持つものを書き出す", "Writes out what this site holds."),
-        discussion: tr("CSV は import で同じものに戻ります。", "The CSV is read back by import to the same records."))
+        discussion: tr("CSV は import で同じものに戻ります。", "The CSV is read back by import to the same records.")
+    )
     @Argument(help: ArgumentHelp(tr("種類", "What to write."), valueName: "residents|procedures|lessons|bookings"))
     var kind: TransferFile
-    @Argument(help: ArgumentHelp(tr("ファイル。なければ標準出力", "The file; standard output without it."), valueName: "file"), completion: .file())
+    @Argument(
+        help: ArgumentHelp(tr("ファイル。なければ標準出力", "The file; standard output without it."), valueName: "file"),
+        completion: .file()
+    )
     var file: String?
     @Option(help: ArgumentHelp(tr("csv か json", "csv or json."), valueName: "csv|json"))
     var format = ExportFormat.csv
@@ -56,14 +66,17 @@ struct Export: ParsableCommand {
         let rows = try globals.site().exportFile(kind, to: file, globals.json && !toFile ? .json : format)
         guard toFile else { return }
         globals.confirm(
-            .object([("rows", JSON(rows)), ("file", JSON(file))]), tr("\(rows) 行を書きました", "\(rows) rows written"))
+            .object([("rows", JSON(rows)), ("file", JSON(file))]),
+            tr("\(rows) 行を書きました", "\(rows) rows written")
+        )
     }
 }
 
 struct Sample: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: tr("架空の区のデータを作る", "Makes the files of a fictitious ward."),
-        discussion: tr("同じ人数と種からは、いつも同じファイルができます。", "The same number and seed give the same files."))
+        discussion: tr("同じ人数と種からは、いつも同じファイルができます。", "The same number and seed give the same files.")
+    )
     @Option(help: ArgumentHelp(tr("住民の数", "How many residents."), valueName: "n"))
     var residents = 87_714
     @Option(help: ArgumentHelp(tr("乱数の種", "What everything follows from."), valueName: "n"))
@@ -79,6 +92,7 @@ struct Sample: ParsableCommand {
                 ("files", .array(files.map { .object([("path", .text($0.path)), ("bytes", JSON($0.bytes))]) })),
                 ("residents", JSON(residents)), ("seed", .number(String(seed))),
             ]),
-            files.map { "\($0.path)  \($0.bytes)" }.joined(separator: "\n"))
+            files.map { "\($0.path)  \($0.bytes)" }.joined(separator: "\n")
+        )
     }
 }

@@ -15,9 +15,11 @@ struct Status: ParsableCommand {
     }
 
     private func text(_ status: SiteStatus) -> String {
-        var out = "\(status.site?.string ?? tr("（名称なし）", "(no name)"))  \(status.role?.rawValue ?? "")  \(status.deviceName?.string ?? "")  \(status.device.short)\n"
+        var out =
+            "\(status.site?.string ?? tr("（名称なし）", "(no name)"))  \(status.role?.rawValue ?? "")  \(status.deviceName?.string ?? "")  \(status.device.short)\n"
         var table = TextTable([
-            tr("空間", "space"), tr("記録", "records"), tr("変更", "changes"), tr("未送信", "unsent"), tr("待ち", "waits for"), tr("同期の確認", "proved"),
+            tr("空間", "space"), tr("記録", "records"), tr("変更", "changes"), tr("未送信", "unsent"), tr("待ち", "waits for"),
+            tr("同期の確認", "proved"),
         ])
         for space in status.spaces {
             table.row([
@@ -29,7 +31,8 @@ struct Status: ParsableCommand {
         out += table.text
         out += tr(
             "競合 \(status.conflicts)、要確認 \(status.findings)、隔離 \(status.quarantined)\n",
-            "\(status.conflicts) conflicts, \(status.findings) findings, \(status.quarantined) quarantined\n")
+            "\(status.conflicts) conflicts, \(status.findings) findings, \(status.quarantined) quarantined\n"
+        )
         for notice in status.notices {
             out += "\(TokyoTime(milliseconds: notice.at).plain)  \(notice.code)  \(notice.detail)\n"
         }
@@ -39,7 +42,8 @@ struct Status: ParsableCommand {
 
 struct Digest: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: tr("空間ごとの要約値。同じなら中身も同じ", "What each space adds up to: equal for equal state."))
+        abstract: tr("空間ごとの要約値。同じなら中身も同じ", "What each space adds up to: equal for equal state.")
+    )
     @OptionGroup var globals: GlobalOptions
 
     func run() throws {
@@ -59,7 +63,9 @@ struct Log: ParsableCommand {
     @OptionGroup var globals: GlobalOptions
 
     func validate() throws {
-        guard (1...100_000).contains(limit) else { throw ValidationError(tr("--limit は1から100000です", "--limit is 1 to 100000")) }
+        guard (1...100_000).contains(limit) else {
+            throw ValidationError(tr("--limit は1から100000です", "--limit is 1 to 100000"))
+        }
     }
 
     func run() throws {
@@ -71,7 +77,8 @@ struct Log: ParsableCommand {
 struct Doctor: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: tr("持っているものをすべて確かめる", "Checks everything that this site keeps."),
-        discussion: tr("異常があれば終了状態は1です。", "Exits with 1 where something is wrong."))
+        discussion: tr("異常があれば終了状態は1です。", "Exits with 1 where something is wrong.")
+    )
     @OptionGroup var globals: GlobalOptions
 
     func run() throws {
@@ -85,16 +92,19 @@ struct Doctor: ParsableCommand {
                     .array(
                         checks.map { check in
                             .object([
-                                ("name", .text(check.name)), ("ok", .bool(check.ok)), ("warning", .bool(check.isWarning)),
+                                ("name", .text(check.name)), ("ok", .bool(check.ok)),
+                                ("warning", .bool(check.isWarning)),
                                 ("detail", .text(tr(check.detail))), ("repair", JSON(check.repair.map { tr($0) })),
                             ])
-                        })
+                        }
+                    )
                 ),
             ])
         ) {
             checks.map { check in
                 let mark = check.ok ? (check.isWarning ? tr("注意", "note") : "ok") : tr("異常", "FAULT")
-                return "\(mark)  \(check.name): \(tr(check.detail))\n" + (check.repair.map { "    → \(tr($0))\n" } ?? "")
+                return "\(mark)  \(check.name): \(tr(check.detail))\n"
+                    + (check.repair.map { "    → \(tr($0))\n" } ?? "")
             }.joined()
         }
         if !ok { throw ExitCode(1) }
@@ -103,7 +113,10 @@ struct Doctor: ParsableCommand {
 
 struct Sites: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "site", abstract: tr("拠点と端末", "Sites and their devices."), subcommands: [List.self, Show.self])
+        commandName: "site",
+        abstract: tr("拠点と端末", "Sites and their devices."),
+        subcommands: [List.self, Show.self]
+    )
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: tr("拠点の一覧", "Lists sites."))
@@ -114,7 +127,9 @@ struct Sites: ParsableCommand {
             globals.show(.array(sites.map { JSON($0) })) {
                 var table = TextTable([tr("拠点", "site"), tr("役割", "role"), tr("端末", "devices"), tr("範囲", "spaces")])
                 for site in sites {
-                    let spaces = site.devices.flatMap(\.spaces).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+                    let spaces = site.devices.flatMap(\.spaces).reduce(into: [String]()) {
+                        if !$0.contains($1) { $0.append($1) }
+                    }
                     table.row([
                         site.name.string, site.role, site.devices.map(\.name.string).joined(separator: " "),
                         spaces.joined(separator: " "),
@@ -178,14 +193,16 @@ extension JSON {
             [("space", .text(entry.space.name)), ("seq", .integer(Int64(entry.seq)))] + Self.members(entry.author) + [
                 ("replica", JSON(entry.replica)), ("records", JSON(entry.records)), ("reason", JSON(entry.reason)),
                 ("batch", .bool(entry.isBatch)), ("in_effect", .bool(entry.isInEffect)),
-            ])
+            ]
+        )
     }
 
     fileprivate init(_ site: SiteView) {
         let devices = site.devices.map { device in
             JSON.object([
                 ("id", JSON(device.id)), ("name", JSON(device.name)), ("role", JSON(device.role?.rawValue)),
-                ("spaces", .array(device.spaces.map { .text($0) })), ("access", .text(device.writes ? "write" : "read")),
+                ("spaces", .array(device.spaces.map { .text($0) })),
+                ("access", .text(device.writes ? "write" : "read")),
             ])
         }
         self = .object([

@@ -12,7 +12,8 @@ struct Schema: ParsableCommand {
     }
 
     static let configuration = CommandConfiguration(
-        abstract: tr("区が持つ記録の形", "What a ward keeps: collections, fields, merge groups, who reads and writes."))
+        abstract: tr("区が持つ記録の形", "What a ward keeps: collections, fields, merge groups, who reads and writes.")
+    )
     @Option(help: ArgumentHelp(tr("json か markdown", "json or markdown."), valueName: "json|markdown"))
     var format: Format?
     @OptionGroup var globals: GlobalOptions
@@ -43,7 +44,8 @@ struct Schema: ParsableCommand {
                                     ("label", .text(field.label)), ("kind", .text(field.kind.rawValue)),
                                     ("searchable", .bool(field.searchable)),
                                 ])
-                            })
+                            }
+                        )
                     ),
                 ])
             }
@@ -60,13 +62,16 @@ struct Schema: ParsableCommand {
         var text = "## \(view.collection.name) (\(view.collection.label))\n\n"
         text += tr("空間", "Space") + ": `\(view.collection.spaces)`\n\n"
         text += tr(
-            "| 群 | 種類 | 項目 | 機微 | 読む | 書く |\n", "| group | kind | fields | sensitivity | readers | writers |\n")
+            "| 群 | 種類 | 項目 | 機微 | 読む | 書く |\n",
+            "| group | kind | fields | sensitivity | readers | writers |\n"
+        )
         text += "|---|---|---|---|---|---|\n"
         for (group, access) in view.groups {
             let fields = group.fields.map { "`\($0.name)` \($0.label)" }.joined(separator: ", ")
             let readers = access.readers.map(\.rawValue).joined(separator: " ")
             let writers = access.writers.map(\.rawValue).joined(separator: " ")
-            text += "| \(group.name) (\(group.label)) | \(group.kind.rawValue) | \(fields) | \(access.sensitivity.rawValue) | \(readers) | \(writers) |\n"
+            text +=
+                "| \(group.name) (\(group.label)) | \(group.kind.rawValue) | \(fields) | \(access.sensitivity.rawValue) | \(readers) | \(writers) |\n"
         }
         return text
     }

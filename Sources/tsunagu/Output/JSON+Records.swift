@@ -18,7 +18,8 @@ extension JSON {
         let problems = failure.problems.map { problem in
             JSON.object([
                 ("line", JSON(problem.line)), ("column", JSON(problem.column)), ("value", JSON(problem.value)),
-                ("code", .text(problem.code)), ("message", .text(tr(problem.message))), ("hint", .text(tr(problem.hint))),
+                ("code", .text(problem.code)), ("message", .text(tr(problem.message))),
+                ("hint", .text(tr(problem.hint))),
             ])
         }
         self = .object([
@@ -110,13 +111,15 @@ extension JSON {
                 [
                     ("n", JSON(value.n)), ("fields", .object(value.fields.map { ($0.field.name, JSON($0.value)) })),
                     ("deleted", .bool(value.deleted)),
-                ] + Self.members(value.author))
+                ] + Self.members(value.author)
+            )
         }
         self = .object([
             ("id", .text(open.id)), ("kind", .text(open.kind.rawValue)), ("code", .text(open.code)),
             ("space", .text(open.space.name)), ("collection", JSON(open.collection?.name)),
             ("record", JSON(open.records.first?.description)), ("records", .array(open.records.map { JSON($0) })),
-            ("group", JSON(open.group?.name)), ("values", .array(values)), ("shown", JSON(open.shown)), ("source", .null),
+            ("group", JSON(open.group?.name)), ("values", .array(values)), ("shown", JSON(open.shown)),
+            ("source", .null),
         ])
     }
 }

@@ -31,9 +31,12 @@ extension Plain {
             for (field, value) in value.fields { text += "    \(label(field)): \(Plain.value(value))\n" }
         }
         if open.kind == .conflict {
-            text += "\n" + tr(
-                "決めるには: tsunagu conflict resolve \(open.id) --take 番号 --reason 理由",
-                "to decide: tsunagu conflict resolve \(open.id) --take N --reason TEXT") + "\n"
+            text +=
+                "\n"
+                + tr(
+                    "決めるには: tsunagu conflict resolve \(open.id) --take 番号 --reason 理由",
+                    "to decide: tsunagu conflict resolve \(open.id) --take N --reason TEXT"
+                ) + "\n"
         }
         return text
     }
@@ -62,7 +65,10 @@ extension Plain {
     }
 
     static func history(_ entries: [HistoryEntry]) -> String {
-        var table = TextTable([tr("日時", "at"), tr("項目", "field"), tr("値", "value"), tr("状態", "state"), tr("操作者", "operator"), tr("拠点", "site"), tr("理由", "reason")])
+        var table = TextTable([
+            tr("日時", "at"), tr("項目", "field"), tr("値", "value"), tr("状態", "state"), tr("操作者", "operator"),
+            tr("拠点", "site"), tr("理由", "reason"),
+        ])
         for entry in entries {
             let content =
                 switch entry.content {
@@ -86,13 +92,15 @@ extension Plain {
 
     static func log(_ entries: [LogEntry]) -> String {
         var table = TextTable([
-            tr("日時", "at"), tr("空間", "space"), tr("拠点", "site"), tr("操作者", "operator"), tr("番号", "seq"), tr("記録数", "records"),
+            tr("日時", "at"), tr("空間", "space"), tr("拠点", "site"), tr("操作者", "operator"), tr("番号", "seq"),
+            tr("記録数", "records"),
             tr("理由", "reason"),
         ])
         for entry in entries {
             let note = (entry.reason?.string ?? "") + (entry.isInEffect ? "" : tr("（隔離中）", "(quarantined)"))
             table.row([
-                TokyoTime(entry.author.timestamp).plain, entry.space.name, entry.author.site?.string ?? entry.author.device.short,
+                TokyoTime(entry.author.timestamp).plain, entry.space.name,
+                entry.author.site?.string ?? entry.author.device.short,
                 entry.author.person.label.string, String(entry.seq), String(entry.records), note,
             ])
         }

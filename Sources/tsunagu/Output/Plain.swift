@@ -31,7 +31,9 @@ enum Plain {
             case .text(let text): table.row([label(field), text.string])
             case .integer(let number): table.row([label(field), String(number)])
             case .members(let members):
-                if !members.isEmpty { table.row([label(field), members.map(\.string).joined(separator: tr("、", ", "))]) }
+                if !members.isEmpty {
+                    table.row([label(field), members.map(\.string).joined(separator: tr("、", ", "))])
+                }
             case .entries(let entries):
                 for entry in entries { table.row([label(field), "\(entry.text)  — \(author(entry.author))"]) }
             }
@@ -46,7 +48,9 @@ enum Plain {
             "id", tr("宛名番号", "number"), tr("氏名", "name"), tr("カナ", "kana"), tr("生年月日", "born"), tr("住所", "address"),
         ])
         for view in views {
-            func text(_ names: String...) -> String { names.compactMap { view.text($0)?.string }.joined(separator: " ") }
+            func text(_ names: String...) -> String {
+                names.compactMap { view.text($0)?.string }.joined(separator: " ")
+            }
             let mark = (view.conflicts.isEmpty ? "" : " !") + (view.deleted ? " ✕" : "")
             table.row([
                 String(view.id.description.prefix(8)) + mark, text("number"), text("family_name", "given_name"),
@@ -59,22 +63,30 @@ enum Plain {
     static func lesson(_ lesson: LessonView) -> String {
         var text = record(lesson.record)
         text += tr(
-            "席: 確定 \(lesson.confirmed)、待ち \(lesson.waiting)\n", "seats: \(lesson.confirmed) confirmed, \(lesson.waiting) waiting\n")
+            "席: 確定 \(lesson.confirmed)、待ち \(lesson.waiting)\n",
+            "seats: \(lesson.confirmed) confirmed, \(lesson.waiting) waiting\n"
+        )
         for rights in lesson.rights {
             let site = rights.site?.string ?? rights.device.short
-            text += tr("権利: \(site) \(rights.held)（空き \(rights.free)）\n", "rights: \(site) \(rights.held) (\(rights.free) free)\n")
+            text += tr(
+                "権利: \(site) \(rights.held)（空き \(rights.free)）\n",
+                "rights: \(site) \(rights.held) (\(rights.free) free)\n"
+            )
         }
         return text
     }
 
     static func lessons(_ lessons: [LessonView]) -> String {
         var table = TextTable([
-            tr("コード", "code"), tr("日付", "date"), tr("時間", "time"), tr("教室名", "title"), tr("空間", "space"), tr("定員", "seats"),
+            tr("コード", "code"), tr("日付", "date"), tr("時間", "time"), tr("教室名", "title"), tr("空間", "space"),
+            tr("定員", "seats"),
             tr("確定", "confirmed"), tr("待ち", "waiting"),
         ])
         for lesson in lessons {
             let capacity: String =
-                if case .integer(let number)? = lesson.record.fields.first(where: { $0.field.name == "capacity" })?.shown {
+                if case .integer(let number)? = lesson.record.fields.first(where: { $0.field.name == "capacity" })?
+                    .shown
+                {
                     String(number)
                 } else {
                     ""
@@ -104,7 +116,8 @@ enum Plain {
         for booking in bookings {
             func text(_ name: String) -> String { booking.record.text(name)?.string ?? "" }
             table.row([
-                String(booking.record.id.description.prefix(8)), booking.lessonCode?.string ?? "", status(booking), text("name"),
+                String(booking.record.id.description.prefix(8)), booking.lessonCode?.string ?? "", status(booking),
+                text("name"),
                 text("kana"), text("phone"),
             ])
         }

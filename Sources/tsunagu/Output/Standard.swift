@@ -2,10 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
-/// A stream of the process. Text leaves as the bytes it has: nothing is normalised or re-coded.
+/// A stream of the process.
+///
+/// Text leaves as the bytes it has: nothing is normalised or re-coded.
 struct Standard {
     let descriptor: Int32
 

@@ -13,12 +13,15 @@ struct TextTable {
 
     var text: String {
         let count = rows.map(\.count).max() ?? 0
-        let widths = (0..<count).map { column in rows.map { $0.count > column ? Self.width($0[column]) : 0 }.max() ?? 0 }
+        let widths = (0..<count).map { column in rows.map { $0.count > column ? Self.width($0[column]) : 0 }.max() ?? 0
+        }
         return rows.map { row in
             var line = ""
             for (column, cell) in row.enumerated() {
                 line += cell
-                if column + 1 < row.count { line += String(repeating: " ", count: widths[column] - Self.width(cell) + 2) }
+                if column + 1 < row.count {
+                    line += String(repeating: " ", count: widths[column] - Self.width(cell) + 2)
+                }
             }
             while line.utf8.last == 32 { line.removeLast() }
             return line + "\n"

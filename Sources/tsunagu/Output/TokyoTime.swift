@@ -4,7 +4,7 @@
 import TsunaguCore
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// A moment as the clock on a wall in Tokyo shows it, whatever the machine's zone: Japan has had no other time since 1951.
@@ -22,7 +22,9 @@ struct TokyoTime {
 
     init(_ timestamp: Timestamp) { self.init(milliseconds: timestamp.milliseconds) }
 
-    private var date: String { "\(Self.padded(Int(parts.tm_year) + 1900, 4))-\(Self.padded(Int(parts.tm_mon) + 1, 2))-\(Self.padded(Int(parts.tm_mday), 2))" }
+    private var date: String {
+        "\(Self.padded(Int(parts.tm_year) + 1900, 4))-\(Self.padded(Int(parts.tm_mon) + 1, 2))-\(Self.padded(Int(parts.tm_mday), 2))"
+    }
 
     private var clock: String {
         [parts.tm_hour, parts.tm_min, parts.tm_sec].map { Self.padded(Int($0), 2) }.joined(separator: ":")

@@ -9,11 +9,15 @@ extension Case.Kind: ExpressibleByArgument {}
 
 struct Conflicts: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "conflict", abstract: tr("人が決めること", "What a person has to decide."),
-        subcommands: [List.self, Show.self, Resolve.self])
+        commandName: "conflict",
+        abstract: tr("人が決めること", "What a person has to decide."),
+        subcommands: [List.self, Show.self, Resolve.self]
+    )
 
     struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: tr("競合、要確認、隔離の一覧", "Lists conflicts, findings and what is quarantined."))
+        static let configuration = CommandConfiguration(
+            abstract: tr("競合、要確認、隔離の一覧", "Lists conflicts, findings and what is quarantined.")
+        )
         @Option(help: ArgumentHelp(tr("一種類だけ", "One kind alone."), valueName: "conflict|finding|quarantine"))
         var kind: Case.Kind?
         @Option(help: ArgumentHelp(tr("この拠点が関わったものだけ", "What this site had a part in."), valueName: "name"))
@@ -43,7 +47,9 @@ struct Conflicts: ParsableCommand {
             abstract: tr("競合を決める", "Decides a conflict."),
             discussion: tr(
                 "値を一つ選ぶ（--take 2）か、別の値を書きます（--set phone=03-1234-5678）。",
-                "Takes one of the values (--take 2), or writes others (--set phone=03-1234-5678)."))
+                "Takes one of the values (--take 2), or writes others (--set phone=03-1234-5678)."
+            )
+        )
         @Argument(help: ArgumentHelp(tr("競合の id", "The conflict's id."), valueName: "id"))
         var id: String
         @Option(help: ArgumentHelp(tr("選ぶ値の番号", "The number of the value to take."), valueName: "n"))
@@ -64,7 +70,9 @@ struct Conflicts: ParsableCommand {
             let decision: Decision = if let take { .take(take) } else { .set(set) }
             let record = try globals.site().resolve(id, decision, reason: reason)
             globals.confirm(
-                .object([("id", .text(id)), ("record", JSON(record))]), tr("決めました: \(record)", "resolved: \(record)"))
+                .object([("id", .text(id)), ("record", JSON(record))]),
+                tr("決めました: \(record)", "resolved: \(record)")
+            )
         }
     }
 }

@@ -7,13 +7,19 @@ import TsunaguCore
 
 struct Lessons: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "lesson", abstract: tr("教室", "Lessons."), subcommands: [Add.self, List.self, Show.self])
+        commandName: "lesson",
+        abstract: tr("教室", "Lessons."),
+        subcommands: [Add.self, List.self, Show.self]
+    )
 
     struct Add: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: tr("教室を加える", "Adds a lesson."),
-            discussion: tr("本庁では、最初の教室とともに空間ができます。", "At the centre a space comes into being with its first lesson."))
-        @Option(help: ArgumentHelp(tr("空間。例: lessons/hibiya", "The space, such as lessons/hibiya."), valueName: "space"))
+            discussion: tr("本庁では、最初の教室とともに空間ができます。", "At the centre a space comes into being with its first lesson.")
+        )
+        @Option(
+            help: ArgumentHelp(tr("空間。例: lessons/hibiya", "The space, such as lessons/hibiya."), valueName: "space")
+        )
         var space: String
         @Option(help: ArgumentHelp(tr("教室コード", "The code."), valueName: "code"))
         var code: String
@@ -38,10 +44,18 @@ struct Lessons: ParsableCommand {
         @OptionGroup var globals: GlobalOptions
 
         func run() throws {
-            let others = [("venue", venue), ("room", room), ("level", level), ("deadline", deadline), ("languages", languages)]
+            let others = [
+                ("venue", venue), ("room", room), ("level", level), ("deadline", deadline), ("languages", languages),
+            ]
             let plan = LessonPlan(
-                space: space, code: code, title: title, date: date, time: time, capacity: capacity,
-                others: others.compactMap { name, value in value.map { "\(name)=\($0)" } })
+                space: space,
+                code: code,
+                title: title,
+                date: date,
+                time: time,
+                capacity: capacity,
+                others: others.compactMap { name, value in value.map { "\(name)=\($0)" } }
+            )
             let id = try globals.site().addLesson(plan)
             globals.confirm(.object([("id", JSON(id))]), id.description)
         }
@@ -74,14 +88,19 @@ struct Lessons: ParsableCommand {
 
 struct Bookings: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "booking", abstract: tr("予約", "Bookings."), subcommands: [Add.self, Cancel.self, List.self, Show.self])
+        commandName: "booking",
+        abstract: tr("予約", "Bookings."),
+        subcommands: [Add.self, Cancel.self, List.self, Show.self]
+    )
 
     struct Add: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: tr("予約する", "Books a seat."),
             discussion: tr(
                 "確定かキャンセル待ちかを答えます。同じ人の同じ教室の予約は一つです。",
-                "Answers whether it is confirmed or waits. One person has one booking of a lesson."))
+                "Answers whether it is confirmed or waits. One person has one booking of a lesson."
+            )
+        )
         @Argument(help: ArgumentHelp(tr("教室コードか id", "The lesson's code or id."), valueName: "lesson"))
         var lesson: String
         @Option(help: ArgumentHelp(tr("住民の宛名番号か id", "A resident's number or id."), valueName: "id"))
@@ -92,7 +111,10 @@ struct Bookings: ParsableCommand {
         var kana: String?
         @Option(help: ArgumentHelp(tr("電話", "A phone number."), valueName: "text"))
         var phone: String?
-        @Option(name: .customLong("age-group"), help: ArgumentHelp(tr("年齢区分", "under-65, 65-69, 70-74 or 75+."), valueName: "group"))
+        @Option(
+            name: .customLong("age-group"),
+            help: ArgumentHelp(tr("年齢区分", "under-65, 65-69, 70-74 or 75+."), valueName: "group")
+        )
         var ageGroup: String?
         @Option(help: ArgumentHelp(tr("配慮。例: 筆談", "What the person needs."), valueName: "text"))
         var needs: [String] = []
@@ -102,7 +124,11 @@ struct Bookings: ParsableCommand {
             let typed = [name, kana, phone, ageGroup].contains { $0 != nil }
             guard (resident != nil) != (name != nil), resident == nil || !typed else {
                 throw ValidationError(
-                    tr("--resident か --name のどちらか一方を指定してください", "give either --resident, or --name with what else is known"))
+                    tr(
+                        "--resident か --name のどちらか一方を指定してください",
+                        "give either --resident, or --name with what else is known"
+                    )
+                )
             }
         }
 

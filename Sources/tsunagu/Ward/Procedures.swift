@@ -7,7 +7,10 @@ import TsunaguCore
 
 struct Procedures: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "procedure", abstract: tr("手続", "Procedures of the guide."), subcommands: [List.self, Show.self, Set.self])
+        commandName: "procedure",
+        abstract: tr("手続", "Procedures of the guide."),
+        subcommands: [List.self, Show.self, Set.self]
+    )
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: tr("手続の一覧", "Lists procedures."))
@@ -20,7 +23,10 @@ struct Procedures: ParsableCommand {
         func run() throws {
             let views = try globals.site().procedures(matching: words.joined(separator: " "), all: all)
             globals.show(.array(views.map { JSON($0) })) {
-                var table = TextTable([tr("コード", "code"), tr("手続名", "name"), tr("担当課", "owner"), tr("オンライン", "online"), tr("キャッシュレス", "cashless")])
+                var table = TextTable([
+                    tr("コード", "code"), tr("手続名", "name"), tr("担当課", "owner"), tr("オンライン", "online"),
+                    tr("キャッシュレス", "cashless"),
+                ])
                 for view in views {
                     table.row(["code", "name", "owner", "online", "cashless"].map { view.text($0)?.string ?? "" })
                 }

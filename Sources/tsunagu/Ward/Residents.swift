@@ -7,12 +7,19 @@ import TsunaguCore
 
 struct Residents: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "resident", abstract: tr("住民", "Residents."),
-        subcommands: [Add.self, Show.self, Find.self, Set.self, Note.self, History.self, Delete.self, Revive.self])
+        commandName: "resident",
+        abstract: tr("住民", "Residents."),
+        subcommands: [Add.self, Show.self, Find.self, Set.self, Note.self, History.self, Delete.self, Revive.self]
+    )
 
     /// What one resident is named by.
     struct Name: ParsableArguments {
-        @Argument(help: ArgumentHelp(tr("宛名番号、id、または id の先頭", "The number, the id, or the beginning of the id."), valueName: "id"))
+        @Argument(
+            help: ArgumentHelp(
+                tr("宛名番号、id、または id の先頭", "The number, the id, or the beginning of the id."),
+                valueName: "id"
+            )
+        )
         var id: String
     }
 
@@ -41,7 +48,8 @@ struct Residents: ParsableCommand {
 
     struct Find: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: tr("氏名、カナ、番号、電話の一部で探す", "Finds residents by a part of name, kana, number or phone."))
+            abstract: tr("氏名、カナ、番号、電話の一部で探す", "Finds residents by a part of name, kana, number or phone.")
+        )
         @Argument(help: ArgumentHelp(tr("探す言葉。すべて含むものを探す", "Words; all must be found."), valueName: "text"))
         var words: [String]
         @Flag(help: ArgumentHelp(tr("削除した人も探す", "Find deleted residents too.")))
@@ -51,7 +59,9 @@ struct Residents: ParsableCommand {
         @OptionGroup var globals: GlobalOptions
 
         func validate() throws {
-            guard (1...10_000).contains(limit) else { throw ValidationError(tr("--limit は1から10000です", "--limit is 1 to 10000")) }
+            guard (1...10_000).contains(limit) else {
+                throw ValidationError(tr("--limit は1から10000です", "--limit is 1 to 10000"))
+            }
         }
 
         func run() throws {
@@ -89,7 +99,8 @@ struct Residents: ParsableCommand {
 
     struct History: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: tr("これまでの値をすべて見る", "Shows every value that a resident ever had."))
+            abstract: tr("これまでの値をすべて見る", "Shows every value that a resident ever had.")
+        )
         @OptionGroup var name: Name
         @OptionGroup var globals: GlobalOptions
 
@@ -100,7 +111,9 @@ struct Residents: ParsableCommand {
     }
 
     struct Delete: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: tr("除票にする（記録は残る）", "Marks a resident as deleted; nothing is lost."))
+        static let configuration = CommandConfiguration(
+            abstract: tr("除票にする（記録は残る）", "Marks a resident as deleted; nothing is lost.")
+        )
         @OptionGroup var name: Name
         @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
         var reason: String
@@ -109,7 +122,9 @@ struct Residents: ParsableCommand {
         func run() throws {
             let id = try globals.site().deleteResident(name.id, reason: reason)
             globals.confirm(
-                .object([("id", JSON(id)), ("deleted", .bool(true))]), tr("除票にしました: \(id)", "deleted: \(id)"))
+                .object([("id", JSON(id)), ("deleted", .bool(true))]),
+                tr("除票にしました: \(id)", "deleted: \(id)")
+            )
         }
     }
 
@@ -123,7 +138,9 @@ struct Residents: ParsableCommand {
         func run() throws {
             let id = try globals.site().reviveResident(name.id, reason: reason)
             globals.confirm(
-                .object([("id", JSON(id)), ("deleted", .bool(false))]), tr("戻しました: \(id)", "revived: \(id)"))
+                .object([("id", JSON(id)), ("deleted", .bool(false))]),
+                tr("戻しました: \(id)", "revived: \(id)")
+            )
         }
     }
 }
