@@ -21,7 +21,7 @@ package protocol ReplicaStorage {
     func run(_ row: Int64) throws -> RunEnvelope?
 
     /// Takes in a frame in one transaction, which is the cursor too.
-    func receive(_ frame: SyncFrame) throws -> [Receipt]
+    func receive(_ frame: SyncFrame, from peer: DeviceID) throws -> [Receipt]
 
     /// The parts of runs that arrived without their end.
     func staged() throws -> [StagedRun]
@@ -42,12 +42,17 @@ package struct SpaceSummary: Hashable, Sendable {
     package var exceptionsHash: Bytes16
     /// What the state adds up to.
     package var digest: Bytes16
+    /// How many sealed changes this side wrote itself; not sent.
+    package var ownSeq: UInt64
 
-    package init(space: SpaceID, vectorHash: Bytes16, exceptionsHash: Bytes16, digest: Bytes16) {
+    package init(
+        space: SpaceID, vectorHash: Bytes16, exceptionsHash: Bytes16, digest: Bytes16, ownSeq: UInt64 = 0
+    ) {
         self.space = space
         self.vectorHash = vectorHash
         self.exceptionsHash = exceptionsHash
         self.digest = digest
+        self.ownSeq = ownSeq
     }
 }
 

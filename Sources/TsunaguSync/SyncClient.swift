@@ -54,6 +54,8 @@ package struct SyncClient {
     private var pushed = SyncFrame()
     private var wants: [SpaceID: [ReplicaID: UInt64]] = [:]
     private var moved = true
+    /// What was said of each space in the comparison under way.
+    private var named: [SpaceID: SpaceSummary] = [:]
 
     package init(peer: DeviceID, frameBytesMax: Int = SyncFrame.bytesMax) {
         self.peer = peer
@@ -62,7 +64,8 @@ package struct SyncClient {
 
     package mutating func begin(_ storage: some ReplicaStorage) throws -> Action {
         rounds += 1
-        return .send(.compare(try storage.summaries()))
+        named = Dictionary(uniqueKeysWithValues: try storage.summaries().map { ($0.space, $0) })
+        return .send(.compare(named.values.sorted { $0.space < $1.space }))
     }
 
     package mutating func received(_ reply: SyncReply, _ storage: some ReplicaStorage) throws -> Action {
@@ -80,7 +83,8 @@ package struct SyncClient {
         var holds: [SpaceID: UInt64] = [:]
         var proved: [SpaceID] = []
         var rows: [Int64] = []
-        var isEqual = true
+        // A space that the peer passes over in silence is no proof.
+        var isEqual = Set(named.keys).isSubset(of: spaces.map(\.space))
         wants = [:]
         outcome.diverged = []
         let systemDiffers = spaces.contains { space, relation in
@@ -89,11 +93,12 @@ package struct SyncClient {
         for (space, relation) in spaces {
             switch relation {
             case .equal(let exceptions, let digest):
-                holds[space] = .max
+                holds[space] = named[space]?.ownSeq ?? 0
                 if exceptions && digest { proved.append(space) } else { isEqual = false }
                 if exceptions && !digest { outcome.diverged.append(space) }
             case .notGranted:
-                break
+                // What was written here for a space that the peer does not give us cannot have arrived.
+                if try storage.mayRead(storage.device, space) || (named[space]?.ownSeq ?? 0) > 0 { isEqual = false }
             case .differs(let theirs):
                 isEqual = false
                 guard !systemDiffers || space == .system else { continue }
@@ -190,7 +195,7 @@ package struct SyncClient {
                 }
             guard wants[space] != nil else { throw SyncError.protocolViolation("\(space) was not asked for") }
         }
-        for (item, receipt) in zip(frame.items, try storage.receive(frame)) { settle(item, receipt, here: true) }
+        for (item, receipt) in zip(frame.items, try storage.receive(frame, from: peer)) { settle(item, receipt, here: true) }
     }
 
     /// The answer to a pull is complete.

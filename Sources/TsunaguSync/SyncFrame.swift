@@ -82,7 +82,7 @@ extension RunEnvelope {
         let replica = try reader.replica()
         let first = try reader.varint()
         let count = try reader.varint("changes in a run", atMost: UInt64(Seal.changesMax))
-        guard first > 0, count > 0, first <= UInt64.max - UInt64(count) else { throw .invalid("an empty run") }
+        guard first > 0, count > 0, first <= Chain.seqMax else { throw .invalid("an empty run") }
         let signature = Array(try reader.bytes(64))
         self.init(
             space: space,
@@ -159,11 +159,7 @@ extension [UInt8] {
 extension ByteReader {
     mutating func stagedRun() throws(CodecError) -> StagedRun {
         StagedRun(
-            space: try space(),
-            replica: try replica(),
-            first: try varint(),
-            hash: try bytes16(),
-            offset: try varint("offset", atMost: UInt64(SyncFrame.runBytesMax))
-        )
+            space: try space(), replica: try replica(), first: UInt64(try varint("number", atMost: Chain.seqMax)),
+            hash: try bytes16(), offset: try varint("offset", atMost: UInt64(SyncFrame.runBytesMax)))
     }
 }

@@ -75,6 +75,7 @@ package enum SyncRequest: Hashable, Sendable {
                 if try reader.byte() != 0 { summary.exceptionsHash = try reader.bytes16() }
                 summaries.append(summary)
             }
+            guard Set(summaries.map(\.space)).count == summaries.count else { throw .invalid("a space stands twice") }
             self = .compare(summaries)
         case 2:
             self = .push(try SyncFrame(decoding: try reader.bytes(reader.count)))
@@ -184,12 +185,15 @@ package enum SyncReply: Hashable, Sendable {
                                 hash: Array(try reader.bytes(32))
                             )
                         )
+                        let isAscending = vector.count < 2 || vector[vector.count - 2].replica < vector[vector.count - 1].replica
+                        guard isAscending else { throw .invalid("a vector out of order") }
                     }
                     spaces.append((space, .differs(vector)))
                 case 5: spaces.append((space, .notGranted))
                 case let code: throw .invalid("relation \(code)")
                 }
             }
+            guard Set(spaces.map(\.0)).count == spaces.count else { throw .invalid("a space stands twice") }
             self = .compared(spaces)
         case 2:
             var receipts: [Receipt] = []

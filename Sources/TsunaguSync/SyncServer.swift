@@ -64,7 +64,7 @@ package struct SyncServer {
             if isAllowed { allowed.items.append(item) }
             return isAllowed
         }
-        var receipts = try storage.receive(allowed)[...]
+        var receipts = try storage.receive(allowed, from: client)[...]
         return isAllowed.map { $0 ? receipts.removeFirst() : .refused(.notGranted) }
     }
 

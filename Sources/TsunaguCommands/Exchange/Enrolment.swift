@@ -9,7 +9,7 @@ package import TsunaguCore
 /// The invitation's secret makes a signing key; the ward's data holds only its public half, so neither another member
 /// nor whoever stands between device and hub can use an invitation that is not his, or put his own keys in.
 package enum Enrolment {
-    /// The device's request, signed with the invitation's key.
+    /// The device's request, signed with its own key, which nobody else can enrol that way, and with the invitation's.
     package struct Request: Sendable {
         package var invitation: RecordID
         package var signingKey: [UInt8]
@@ -39,13 +39,16 @@ package enum Enrolment {
             return out
         }
 
-        package func encoded(_ key: Curve25519.Signing.PrivateKey) throws -> [UInt8] {
-            content + (try key.signature(for: Enrolment.message("request", content)))
+        package func encoded(
+            _ invitation: Curve25519.Signing.PrivateKey, device: Curve25519.Signing.PrivateKey
+        ) throws -> [UInt8] {
+            let message = Enrolment.message("request", content)
+            return try content + device.signature(for: message) + invitation.signature(for: message)
         }
 
         package init(decoding bytes: [UInt8]) throws(CodecError) {
-            guard bytes.count >= 64 else { throw .truncated }
-            self = try Array(bytes.dropLast(64)).withMemory { memory throws(CodecError) in
+            guard bytes.count >= 128 else { throw .truncated }
+            self = try Array(bytes.dropLast(128)).withMemory { memory throws(CodecError) in
                 var reader = ByteReader(memory)
                 guard Array(try reader.bytes(4)) == Array("TSE1".utf8) else { throw .invalid("enrolment") }
                 let request = Request(
@@ -60,10 +63,14 @@ package enum Enrolment {
             }
         }
 
-        /// Whether the bytes it was read from bear the signature of the invitation's key.
+        /// Whether the bytes it was read from bear the signatures of the device and of the invitation's key.
         package func isAuthentic(_ bytes: [UInt8], publicKey: [UInt8]) -> Bool {
-            guard let key = try? Curve25519.Signing.PublicKey(rawRepresentation: publicKey) else { return false }
-            return key.isValidSignature(Array(bytes.suffix(64)), for: Enrolment.message("request", content))
+            guard let invitation = try? Curve25519.Signing.PublicKey(rawRepresentation: publicKey),
+                let device = try? Curve25519.Signing.PublicKey(rawRepresentation: signingKey)
+            else { return false }
+            let message = Enrolment.message("request", content)
+            return device.isValidSignature(Array(bytes.suffix(128).prefix(64)), for: message)
+                && invitation.isValidSignature(Array(bytes.suffix(64)), for: message)
         }
     }
 

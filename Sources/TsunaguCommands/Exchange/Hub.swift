@@ -171,7 +171,9 @@ package final class Hub: Sendable {
                 // The same device that did not get its answer may ask again; a stolen code gains nothing.
                 guard used == device.description else { throw refused }
             } else {
-                guard let expiry = invitation.integer("expires_at"), site.store.now() < UInt64(expiry) else {
+                // A device that is known already is somebody: an invitation must not give it another site or key.
+                guard try transaction.record(SystemSchema.device, RecordID(device.raw)) == nil else { throw refused }
+                guard let expiry = invitation.integer("expires_at"), Int64(site.store.now()) < expiry else {
                     throw refused
                 }
                 try admit(device, request, invitation, transaction)

@@ -44,6 +44,16 @@ extension Site {
                 hint: Localized(ja: "例: --space lessons/kudan", en: "for example --space lessons/kudan")
             )
         }
+        // A volunteer's laptop holds lessons it was named for, never the register.
+        let outside = scope.first { !$0.hasPrefix("lessons/") || $0.hasSuffix("*") }
+        if role == .venue, let outside {
+            throw CommandError(
+                .usage,
+                Localized(
+                    ja: "会場が持てるのは lessons/会場名 の空間だけです: \(outside)",
+                    en: "a venue holds spaces such as lessons/kudan only: \(outside)"
+                ))
+        }
         for space in scope {
             let base = space.hasSuffix("/*") ? String(space.dropLast(2)) : space
             guard space == "*" || SpaceID(base) != nil else {

@@ -71,7 +71,7 @@ extension Site {
             receivingKey: keys.receivingPublic,
             proof: keys.proof(),
             deviceName: ExactText(deviceName)
-        ).encoded(code.key())
+        ).encoded(code.key(), device: keys.signing)
         let bytes = try SyncDriver.translating(transport) { try transport.collect("/v1/enrol", request, atMost: 4096) }
         guard let answer = Enrolment.Answer(decoding: bytes, to: request),
             DeviceID(signingKey: answer.rootKey) == code.root

@@ -16,13 +16,15 @@ package struct StoreReplica: ReplicaStorage {
 
     /// Reads a state in which everything written here is sealed: what is shown to a peer can be sent to it.
     private func sealed<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
-        let isSealed = try site.read { transaction in
-            try transaction.spaces().allSatisfy { space in
+        // Asked and read in one state: another process may write between two.
+        let known: R? = try site.read { transaction in
+            let isSealed = try transaction.spaces().allSatisfy { space in
                 let own = try transaction.ownSeq(in: space)
                 return own.seq == own.sealed
             }
+            return isSealed ? try body(transaction) : nil
         }
-        if isSealed { return try site.read(body) }
+        if let known { return known }
         return try site.write { transaction in
             try transaction.seal { try site.keys.sign($0) }
             return try body(transaction)
@@ -36,7 +38,8 @@ package struct StoreReplica: ReplicaStorage {
                     space: space,
                     vectorHash: Self.hash(try transaction.vector(of: space)),
                     exceptionsHash: Self.hash(try transaction.waiting(in: space)),
-                    digest: try transaction.digest(of: space) ?? Bytes16(0)
+                    digest: try transaction.digest(of: space) ?? Bytes16(0),
+                    ownSeq: try transaction.ownSeq(in: space).sealed
                 )
             }
         }
@@ -54,26 +57,22 @@ package struct StoreReplica: ReplicaStorage {
         try site.read { try $0.currentAccess()?.mayRead(device, space) ?? false }
     }
 
-    package func receive(_ frame: SyncFrame) throws -> [Receipt] {
+    package func receive(_ frame: SyncFrame, from peer: DeviceID) throws -> [Receipt] {
         guard !frame.items.isEmpty else { return [] }
         return try site.write { transaction in
-            var touched: Set<SpaceID> = []
-            let receipts = try frame.items.map { item in
-                let receipt = try receive(item, transaction)
-                if case .applied = receipt { touched.insert(item.space) }
-                return receipt
-            }
+            let receipts = try frame.items.map { try receive($0, from: peer, transaction) }
+            try transaction.noteRefusals(frame.items, receipts, from: peer)
             // What the arrival calls for is done by the process that applies it: seats are confirmed in order.
-            try transaction.settleSeats(in: touched, by: site)
+            try transaction.settleSeats(in: transaction.appliedSpaces, by: site)
             return receipts
         }
     }
 
-    private func receive(_ item: SyncFrame.Item, _ transaction: StoreTransaction) throws -> Receipt {
+    private func receive(_ item: SyncFrame.Item, from peer: DeviceID, _ transaction: StoreTransaction) throws -> Receipt {
         switch item {
         case .run(let run):
             try transaction.unstage(run.space, run.replica)
-            return try transaction.receive(run)
+            return try transaction.receive(run, from: peer)
         case .part(let part, let total, let bytes):
             var staged = try transaction.staged(part.space, part.replica)
             if staged?.hash != part.hash || staged?.first != part.first || staged?.total != total { staged = nil }
@@ -103,7 +102,7 @@ package struct StoreReplica: ReplicaStorage {
                 guard run.space == part.space, run.replica == part.replica else {
                     return .refused(.malformed("parts of another run"))
                 }
-                return try transaction.receive(run)
+                return try transaction.receive(run, from: peer)
             } catch let error as CodecError {
                 return .refused(.malformed("\(error)"))
             }
@@ -121,8 +120,7 @@ package struct StoreReplica: ReplicaStorage {
     package func note(peer: DeviceID, holds: [SpaceID: UInt64], proved: [SpaceID]) throws {
         try site.write { transaction in
             for (space, seq) in holds {
-                let own = try transaction.ownSeq(in: space).sealed
-                try transaction.setMeta(Self.heldKey(space), .integer(Int64(min(seq, own))))
+                try transaction.setMeta(Self.heldKey(space), .integer(Int64(seq)))
             }
             for space in proved { try transaction.setProved(space) }
         }
@@ -153,7 +151,29 @@ package struct StoreReplica: ReplicaStorage {
     }
 }
 
+extension StoreTransaction {
+    /// Keeps what this side would not take, until the peer brings it in a form that it takes.
+    fileprivate func noteRefusals(_ items: [SyncFrame.Item], _ receipts: [Receipt], from peer: DeviceID) throws {
+        for (item, receipt) in zip(items, receipts) {
+            let (replica, first) = item.origin
+            if case .refused(let refusal) = receipt {
+                try setRefusal(peer: peer.description, item.space, replica, first, refusal.code)
+            } else {
+                try clearRefusal(peer: peer.description, item.space, replica, first)
+            }
+        }
+    }
+}
+
 extension SyncFrame.Item {
+    /// Whose changes it carries, and from which number on.
+    fileprivate var origin: (replica: ReplicaID, first: UInt64) {
+        switch self {
+        case .run(let run): (run.replica, run.first)
+        case .part(let part, _, _): (part.replica, part.first)
+        }
+    }
+
     /// Where it belongs.
     package var space: SpaceID {
         switch self {

@@ -95,11 +95,13 @@ struct SyncDriver {
                 action = try client.received(reply, storage)
             }
         }
+        let refused = client.outcome.refused.filter { !$0.here }
+        guard !refused.isEmpty else { return }
         try site.write { transaction in
-            try transaction.setRefusals(
-                peer: hub.description,
-                client.outcome.refused.map { ($0.space, $0.replica, $0.first, $0.reason) }
-            )
+            for refusal in refused {
+                try transaction.setRefusal(
+                    peer: hub.description, refusal.space, refusal.replica, refusal.first, refusal.reason)
+            }
         }
     }
 

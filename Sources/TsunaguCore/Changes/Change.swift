@@ -20,6 +20,9 @@ package struct Change: Sendable {
         self.payload = payload
     }
 
+    /// What counts towards the bound of a seal.
+    package var sealedBytes: Int { payload.bytes.count + header.extensions.count }
+
     /// The first sixteen bytes of an entry's commitment: what digests add up.
     package func leaf(_ index: Int) -> Bytes16 {
         leaves.withUnsafeBytes { Bytes16(loading: $0.baseAddress! + 32 * index) }
@@ -40,6 +43,9 @@ package struct Chain: Hashable, Sendable {
     package var systemDeps = VersionVector()
 
     package init() {}
+
+    /// Numbers stand in SQLite's signed integers, with room for a run behind the last.
+    package static let seqMax = UInt64(Int64.max) - 65_536
 
     /// Follows the chain by one change.
     package mutating func advance(by header: ChangeHeader, hash: Hash32) throws(CodecError) {

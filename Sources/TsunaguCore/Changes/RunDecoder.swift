@@ -37,6 +37,9 @@ package struct RunDecoder {
     }
 
     package static let shapesMax = 4096
+    /// Canonical operations of a whole run: a seal stands at least every \(Seal.bytesMax) bytes, so beyond that there is
+    /// at most the one change that crossed it. Without this a few kilobytes could ask for hours of hashing.
+    package static let runBytesMax = Payload.bytesMax + Seal.bytesMax
 
     private var headers: ByteReader
     private var entries: ByteReader
@@ -51,6 +54,7 @@ package struct RunDecoder {
     private var shapeBodies: [[Bool]] = []
     private let context: Context
     private var run = Run()
+    private var runBytes = 0
     private var salts: [UInt64: Salts] = [:]
 
     /// The deps of the change being read.
@@ -198,6 +202,7 @@ package struct RunDecoder {
         let change = Change(header: header, payload: payload)
         try run.chain.advance(by: change.header, hash: change.hash)
         run.changes.append(change)
+        runBytes += payload.bytes.count
     }
 
     /// One commitment serves for (record, change): a second entry would make two of one dot.
@@ -282,6 +287,10 @@ package struct RunDecoder {
         guard payload.bytes.count <= Payload.bytesMax else {
             throw .tooLarge(
                 what: "change", found: UInt64(payload.bytes.count), bound: UInt64(Payload.bytesMax))
+        }
+        guard runBytes + payload.bytes.count <= Self.runBytesMax else {
+            throw .tooLarge(
+                what: "run", found: UInt64(runBytes + payload.bytes.count), bound: UInt64(Self.runBytesMax))
         }
     }
 

@@ -139,29 +139,44 @@ package struct GroupState: Hashable, Sendable {
         }
     }
 
-    /// The values to choose from, by (timestamp, replica), the shown one last. A head whose members have several
-    /// sources stands once for each.
+    /// The values to choose from, by (timestamp, replica) of the change that each comes from.
+    ///
+    /// A head whose members have several sources stands once for each, as its source's word: its own author decided
+    /// something else.
     package func alternatives(by replica: (UInt32) -> ReplicaID) -> [Alternative] {
-        ordered(by: replica).flatMap { head in
+        func isBefore(_ a: (Timestamp, LocalDot), _ b: (Timestamp, LocalDot)) -> Bool {
+            (a.0, replica(a.1.author), a.1.seq) < (b.0, replica(b.1.author), b.1.seq)
+        }
+        let heads = ordered(by: replica)
+        var out: [Alternative] = []
+        for (place, head) in heads.enumerated() {
             let members = head.members.map { member in
                 (
-                    member.field,
-                    member.sources.sorted { ($0.timestamp, replica($0.dot.author)) < ($1.timestamp, replica($1.dot.author)) }
+                    field: member.field,
+                    sources: member.sources.sorted { isBefore(($0.timestamp, $0.dot), ($1.timestamp, $1.dot)) }
                 )
             }
-            let count = members.map(\.1.count).max() ?? 1
-            return (0..<count).map { choice in
-                Alternative(
-                    dot: head.dot, timestamp: head.timestamp,
-                    values: members.map { ($0.0, $0.1[min(choice, $0.1.count - 1)].value) })
+            let count = members.map(\.sources.count).max() ?? 1
+            for choice in 0..<count {
+                let chosen = members.map { ($0.field, $0.sources[min(choice, $0.sources.count - 1)], $0.sources.count) }
+                let origin = chosen.filter { $0.2 > 1 }.map { ($0.1.timestamp, $0.1.dot) }.max(by: isBefore)
+                out.append(
+                    Alternative(
+                        dot: origin?.1 ?? head.dot, timestamp: origin?.0 ?? head.timestamp,
+                        values: chosen.map { ($0.0, $0.1.value) },
+                        isShown: place == heads.count - 1 && choice == count - 1))
             }
         }
+        return out.sorted { isBefore(($0.timestamp, $0.dot), ($1.timestamp, $1.dot)) }
     }
 
     /// One of the values among which a person chooses.
     package struct Alternative: Sendable {
+        /// The change that it comes from.
         package var dot: LocalDot
         package var timestamp: Timestamp
         package var values: [(field: UInt32, value: Value)]
+        /// Whether it is the one that is shown meanwhile.
+        package var isShown: Bool
     }
 }

@@ -105,6 +105,12 @@ struct RawStatement {
 
     func int(_ column: Int32) -> Int64 { sqlite3_column_int64(handle, column) }
 
+    /// A number that was stored as SQLite's signed one; what is in a file is not to be trusted to be positive.
+    func unsigned(_ column: Int32) -> UInt64 { UInt64(bitPattern: int(column)) }
+
+    /// One of this store's own small numbers.
+    func number(_ column: Int32) -> UInt32 { UInt32(truncatingIfNeeded: int(column)) }
+
     func isNull(_ column: Int32) -> Bool { sqlite3_column_type(handle, column) == SQLITE_NULL }
 
     /// Bytes in place, until the next step.

@@ -80,7 +80,8 @@ enum StoreLayout {
             signature BLOB NOT NULL,
             body BLOB NOT NULL,
             waits_for TEXT NOT NULL,
-            UNIQUE(space, replica, first)
+            presenter BLOB NOT NULL,            -- the device that brought it: each has a share of its own
+            UNIQUE(presenter, space, replica, first)
         );
 
         -- Bytes of a run that arrived in part: the cursor of an interrupted exchange.

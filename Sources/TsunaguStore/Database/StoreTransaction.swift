@@ -50,6 +50,10 @@ package final class StoreTransaction {
     /// Secrets of spaces that this transaction founds.
     var newSecrets: [SpaceID: [UInt8]] = [:]
     let environment: Store.Environment
+    /// The device that brings what is being received.
+    var presenter: DeviceID?
+    /// Spaces in which something took effect that was written elsewhere.
+    package var appliedSpaces: Set<SpaceID> = []
 
     init(_ db: Database, schema: Schema, environment: Store.Environment) {
         self.db = db
@@ -178,7 +182,7 @@ package final class StoreTransaction {
         select.bind(1, replica.bytes)
         guard try select.step() else { return nil }
         defer { select.reset() }
-        return remember(replica, UInt32(select.int(0)))
+        return remember(replica, select.number(0))
     }
 
     func replica(_ author: UInt32) throws -> ReplicaID {
@@ -260,7 +264,7 @@ package final class StoreTransaction {
     package func notices() throws -> [(at: UInt64, code: String, detail: String)] {
         let select = try statement("SELECT at, code, detail FROM notice ORDER BY no")
         var out: [(UInt64, String, String)] = []
-        while try select.step() { out.append((UInt64(select.int(0)), select.text(1), select.text(2))) }
+        while try select.step() { out.append((select.unsigned(0), select.text(1), select.text(2))) }
         return out
     }
 }

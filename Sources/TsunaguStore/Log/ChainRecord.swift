@@ -76,8 +76,8 @@ extension StoreTransaction {
         var row = ChainRow(chain: Chain(), sealed: 0, block: 1)
         if try select.step() {
             let state = select.bytes(0)
-            row.sealed = UInt64(select.int(1))
-            row.block = UInt64(select.int(2))
+            row.sealed = select.unsigned(1)
+            row.block = select.unsigned(2)
             select.reset()
             row.chain = try decodeChain(state)
         }

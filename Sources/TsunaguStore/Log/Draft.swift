@@ -301,7 +301,7 @@ extension StoreTransaction {
         select.bind(2, space.no)
         select.bind(3, collection)
         guard try select.step() else { return .explicit }
-        let (author, seq, entry) = (UInt32(select.int(0)), UInt64(select.int(1)), Int(select.int(2)))
+        let (author, seq, entry) = (select.number(0), select.unsigned(1), Int(select.int(2)))
         select.reset()
         return entry < 0 ? .explicit : .of(Dot(try replica(author), seq), index: entry)
     }

@@ -18,7 +18,7 @@ extension StoreTransaction {
         let select = try statement("SELECT author FROM chain WHERE space = ?")
         select.bind(1, space.no)
         var authors: Set<UInt32> = []
-        while try select.step() { authors.insert(UInt32(select.int(0))) }
+        while try select.step() { authors.insert(select.number(0)) }
         for key in chains.keys where key.space == space.no { authors.insert(key.author) }
         var out: [VectorEntry] = []
         for author in authors {
@@ -43,7 +43,7 @@ extension StoreTransaction {
         select.bind(1, space.no)
         var rows: [(UInt32, UInt64, UInt64)] = []
         while try select.step() {
-            rows.append((UInt32(select.int(0)), UInt64(select.int(1)), UInt64(select.int(2))))
+            rows.append((select.number(0), select.unsigned(1), select.unsigned(2)))
         }
         let sorted = try rows.map {
             VersionVector.Exception(replica: try replica($0.0), first: $0.1, last: $0.2)
@@ -130,7 +130,7 @@ extension StoreTransaction {
         select.bind(3, seq)
         defer { select.reset() }
         guard try select.step(), let seed = Bytes16(select.bytes(1)) else { return nil }
-        return RunEncoder.Block(start: UInt64(select.int(0)), seed: seed)
+        return RunEncoder.Block(start: select.unsigned(0), seed: seed)
     }
 
     /// The id that an entry of a change in the log gave to the record it created.
@@ -159,7 +159,7 @@ extension StoreTransaction {
         select.bind(2, author)
         select.bind(3, seq)
         guard try select.step() else { return nil }
-        let (no, first, last) = (select.int(0), UInt64(select.int(1)), UInt64(select.int(2)))
+        let (no, first, last) = (select.int(0), select.unsigned(1), select.unsigned(2))
         if seq > last || decodedRuns[no] != nil {
             select.reset()
             return seq > last ? nil : decodedRuns[no]
@@ -232,7 +232,7 @@ extension StoreTransaction {
         /// Whether a further row stays within the bounds of `Seal` and within what a decoder takes.
         mutating func takes(_ next: RunDecoder.Run) -> Bool {
             if rows.isEmpty { return true }
-            let size = next.changes.reduce(0) { $0 + $1.payload.bytes.count }
+            let size = next.changes.reduce(0) { $0 + $1.sealedBytes }
             let all = shapes.union(next.changes.flatMap { $0.payload.entries.map(\.shape) })
             return run.changes.count + next.changes.count <= Seal.changesMax && bytes + size <= Seal.bytesMax
                 && all.count <= RunDecoder.shapesMax
@@ -241,7 +241,7 @@ extension StoreTransaction {
         mutating func append(_ no: Int64, _ base: [UInt8], _ next: RunDecoder.Run) {
             if rows.isEmpty { self.base = base }
             rows.append(no)
-            bytes += next.changes.reduce(0) { $0 + $1.payload.bytes.count }
+            bytes += next.changes.reduce(0) { $0 + $1.sealedBytes }
             for change in next.changes { shapes.formUnion(change.payload.entries.map(\.shape)) }
             run.changes += next.changes
             run.chain = next.chain
@@ -255,7 +255,7 @@ extension StoreTransaction {
         let select = try statement("SELECT first, last, base, body FROM run WHERE no = ?")
         select.bind(1, no)
         guard try select.step() else { preconditionFailure("row \(no) of the log was listed a moment ago") }
-        let (first, last) = (UInt64(select.int(0)), UInt64(select.int(1)))
+        let (first, last) = (select.unsigned(0), select.unsigned(1))
         let (base, body) = (select.bytes(2), select.bytes(3))
         select.reset()
         return (base, try decode(body, base: base, first: first, last: last, space, author))
@@ -320,8 +320,8 @@ extension StoreTransaction {
         let select = try statement("SELECT space, author, first, last, signature, body FROM run WHERE no = ?")
         select.bind(1, no)
         guard try select.step(), !select.isNull(4) else { return nil }
-        let (space, author) = (select.int(0), UInt32(select.int(1)))
-        let (first, last) = (UInt64(select.int(2)), UInt64(select.int(3)))
+        let (space, author) = (select.int(0), select.number(1))
+        let (first, last) = (select.unsigned(2), select.unsigned(3))
         let (signature, body) = (select.bytes(4), select.bytes(5))
         select.reset()
         return RunEnvelope(

@@ -5,14 +5,17 @@ package import Crypto
 package import TsunaguCore
 
 extension StoreTransaction {
-    /// Runs kept in the holding area at most.
-    private static let holdingMax = 256
-    /// Numbers stand in SQLite's signed integers.
-    private static let seqMax = UInt64(Int64.max) - 65_536
+    /// Runs that one peer may have in the holding area, and their bytes: what it brings cannot be verified yet, so it
+    /// must not crowd out what others bring.
+    private static let heldRunsMax: Int64 = 64
+    private static let heldBytesMax: Int64 = 16 << 20
 
     /// Takes in a run: checks it whole, appends it to the log, and applies it where it is allowed and its causes are in
     /// effect. What waited for it is tried again. A run that is refused leaves nothing behind.
-    package func receive(_ run: RunEnvelope) throws -> Receipt {
+    ///
+    /// - Parameter presenter: the device that brings it.
+    package func receive(_ run: RunEnvelope, from presenter: DeviceID? = nil) throws -> Receipt {
+        self.presenter = presenter
         let receipt = try take(run)
         switch receipt {
         case .applied, .quarantined: try retryWaiting()
@@ -22,7 +25,7 @@ extension StoreTransaction {
     }
 
     private func take(_ run: RunEnvelope) throws -> Receipt {
-        guard (1...Seal.changesMax).contains(run.count), 1...Self.seqMax ~= run.first else {
+        guard (1...Seal.changesMax).contains(run.count), 1...Chain.seqMax ~= run.first else {
             return .refused(.malformed("\(run.count) changes from number \(run.first) on"))
         }
         var base = Chain()
@@ -30,11 +33,10 @@ extension StoreTransaction {
             base = try chainRow(space, author).chain
             if run.first <= base.seq { return try known(run, space, author, base) }
         }
+        // Nothing can be known of a run whose author is not: it comes again once `system` has said who that is.
+        guard let key = try signingKey(of: run.replica.device) else { return .refused(.unknownDevice) }
         guard run.first == base.seq + 1 else {
             return try hold(run, waitsFor: "\(run.replica.device.short) \(base.seq + 1)")
-        }
-        guard let key = try signingKey(of: run.replica.device) else {
-            return run.space == .system ? .refused(.unknownDevice) : try hold(run, waitsFor: "\(run.replica.device.short)")
         }
         let decoded: RunDecoder.Run
         do {
@@ -155,6 +157,7 @@ extension StoreTransaction {
 
     private func apply(_ run: RunDecoder.Run, from base: Chain, _ space: SpaceRow) throws {
         var chain = base
+        appliedSpaces.insert(space.id)
         for change in run.changes {
             try chain.advance(by: change.header, hash: change.hash)
             try adopt(change.header.timestamp, from: change.header.dot.replica)
@@ -195,19 +198,25 @@ extension StoreTransaction {
     // MARK: - Waiting
 
     private func hold(_ run: RunEnvelope, waitsFor: String) throws -> Receipt {
+        let presenter = presenter?.bytes ?? []
         // A run that is held already may come again: it takes no further place.
-        let count = try statement("SELECT count(*) FROM holding WHERE NOT (space = ? AND replica = ? AND first = ?)")
-        count.bind(1, run.space.name)
-        count.bind(2, run.replica.bytes)
-        count.bind(3, run.first)
+        let count = try statement(
+            """
+            SELECT count(*), coalesce(sum(length(body)), 0) FROM holding
+            WHERE presenter = ? AND NOT (space = ? AND replica = ? AND first = ?)
+            """)
+        count.bind(1, presenter)
+        count.bind(2, run.space.name)
+        count.bind(3, run.replica.bytes)
+        count.bind(4, run.first)
         _ = try count.step()
-        let held = count.int(0)
+        let isFull = count.int(0) >= Self.heldRunsMax || count.int(1) + Int64(run.body.count) > Self.heldBytesMax
         count.reset()
-        guard held < Self.holdingMax else { return .refused(.holdingFull) }
+        guard !isFull else { return .refused(.holdingFull) }
         let insert = try statement(
             """
-            INSERT OR REPLACE INTO holding(space, replica, first, count, signature, body, waits_for)
-            VALUES (?, ?, ?, ?, ?, ?, ?)
+            INSERT OR REPLACE INTO holding(space, replica, first, count, signature, body, waits_for, presenter)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
             """)
         insert.bind(1, run.space.name)
         insert.bind(2, run.replica.bytes)
@@ -216,6 +225,7 @@ extension StoreTransaction {
         insert.bind(5, run.signature)
         insert.bind(6, run.body)
         insert.bind(7, waitsFor)
+        insert.bind(8, presenter)
         try insert.run()
         return .held(waitsFor: waitsFor)
     }
@@ -230,24 +240,22 @@ extension StoreTransaction {
         }
     }
 
+    /// Takes held runs up again whose turn in their author's chain has come; only these are read whole.
     private func retryHeld() throws -> Bool {
-        let select = try statement(
-            "SELECT no, space, replica, first, count, signature, body FROM holding ORDER BY first")
-        var held: [(no: Int64, run: RunEnvelope)] = []
+        let select = try statement("SELECT no, space, replica, first, presenter FROM holding ORDER BY first")
+        var held: [(no: Int64, space: SpaceID, replica: ReplicaID, first: UInt64, presenter: DeviceID?)] = []
         while try select.step() {
             guard let space = SpaceID(select.text(1)), let replica = ReplicaID(bytes: select.bytes(2)) else { continue }
-            held.append((
-                select.int(0),
-                RunEnvelope(
-                    space: space, replica: replica, first: UInt64(select.int(3)), count: Int(select.int(4)),
-                    signature: select.bytes(5), body: select.bytes(6))
-            ))
+            held.append((select.int(0), space, replica, select.unsigned(3), DeviceID(bytes: select.bytes(4))))
         }
         var moved = false
-        for (no, run) in held {
-            let delete = try statement("DELETE FROM holding WHERE no = ?")
-            delete.bind(1, no)
-            try delete.run()
+        for waiting in held {
+            var next: UInt64 = 1
+            if let space = try space(waiting.space), let author = try knownAuthor(waiting.replica) {
+                next = try chainRow(space, author).chain.seq + 1
+            }
+            guard waiting.first <= next, let run = try takeOutOfHolding(waiting.no) else { continue }
+            presenter = waiting.presenter
             // Where it still waits, `take` puts it back.
             switch try take(run) {
             case .applied, .quarantined: moved = true
@@ -257,25 +265,31 @@ extension StoreTransaction {
         return moved
     }
 
-    /// Lets a quarantined run take effect where a grant has come that covers it.
-    private func retryQuarantined() throws -> Bool {
-        let select = try statement("SELECT no, space, author, first, last, base, body FROM run INDEXED BY run_waiting WHERE state <> 0 ORDER BY no")
-        struct Row {
-            let no: Int64
-            let space: Int64
-            let author: UInt32
-            let first: UInt64
-            let last: UInt64
-            let base: [UInt8]
-            let body: [UInt8]
+    private func takeOutOfHolding(_ no: Int64) throws -> RunEnvelope? {
+        let select = try statement("SELECT space, replica, first, count, signature, body FROM holding WHERE no = ?")
+        select.bind(1, no)
+        guard try select.step() else { return nil }
+        let run = SpaceID(select.text(0)).flatMap { space in
+            ReplicaID(bytes: select.bytes(1)).map { replica in
+                RunEnvelope(
+                    space: space, replica: replica, first: select.unsigned(2), count: Int(select.int(3)),
+                    signature: select.bytes(4), body: select.bytes(5))
+            }
         }
-        var rows: [Row] = []
+        select.reset()
+        let delete = try statement("DELETE FROM holding WHERE no = ?")
+        delete.bind(1, no)
+        try delete.run()
+        return run
+    }
+
+    /// Lets quarantined runs take effect where a grant has come that covers them; only these are read whole.
+    private func retryQuarantined() throws -> Bool {
+        let select = try statement(
+            "SELECT no, space, author, first, last FROM run INDEXED BY run_waiting WHERE state <> 0 ORDER BY no")
+        var rows: [(no: Int64, space: Int64, author: UInt32, first: UInt64, last: UInt64)] = []
         while try select.step() {
-            rows.append(
-                Row(
-                    no: select.int(0), space: select.int(1), author: UInt32(select.int(2)),
-                    first: UInt64(select.int(3)), last: UInt64(select.int(4)), base: select.bytes(5),
-                    body: select.bytes(6)))
+            rows.append((select.int(0), select.int(1), select.number(2), select.unsigned(3), select.unsigned(4)))
         }
         var moved = false
         for row in rows {
@@ -283,12 +297,17 @@ extension StoreTransaction {
             let replica = try replica(row.author)
             guard try currentAccess()?.mayWrite(replica.device, space.id) == true else { continue }
             guard try row.first == 1 || isInEffect(Dot(replica, row.first - 1), space.id) else { continue }
-            let decoded = try decode(row.body, base: row.base, first: row.first, last: row.last, space, row.author)
+            let stored = try statement("SELECT base, body FROM run WHERE no = ?")
+            stored.bind(1, row.no)
+            guard try stored.step() else { continue }
+            let (base, body) = (stored.bytes(0), stored.bytes(1))
+            stored.reset()
+            let decoded = try decode(body, base: base, first: row.first, last: row.last, space, row.author)
             let update = try statement("UPDATE run SET state = 0 WHERE no = ?")
             update.bind(1, row.no)
             try update.run()
             exceptionCache[space.no] = nil
-            try apply(decoded, from: decodeChain(row.base), space)
+            try apply(decoded, from: decodeChain(base), space)
             moved = true
         }
         return moved

@@ -34,7 +34,7 @@ extension StoreTransaction {
         guard try select.step() else { return nil }
         defer { select.reset() }
         return Staged(
-            space: space, replica: replica, first: UInt64(select.int(0)), hash: Bytes16(select.bytes(1)) ?? Bytes16(0),
+            space: space, replica: replica, first: select.unsigned(0), hash: Bytes16(select.bytes(1)) ?? Bytes16(0),
             total: Int(select.int(2)), bytes: select.bytes(3))
     }
 
@@ -46,7 +46,7 @@ extension StoreTransaction {
             guard let space = SpaceID(select.text(0)), let replica = ReplicaID(bytes: select.bytes(1)),
                 let hash = Bytes16(select.bytes(3))
             else { continue }
-            out.append((space, replica, UInt64(select.int(2)), hash, Int(select.int(4))))
+            out.append((space, replica, select.unsigned(2), hash, Int(select.int(4))))
         }
         return out
     }
@@ -95,7 +95,7 @@ extension StoreTransaction {
         let select = try statement("SELECT proved_at FROM space WHERE name = ?")
         select.bind(1, id.name)
         defer { select.reset() }
-        return try select.step() && !select.isNull(0) ? UInt64(select.int(0)) : nil
+        return try select.step() && !select.isNull(0) ? select.unsigned(0) : nil
     }
 
     /// How many changes this replica wrote in a space.
@@ -105,21 +105,62 @@ extension StoreTransaction {
         return (row.chain.seq, row.sealed)
     }
 
-    /// Keeps a refusal until the run is taken; both sides list it.
-    package func setRefusals(peer: String, _ refusals: [(space: SpaceID, replica: ReplicaID, first: UInt64, reason: String)]) throws {
-        let delete = try statement("DELETE FROM refusal WHERE peer = ?")
-        delete.bind(1, peer)
-        try delete.run()
+    // MARK: - Refusals
+
+    /// A run that this site or a peer would not take.
+    package struct RefusalRow: Sendable {
+        /// Unix milliseconds.
+        package let at: UInt64
+        package let peer: String
+        package let space: SpaceID
+        package let replica: ReplicaID
+        package let first: UInt64
+        /// A fixed word, `Refusal.code`.
+        package let reason: String
+    }
+
+    /// Keeps a refusal until the run is taken.
+    package func setRefusal(
+        peer: String, _ space: SpaceID, _ replica: ReplicaID, _ first: UInt64, _ reason: String
+    ) throws {
+        let count = try statement("SELECT count(*) FROM refusal WHERE peer = ?")
+        count.bind(1, peer)
+        _ = try count.step()
+        let known = count.int(0)
+        count.reset()
+        // A list for people: a peer that sends rubbish without end does not fill the disk.
+        guard known < 1000 else { return }
         let insert = try statement(
             "INSERT OR REPLACE INTO refusal(at, peer, space, replica, first, reason) VALUES (?, ?, ?, ?, ?, ?)")
-        for refusal in refusals {
-            insert.bind(1, environment.now())
-            insert.bind(2, peer)
-            insert.bind(3, refusal.space.name)
-            insert.bind(4, refusal.replica.bytes)
-            insert.bind(5, refusal.first)
-            insert.bind(6, refusal.reason)
-            try insert.run()
+        insert.bind(1, environment.now())
+        insert.bind(2, peer)
+        insert.bind(3, space.name)
+        insert.bind(4, replica.bytes)
+        insert.bind(5, first)
+        insert.bind(6, reason)
+        try insert.run()
+    }
+
+    package func clearRefusal(peer: String, _ space: SpaceID, _ replica: ReplicaID, _ first: UInt64) throws {
+        let delete = try statement("DELETE FROM refusal WHERE peer = ? AND space = ? AND replica = ? AND first = ?")
+        delete.bind(1, peer)
+        delete.bind(2, space.name)
+        delete.bind(3, replica.bytes)
+        delete.bind(4, first)
+        try delete.run()
+    }
+
+    /// What was refused, here and by peers, oldest first.
+    package func refusals() throws -> [RefusalRow] {
+        let select = try statement("SELECT at, peer, space, replica, first, reason FROM refusal ORDER BY no")
+        var out: [RefusalRow] = []
+        while try select.step() {
+            guard let space = SpaceID(select.text(2)), let replica = ReplicaID(bytes: select.bytes(3)) else { continue }
+            out.append(
+                RefusalRow(
+                    at: select.unsigned(0), peer: select.text(1), space: space, replica: replica,
+                    first: select.unsigned(4), reason: select.text(5)))
         }
+        return out
     }
 }

@@ -36,9 +36,9 @@ extension StoreTransaction {
         var out: [OwnedItem] = []
         while try select.step() {
             let item = ItemRow(
-                dot: Dot(try replica(UInt32(select.int(4))), UInt64(select.int(5))),
+                dot: Dot(try replica(select.number(4)), select.unsigned(5)),
                 index: Int(select.int(6)),
-                depth: UInt64(select.int(7)),
+                depth: select.unsigned(7),
                 timestamp: Timestamp(raw: UInt64(bitPattern: select.int(8))),
                 content: select.bytes(9)
             )
@@ -47,7 +47,7 @@ extension StoreTransaction {
                     rid: select.int(0),
                     id: RecordID(bytes: select.bytes(1))!,
                     deleted: select.int(2) != 0,
-                    group: UInt32(select.int(3)),
+                    group: select.number(3),
                     item: item
                 )
             )

@@ -83,7 +83,7 @@ extension StoreTransaction {
         let select = try statement("SELECT collection, id, space FROM record WHERE rid = ?")
         select.bind(1, rid)
         guard try select.step() else { return nil }
-        let (collection, id, space) = (UInt32(select.int(0)), RecordID(bytes: select.bytes(1))!, select.int(2))
+        let (collection, id, space) = (select.number(0), RecordID(bytes: select.bytes(1))!, select.int(2))
         select.reset()
         return (collection, id, try spaceName(space))
     }
@@ -154,7 +154,7 @@ extension StoreTransaction {
         if let id { select.bind(1, id) } else { select.bindNull(1) }
         if let rid { select.bind(2, rid) } else { select.bindNull(2) }
         var rows: [(rid: Int64, group: UInt32, id: String)] = []
-        while try select.step() { rows.append((select.int(0), UInt32(select.int(1)), select.text(2))) }
+        while try select.step() { rows.append((select.int(0), select.number(1), select.text(2))) }
         return try rows.compactMap { row in
             row.group == 0 ? try lifeConflict(row.rid, row.id) : try groupConflict(row.rid, row.group, row.id)
         }
@@ -169,7 +169,8 @@ extension StoreTransaction {
         select.bind(2, number)
         var state = GroupState(heads: [])
         while try select.step() { state.heads.append(try GroupState.Head(decoding: select.blob(0))) }
-        let alternatives = try state.alternatives(by: replicaOrder(state)).map { alternative in
+        let choices = try state.alternatives(by: replicaOrder(state))
+        let alternatives = try choices.map { alternative in
             let origin = try header(name.space, alternative.dot)
             return Alternative(
                 values: group.fields.map { field in
@@ -177,7 +178,8 @@ extension StoreTransaction {
                 }, deleted: false, person: origin.author, device: origin.dot.replica.device,
                 timestamp: alternative.timestamp)
         }
-        return ConflictRow(id: id, rid: rid, group: group, alternatives: alternatives, shown: alternatives.count - 1)
+        return ConflictRow(id: id, rid: rid, group: group, alternatives: alternatives,
+            shown: choices.firstIndex(where: \.isShown) ?? 0)
     }
 
     private func lifeConflict(_ rid: Int64, _ id: String) throws -> ConflictRow? {

@@ -10,7 +10,7 @@ extension StoreTransaction {
         let select = try statement("SELECT id, collection, space FROM record WHERE rid = ?")
         select.bind(1, rid)
         guard try select.step() else { return }
-        let (id, collection, space) = (select.bytes(0), UInt32(select.int(1)), select.int(2))
+        let (id, collection, space) = (select.bytes(0), select.number(1), select.int(2))
         select.reset()
         let name = try conflictID(try spaceName(space), collection, id, group, dots)
         let insert = try statement("INSERT OR REPLACE INTO conflict(rid, grp, id) VALUES (?, ?, ?)")
@@ -61,12 +61,12 @@ extension StoreTransaction {
         let select = try statement("SELECT id, space, collection, author, seq FROM record WHERE rid = ?")
         select.bind(1, rid)
         guard try select.step() else { return [] }
-        let (id, spaceNo, collection) = (RecordID(bytes: select.bytes(0))!, select.int(1), UInt32(select.int(2)))
-        var dots = [LocalDot(author: UInt32(select.int(3)), seq: UInt64(select.int(4)))]
+        let (id, spaceNo, collection) = (RecordID(bytes: select.bytes(0))!, select.int(1), select.number(2))
+        var dots = [LocalDot(author: select.number(3), seq: select.unsigned(4))]
         select.reset()
         let later = try statement("SELECT author, seq FROM history WHERE rid = ?")
         later.bind(1, rid)
-        while try later.step() { dots.append(LocalDot(author: UInt32(later.int(0)), seq: UInt64(later.int(1)))) }
+        while try later.step() { dots.append(LocalDot(author: later.number(0), seq: later.unsigned(1))) }
         guard let space = try space(try spaceName(spaceNo)) else { return [] }
         var out: [PastEntry] = []
         for dot in Set(dots).sorted() { out.append(try pastEntry(space, collection, id, dot)) }
@@ -146,7 +146,7 @@ extension StoreTransaction {
         let select = try statement("SELECT id, collection FROM record WHERE rid = ?")
         select.bind(1, rid)
         guard try select.step() else { return }
-        let (id, number) = (RecordID(bytes: select.bytes(0))!, UInt32(select.int(1)))
+        let (id, number) = (RecordID(bytes: select.bytes(0))!, select.number(1))
         select.reset()
         let state = try RecordHistory.evaluate(try past(rid).map(\.entry))
 
@@ -155,7 +155,7 @@ extension StoreTransaction {
         items.bind(1, rid)
         while try items.step() {
             digest += SpaceDigest(
-                leaf: Bytes16(items.bytes(2)) ?? Bytes16(0), group: UInt32(items.int(0)), item: Int(items.int(1)))
+                leaf: Bytes16(items.bytes(2)) ?? Bytes16(0), group: items.number(0), item: Int(items.int(1)))
         }
         space.add(state.digest - digest)
 

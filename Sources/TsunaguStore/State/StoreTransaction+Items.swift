@@ -71,10 +71,10 @@ extension StoreTransaction {
         while try select.step() {
             out.append(
                 RecordHistory.LiveItem(
-                    dot: LocalDot(author: UInt32(select.int(0)), seq: UInt64(select.int(1))),
+                    dot: LocalDot(author: select.number(0), seq: select.unsigned(1)),
                     timestamp: Timestamp(raw: UInt64(bitPattern: select.int(4))),
                     leaf: Bytes16(select.bytes(5)) ?? Bytes16(0), index: Int(select.int(2)),
-                    item: Items.Item(depth: UInt64(select.int(3)), select.bytes(6))))
+                    item: Items.Item(depth: select.unsigned(3), select.bytes(6))))
         }
         return out
     }

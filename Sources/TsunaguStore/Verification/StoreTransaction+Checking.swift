@@ -73,7 +73,7 @@ extension StoreTransaction {
         )
         select.bind(1, space.no)
         var out: [UInt32] = []
-        while try select.step() { out.append(UInt32(select.int(0))) }
+        while try select.step() { out.append(select.number(0)) }
         return out
     }
 
@@ -130,8 +130,8 @@ extension StoreTransaction {
             select.bind(3, next)
             guard try select.step() else { return }
             let run = StoredRun(
-                first: UInt64(select.int(0)),
-                last: UInt64(select.int(1)),
+                first: select.unsigned(0),
+                last: select.unsigned(1),
                 isInEffect: select.int(2) == 0,
                 base: select.bytes(3),
                 signature: select.isNull(4) ? nil : select.bytes(4),

@@ -57,7 +57,7 @@ extension StoreTransaction {
                 out.fault("\(space.id): the log has a record that the tables have not", record: entry.id)
                 continue
             }
-            let (rid, first) = (select.int(0), LocalDot(author: UInt32(select.int(1)), seq: UInt64(select.int(2))))
+            let (rid, first) = (select.int(0), LocalDot(author: select.number(1), seq: select.unsigned(2)))
             let hasMore = select.int(3) != 0
             select.reset()
             guard first == dot else { continue }
@@ -120,7 +120,7 @@ extension StoreTransaction {
         let select = try statement("SELECT DISTINCT grp FROM item WHERE rid = ?")
         select.bind(1, rid)
         var groups: [UInt32] = []
-        while try select.step() { groups.append(UInt32(select.int(0))) }
+        while try select.step() { groups.append(select.number(0)) }
         var out: Set<GroupItem> = []
         for group in groups { for item in try items(rid, group) { out.insert(GroupItem(group: group, item: item)) } }
         return out
@@ -136,7 +136,7 @@ extension StoreTransaction {
         let select = try statement("SELECT grp, head FROM sibling WHERE rid = ?")
         select.bind(1, rid)
         var stored: [UInt32: Set<[UInt8]>] = [:]
-        while try select.step() { stored[UInt32(select.int(0)), default: []].insert(select.bytes(1)) }
+        while try select.step() { stored[select.number(0), default: []].insert(select.bytes(1)) }
         let contested = state.registers.filter { collection?.group($0.key) != nil && $0.value.isContested }
         guard Set(stored.keys) == Set(contested.keys) else {
             return out.fault("groups that sites differ on are not noted", record: id)
@@ -150,7 +150,7 @@ extension StoreTransaction {
         let conflicts = try statement("SELECT grp FROM conflict WHERE rid = ?")
         conflicts.bind(1, rid)
         var open: Set<UInt32> = []
-        while try conflicts.step() { open.insert(UInt32(conflicts.int(0))) }
+        while try conflicts.step() { open.insert(conflicts.number(0)) }
         var expected = Set(contested.filter { collection!.group($0.key)!.kind == .review && $0.value.differs }.keys)
         if state.meta.isLifeContested { expected.insert(0) }
         if open != expected { out.fault("the inbox is not what the log says", record: id) }
@@ -218,7 +218,7 @@ extension StoreTransaction {
             switch group.kind {
             case .latest, .review:
                 guard let register = state.registers[group.number] else { continue }
-                for (field, value) in register.alternatives(by: try replicaOrder(register)).last?.values ?? [] {
+                for (field, value) in register.alternatives(by: try replicaOrder(register)).first(where: \.isShown)?.values ?? [] {
                     out[field] = value
                 }
             case .set:

@@ -106,6 +106,10 @@ struct Invite: ParsableCommand {
             "\(invitation.code)\n" + tr("期限", "good until")
                 + ": \(TokyoTime(milliseconds: invitation.expiresAt).plain)\n"
         }
+        // Codes are read in either case; capitals make a smaller picture.
+        if Standard.output.isTerminal, !globals.json, let picture = QRCode(invitation.code.uppercased()) {
+            Standard.output.write(picture.terminalText)
+        }
     }
 
     private static func role(_ text: String) throws -> Role {
