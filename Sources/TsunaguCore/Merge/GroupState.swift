@@ -139,17 +139,15 @@ package struct GroupState: Hashable, Sendable {
         }
     }
 
-    /// The values to choose from, by (timestamp, replica) of the change that each comes from.
+    /// The values to choose from, by (timestamp, replica), the shown one last.
     ///
-    /// A head whose members have several sources stands once for each, as its source's word: its own author decided
-    /// something else.
+    /// A head whose members have several sources stands once for each, as that source's word: the head's own author
+    /// decided something else.
     package func alternatives(by replica: (UInt32) -> ReplicaID) -> [Alternative] {
         func isBefore(_ a: (Timestamp, LocalDot), _ b: (Timestamp, LocalDot)) -> Bool {
             (a.0, replica(a.1.author), a.1.seq) < (b.0, replica(b.1.author), b.1.seq)
         }
-        let heads = ordered(by: replica)
-        var out: [Alternative] = []
-        for (place, head) in heads.enumerated() {
+        return ordered(by: replica).flatMap { head in
             let members = head.members.map { member in
                 (
                     field: member.field,
@@ -157,17 +155,14 @@ package struct GroupState: Hashable, Sendable {
                 )
             }
             let count = members.map(\.sources.count).max() ?? 1
-            for choice in 0..<count {
+            return (0..<count).map { choice in
                 let chosen = members.map { ($0.field, $0.sources[min(choice, $0.sources.count - 1)], $0.sources.count) }
                 let origin = chosen.filter { $0.2 > 1 }.map { ($0.1.timestamp, $0.1.dot) }.max(by: isBefore)
-                out.append(
-                    Alternative(
-                        dot: origin?.1 ?? head.dot, timestamp: origin?.0 ?? head.timestamp,
-                        values: chosen.map { ($0.0, $0.1.value) },
-                        isShown: place == heads.count - 1 && choice == count - 1))
+                return Alternative(
+                    dot: origin?.1 ?? head.dot, timestamp: origin?.0 ?? head.timestamp,
+                    values: chosen.map { ($0.0, $0.1.value) })
             }
         }
-        return out.sorted { isBefore(($0.timestamp, $0.dot), ($1.timestamp, $1.dot)) }
     }
 
     /// One of the values among which a person chooses.
@@ -176,7 +171,5 @@ package struct GroupState: Hashable, Sendable {
         package var dot: LocalDot
         package var timestamp: Timestamp
         package var values: [(field: UInt32, value: Value)]
-        /// Whether it is the one that is shown meanwhile.
-        package var isShown: Bool
     }
 }

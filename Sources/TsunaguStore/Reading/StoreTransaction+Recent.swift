@@ -88,7 +88,8 @@ extension StoreTransaction {
     /// What is quarantined, in the order of arrival.
     package func quarantined() throws -> [QuarantinedRun] {
         let select = try statement(
-            "SELECT space, author, first FROM run INDEXED BY run_waiting WHERE state <> 0 ORDER BY no")
+            "SELECT space, author, first FROM run INDEXED BY run_waiting WHERE state <> 0 ORDER BY no"
+        )
         var rows: [(space: Int64, author: UInt32, first: UInt64)] = []
         while try select.step() { rows.append((select.int(0), select.number(1), select.unsigned(2))) }
         return try rows.compactMap { row in

@@ -169,8 +169,7 @@ extension StoreTransaction {
         select.bind(2, number)
         var state = GroupState(heads: [])
         while try select.step() { state.heads.append(try GroupState.Head(decoding: select.blob(0))) }
-        let choices = try state.alternatives(by: replicaOrder(state))
-        let alternatives = try choices.map { alternative in
+        let alternatives = try state.alternatives(by: replicaOrder(state)).map { alternative in
             let origin = try header(name.space, alternative.dot)
             return Alternative(
                 values: group.fields.map { field in
@@ -178,8 +177,7 @@ extension StoreTransaction {
                 }, deleted: false, person: origin.author, device: origin.dot.replica.device,
                 timestamp: alternative.timestamp)
         }
-        return ConflictRow(id: id, rid: rid, group: group, alternatives: alternatives,
-            shown: choices.firstIndex(where: \.isShown) ?? 0)
+        return ConflictRow(id: id, rid: rid, group: group, alternatives: alternatives, shown: alternatives.count - 1)
     }
 
     private func lifeConflict(_ rid: Int64, _ id: String) throws -> ConflictRow? {

@@ -234,7 +234,7 @@ extension StoreTransaction {
             }
             if group.kind == .review, state.differs { try openConflict(rid, group.number, state.liveDots) }
         }
-        guard let shown = alternatives.first(where: \.isShown) else { return [] }
+        guard let shown = alternatives.last else { return [] }
         return group.fields.map { field in
             (field, shown.values.first { $0.field == field.number }?.value ?? .null)
         }

@@ -218,7 +218,7 @@ extension StoreTransaction {
             switch group.kind {
             case .latest, .review:
                 guard let register = state.registers[group.number] else { continue }
-                for (field, value) in register.alternatives(by: try replicaOrder(register)).first(where: \.isShown)?.values ?? [] {
+                for (field, value) in register.alternatives(by: try replicaOrder(register)).last?.values ?? [] {
                     out[field] = value
                 }
             case .set:
