@@ -3,7 +3,7 @@
 
 import Testing
 
-@testable import TsunaguCarriers
+import TsunaguCarriers
 
 struct AddressTests {
     @Test(

@@ -3,7 +3,7 @@
 
 import Testing
 
-@testable import TsunaguCarriers
+import TsunaguCarriers
 
 struct BackOffTests {
     /// Draws the same number for ever: one near the lower or the upper end of whatever range is asked for.

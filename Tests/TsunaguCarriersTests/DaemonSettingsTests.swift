@@ -3,7 +3,7 @@
 
 import Testing
 
-@testable import TsunaguCarriers
+import TsunaguCarriers
 
 struct DaemonSettingsTests {
     @Test("Flags win over environment, environment over file, file over defaults")

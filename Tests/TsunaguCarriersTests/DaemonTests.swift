@@ -3,7 +3,7 @@
 
 import Testing
 
-@testable import TsunaguCarriers
+import TsunaguCarriers
 
 @Suite(.timeLimit(.minutes(1)))
 struct DaemonTests {

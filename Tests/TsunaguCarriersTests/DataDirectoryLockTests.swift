@@ -4,7 +4,7 @@
 import Glibc
 import Testing
 
-@testable import TsunaguCarriers
+import TsunaguCarriers
 
 struct DataDirectoryLockTests {
     @Test("A second daemon is told which process is first, and may start when that one has ended")

@@ -6,7 +6,7 @@ import Logging
 import ServiceLifecycle
 import Synchronization
 
-@testable import TsunaguCarriers
+import TsunaguCarriers
 
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 

@@ -4,7 +4,7 @@
 import Synchronization
 import Testing
 
-@testable import TsunaguCarriers
+import TsunaguCarriers
 
 @Suite(.timeLimit(.minutes(1)))
 struct LocalAPITests {

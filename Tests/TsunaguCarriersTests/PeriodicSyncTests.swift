@@ -5,7 +5,7 @@ import ServiceLifecycle
 import Synchronization
 import Testing
 
-@testable import TsunaguCarriers
+import TsunaguCarriers
 
 @Suite(.timeLimit(.minutes(1)))
 struct PeriodicSyncTests {

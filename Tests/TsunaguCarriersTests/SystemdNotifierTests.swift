@@ -4,7 +4,7 @@
 import Glibc
 import Testing
 
-@testable import TsunaguCarriers
+import TsunaguCarriers
 
 @Suite(.timeLimit(.minutes(1)))
 struct SystemdNotifierTests {

@@ -3,7 +3,7 @@
 
 import Testing
 
-@testable import TsunaguCarriers
+import TsunaguCarriers
 
 struct TLSIdentityTests {
     @Test("What was made is read back from its PEM, pin and all")

@@ -151,7 +151,7 @@ import TsunaguStore
     @Test func theHoldingAreaIsBounded() throws {
         let pair = try pair()
         var run = pair.runs[1]
-        for first in 0..<256 as Range<UInt64> {
+        for first in 0..<64 as Range<UInt64> {
             run.first = 3 + first
             guard case .held = try pair.b.receive([run])[0] else { throw CodecError.invalid("not held") }
         }

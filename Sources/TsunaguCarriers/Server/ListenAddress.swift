@@ -35,7 +35,7 @@ package struct ListenAddress: Hashable, Sendable {
     var isWildcard: Bool { host == "0.0.0.0" || host == "::" }
 
     /// The address that a program on this machine reaches it at.
-    func url(scheme: String, port: Int) -> String {
+    package func url(scheme: String, port: Int) -> String {
         let reachable = isWildcard ? "127.0.0.1" : host
         return "\(scheme)://\(HostAndPort(host: reachable, port: port))"
     }

@@ -81,16 +81,19 @@ extension StoreTransaction {
 
     /// Writes the typed column of a set, a flow or a counter.
     func showItems(_ rid: Int64, _ collection: CollectionSchema, _ group: MergeGroup) throws {
-        guard group.kind.hasColumn else { return }
-        let items = try items(rid, group.number).map(\.item)
-        let value: Value
-        switch group.kind {
-        case .set: value = .text(JSONText.array(items.map(\.content)))
-        case .flow: value = items.last.flatMap { Transition($0.content) }.map { .text($0.to) } ?? .null
-        case .counter: value = .integer(Tally.sum(items.map(\.content)))
-        case .latest, .review, .log, .seats: return
-        }
+        guard group.kind.mergeClass != .register, group.kind.hasColumn else { return }
+        let value = Self.shownValue(group, try items(rid, group.number).map(\.item.content))
         try writeColumns(rid, collection, [(group.fields[0], value)], deleted: nil)
+    }
+
+    /// What the column of a group shows of its live items, which stand in list order.
+    static func shownValue(_ group: MergeGroup, _ contents: [[UInt8]]) -> Value {
+        switch group.kind {
+        case .set: .text(JSONText.array(contents))
+        case .flow: contents.last.flatMap { Transition($0) }.map { .text($0.to) } ?? .null
+        case .counter: .integer(Tally.sum(contents))
+        case .latest, .review, .log, .seats: .null
+        }
     }
 }
 

@@ -221,14 +221,11 @@ extension StoreTransaction {
                 for (field, value) in register.alternatives(by: try replicaOrder(register)).last?.values ?? [] {
                     out[field] = value
                 }
-            case .set:
+            case .set, .flow, .counter:
                 guard state.items[group.number] != nil else { continue }
-                let members = try items(rid, group.number).map(\.item.content)
-                out[group.fields[0].number] = .text(JSONText.array(members))
-            case .flow:
-                let last = try items(rid, group.number).last
-                out[group.fields[0].number] = last.flatMap { Transition($0.item.content) }.map { .text($0.to) }
-            case .counter, .log, .seats: continue
+                let contents = try items(rid, group.number).map(\.item.content)
+                out[group.fields[0].number] = Self.shownValue(group, contents)
+            case .log, .seats: continue
             }
         }
         return out
