@@ -110,15 +110,16 @@ import TsunaguStore
         #expect(try centre.store.read { try $0.currentAccess()?.isAdmin(clerk.device) } == false)
     }
 
-    @Test func aRunOfADeviceThatNobodyVouchedForWaitsOrIsRefused() throws {
+    @Test func aRunOfADeviceThatNobodyVouchedForIsRefusedAndComesAgain() throws {
         let scratch = try Scratch()
         let centre = try TestSite("centre", in: scratch, seed: 1)
         let stranger = try TestSite("stranger", in: scratch, root: centre, seed: 2)
         try stranger.write { try $0.create(note, [(Number.title, .text("x"))]) }
         try stranger.grant(stranger, role: .admin)
         #expect(try centre.pull(from: stranger, [.system]) == [.refused(.unknownDevice)])
-        #expect(try centre.pull(from: stranger, [TestSchema.space]) == [.held(waitsFor: stranger.device.short)])
+        #expect(try centre.pull(from: stranger, [TestSchema.space]) == [.refused(.unknownDevice)])
         try centre.admit(stranger)
+        #expect(try centre.pull(from: stranger, [TestSchema.space]) == [.applied(1)])
         #expect(try centre.vector(TestSchema.space)[stranger.replica] == 1)
     }
 }
