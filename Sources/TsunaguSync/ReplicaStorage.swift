@@ -46,7 +46,11 @@ package struct SpaceSummary: Hashable, Sendable {
     package var ownSeq: UInt64
 
     package init(
-        space: SpaceID, vectorHash: Bytes16, exceptionsHash: Bytes16, digest: Bytes16, ownSeq: UInt64 = 0
+        space: SpaceID,
+        vectorHash: Bytes16,
+        exceptionsHash: Bytes16,
+        digest: Bytes16,
+        ownSeq: UInt64 = 0
     ) {
         self.space = space
         self.vectorHash = vectorHash

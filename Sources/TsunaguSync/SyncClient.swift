@@ -195,7 +195,9 @@ package struct SyncClient {
                 }
             guard wants[space] != nil else { throw SyncError.protocolViolation("\(space) was not asked for") }
         }
-        for (item, receipt) in zip(frame.items, try storage.receive(frame, from: peer)) { settle(item, receipt, here: true) }
+        for (item, receipt) in zip(frame.items, try storage.receive(frame, from: peer)) {
+            settle(item, receipt, here: true)
+        }
     }
 
     /// The answer to a pull is complete.

@@ -159,7 +159,11 @@ extension [UInt8] {
 extension ByteReader {
     mutating func stagedRun() throws(CodecError) -> StagedRun {
         StagedRun(
-            space: try space(), replica: try replica(), first: UInt64(try varint("number", atMost: Chain.seqMax)),
-            hash: try bytes16(), offset: try varint("offset", atMost: UInt64(SyncFrame.runBytesMax)))
+            space: try space(),
+            replica: try replica(),
+            first: UInt64(try varint("number", atMost: Chain.seqMax)),
+            hash: try bytes16(),
+            offset: try varint("offset", atMost: UInt64(SyncFrame.runBytesMax))
+        )
     }
 }

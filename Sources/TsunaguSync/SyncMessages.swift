@@ -185,7 +185,8 @@ package enum SyncReply: Hashable, Sendable {
                                 hash: Array(try reader.bytes(32))
                             )
                         )
-                        let isAscending = vector.count < 2 || vector[vector.count - 2].replica < vector[vector.count - 1].replica
+                        let isAscending =
+                            vector.count < 2 || vector[vector.count - 2].replica < vector[vector.count - 1].replica
                         guard isAscending else { throw .invalid("a vector out of order") }
                     }
                     spaces.append((space, .differs(vector)))

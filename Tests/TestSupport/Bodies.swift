@@ -8,12 +8,13 @@ package enum Bodies {
     /// The same run without compression.
     package static func stored(_ body: [UInt8]) throws(CodecError) -> [UInt8] {
         guard body.first == 2 else { return body }
-        return try [1] + body.withMemory { memory throws(CodecError) -> [UInt8] in
-            var reader = ByteReader(memory)
-            _ = try reader.byte()
-            let size = Int(try reader.varint())
-            return try Zstd.decompress(try reader.bytes(reader.count), size: size)
-        }
+        return try [1]
+            + body.withMemory { memory throws(CodecError) -> [UInt8] in
+                var reader = ByteReader(memory)
+                _ = try reader.byte()
+                let size = Int(try reader.varint())
+                return try Zstd.decompress(try reader.bytes(reader.count), size: size)
+            }
     }
 
     /// One random fault: a bit, a byte, a piece cut out, doubled or inserted.

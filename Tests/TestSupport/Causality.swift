@@ -45,12 +45,14 @@ package enum Causality {
 /// All orders of a few things.
 package enum Permutations {
     package static func of(_ count: Int) -> [[Int]] {
-        count == 0 ? [[]] : of(count - 1).flatMap { shorter in
-            (0...shorter.count).map { place in
-                var longer = shorter
-                longer.insert(count - 1, at: place)
-                return longer
+        count == 0
+            ? [[]]
+            : of(count - 1).flatMap { shorter in
+                (0...shorter.count).map { place in
+                    var longer = shorter
+                    longer.insert(count - 1, at: place)
+                    return longer
+                }
             }
-        }
     }
 }

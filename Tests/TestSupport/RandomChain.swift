@@ -49,7 +49,12 @@ package struct RandomChain {
         case 1: .integer(Int64(bitPattern: generator.next()))
         case 2: .integer(Int64(generator.below(200)) - 100)
         case 3: .bytes(generator.bytes(generator.below(40)))
-        default: .text(ExactText(String(repeating: generator.pick(["a", "神", "\u{FA19}", "辻\u{E0100}"]), count: generator.below(12))))
+        default:
+            .text(
+                ExactText(
+                    String(repeating: generator.pick(["a", "神", "\u{FA19}", "辻\u{E0100}"]), count: generator.below(12))
+                )
+            )
         }
     }
 
@@ -60,28 +65,44 @@ package struct RandomChain {
         }
         let block = blocks.last!
         let timestamp = Timestamp(
-            raw: (1_700_000_000_000 + UInt64(generator.below(1 << 30))) << 16 | UInt64(generator.pick([0, 0, 1, 0xffff])))
+            raw: (1_700_000_000_000 + UInt64(generator.below(1 << 30))) << 16
+                | UInt64(generator.pick([0, 0, 1, 0xffff]))
+        )
         var payload = Payload(salts: Salts(blockSeed: block.seed, seq: seq, timestamp: timestamp))
         for _ in 0...generator.below(4) { append(to: &payload, seq, &generator) }
         var deps = chain.deps
         for other in others where generator.chance(20) { deps[other] += 1 + UInt64(generator.below(300)) }
         if generator.chance(15) {
-            deps.exceptions = generator.chance(30)
-                ? [] : others.prefix(2).map { VersionVector.Exception(replica: $0, first: 2, last: 2 + UInt64(generator.below(9))) }
+            deps.exceptions =
+                generator.chance(30)
+                ? []
+                : others.prefix(2).map {
+                    VersionVector.Exception(replica: $0, first: 2, last: 2 + UInt64(generator.below(9)))
+                }
         }
         var system = chain.systemDeps
         if generator.chance(10) { system[generator.pick(others)] += 1 }
         let header = ChangeHeader(
-            space: space, dot: Dot(author, seq), author: generator.pick(people), timestamp: timestamp,
-            deps: DepsDelta(from: chain.deps, to: deps), systemDeps: DepsDelta(from: chain.systemDeps, to: system),
-            previous: chain.hash, schemaVersion: 1 + UInt32(generator.below(3)), blockStart: block.start,
+            space: space,
+            dot: Dot(author, seq),
+            author: generator.pick(people),
+            timestamp: timestamp,
+            deps: DepsDelta(from: chain.deps, to: deps),
+            systemDeps: DepsDelta(from: chain.systemDeps, to: system),
+            previous: chain.hash,
+            schemaVersion: 1 + UInt32(generator.below(3)),
+            blockStart: block.start,
             batch: generator.chance(30) ? Bytes16(UInt128(7 + generator.below(2))) : nil,
             transaction: generator.chance(15)
                 ? ChangeHeader.Transaction(id: Bytes16(generator.bytes(16))!, parts: [generator.bytes(32)]) : nil,
-            extensions: generator.chance(15) ? generator.bytes(generator.below(30)) : [], payloadHash: ChangeHeader.noHash)
+            extensions: generator.chance(15) ? generator.bytes(generator.below(30)) : [],
+            payloadHash: ChangeHeader.noHash
+        )
         let change = Change(header: header, payload: payload)
         bases.append(chain)
-        guard (try? chain.advance(by: change.header, hash: change.hash)) != nil else { preconditionFailure("deps go back") }
+        guard (try? chain.advance(by: change.header, hash: change.hash)) != nil else {
+            preconditionFailure("deps go back")
+        }
         changes.append(change)
     }
 
@@ -106,7 +127,8 @@ package struct RandomChain {
                     } else {
                         let items = Items(
                             added: (0..<generator.below(3)).map { Items.Item(depth: UInt64($0), generator.bytes(5)) },
-                            removed: generator.chance(30) ? [[1, 2]] : [])
+                            removed: generator.chance(30) ? [[1, 2]] : []
+                        )
                         out.appendSlot(.bytes(items.encoded))
                     }
                 }

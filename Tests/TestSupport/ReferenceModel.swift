@@ -43,7 +43,12 @@ package struct ReferenceModel {
         package var entries: [Entry]
 
         package init(
-            site: Int, number: UInt64, stamp: UInt64, replica: [UInt8], past: Set<Int>, entries: [Entry]
+            site: Int,
+            number: UInt64,
+            stamp: UInt64,
+            replica: [UInt8],
+            past: Set<Int>,
+            entries: [Entry]
         ) {
             self.site = site
             self.number = number
@@ -120,7 +125,10 @@ package struct ReferenceModel {
     }
 
     private func addRegister(
-        _ group: UInt32, _ declaration: (review: Bool, members: [UInt32]), _ number: Int, _ touching: Set<Int>,
+        _ group: UInt32,
+        _ declaration: (review: Bool, members: [UInt32]),
+        _ number: Int,
+        _ touching: Set<Int>,
         to out: inout Record
     ) {
         let writes = touching.filter { entry($0, number)!.registers[group] != nil }
@@ -154,7 +162,10 @@ package struct ReferenceModel {
         for member in declaration.members { out.shown[member] = choices.last![member] ?? .empty }
         if declaration.review, Set(choices).count > 1 {
             out.conflicts[group] = Conflict(
-                values: choices, deletes: choices.map { _ in false }, changes: changesAlive)
+                values: choices,
+                deletes: choices.map { _ in false },
+                changes: changesAlive
+            )
         }
     }
 
@@ -168,7 +179,8 @@ package struct ReferenceModel {
                     }
                     if isRemoved { continue }
                     out.items[group, default: []].append(
-                        Item(change: change, place: place, depth: item.depth, content: item.content))
+                        Item(change: change, place: place, depth: item.depth, content: item.content)
+                    )
                     out.live.insert(.item(record: number, group: group, change: change, place: place))
                 }
             }

@@ -47,7 +47,12 @@ package final class SimulatedWard {
         self.seed = seed
         generator = SeededGenerator(seed: seed)
         let names = (0..<count).map { "site\($0)" }
-        sites = try makeWard(names, in: scratch, seed: seed &+ 1, granting: withOutsider ? names.dropLast() : names[...])
+        sites = try makeWard(
+            names,
+            in: scratch,
+            seed: seed &+ 1,
+            granting: withOutsider ? names.dropLast() : names[...]
+        )
         outsider = withOutsider ? count - 1 : nil
         systemKnown = Array(repeating: try sites[0].vector(.system)[sites[0].replica] ?? 0, count: count)
         inEffect = Array(repeating: [], count: count)
@@ -116,10 +121,15 @@ package final class SimulatedWard {
         var runs: [RunEnvelope] = []
         for author in 0..<authors {
             try take(past[author].sorted().map { runs[$0] }, at: author)
-            let entries = [first, first + 1].map { RandomEdit.entry(on: $0, of: model, in: inEffect[author], &generator) }
+            let entries = [first, first + 1].map {
+                RandomEdit.entry(on: $0, of: model, in: inEffect[author], &generator)
+            }
             try write(entries, at: author, derived: true)
             let own = sites[author].replica
-            let sealed = try sites[author].runs(TestSchema.space, lacking: [own: sites[author].vector(TestSchema.space)[own]! - 1])
+            let sealed = try sites[author].runs(
+                TestSchema.space,
+                lacking: [own: sites[author].vector(TestSchema.space)[own]! - 1]
+            )
             runs.append(sealed.first { $0.replica == own }!)
         }
         for (index, order) in orders.enumerated() {
@@ -189,8 +199,12 @@ package final class SimulatedWard {
                 let record = recordIDs[entry.record]
                 for group in Set(entry.added.keys).union(entry.removed.keys) {
                     try draft.edit(
-                        note, record, group: note.group(group)!, add: (entry.added[group] ?? []).map(\.content),
-                        remove: entry.removed[group] ?? [])
+                        note,
+                        record,
+                        group: note.group(group)!,
+                        add: (entry.added[group] ?? []).map(\.content),
+                        remove: entry.removed[group] ?? []
+                    )
                 }
                 if let life = entry.life {
                     if life { try draft.delete(note, record, reason: "gone") } else { try draft.revive(note, record) }
@@ -199,7 +213,9 @@ package final class SimulatedWard {
         }
         // A record that begins with an operation that is no write of a register says outright that it lives.
         for index in entries.indices
-        where !derived && entries[index].record >= 3 && !known.contains(entries[index].record) && values(entries[index]).isEmpty {
+        where !derived && entries[index].record >= 3 && !known.contains(entries[index].record)
+            && values(entries[index]).isEmpty
+        {
             entries[index].life = entries[index].life ?? false
         }
         let own = sites[site].replica
@@ -209,8 +225,14 @@ package final class SimulatedWard {
         numberOf[Dot(own, number)] = change
         model.changes.append(
             ReferenceModel.Change(
-                site: site, number: number, stamp: UInt64(bitPattern: stamp), replica: own.bytes, past: visible,
-                entries: entries))
+                site: site,
+                number: number,
+                stamp: UInt64(bitPattern: stamp),
+                replica: own.bytes,
+                past: visible,
+                entries: entries
+            )
+        )
         systemPast.append(systemKnown[site])
         inEffect[site].insert(change)
     }
@@ -252,7 +274,9 @@ package final class SimulatedWard {
 
     private func isReady(_ run: [Int], at site: Int) -> Bool {
         let own = Set(run)
-        guard !own.isSubset(of: inEffect[site]), run.allSatisfy({ systemPast[$0] <= systemKnown[site] }) else { return false }
+        guard !own.isSubset(of: inEffect[site]), run.allSatisfy({ systemPast[$0] <= systemKnown[site] }) else {
+            return false
+        }
         let author = model.changes[run[0]].site
         if author == outsider, site != outsider {
             guard let grantedBy, grantedBy <= systemKnown[site] else { return false }
@@ -275,7 +299,9 @@ package final class SimulatedWard {
             let expected = model.record(number, in: visible)
             try sites[site].store.read { transaction in
                 let stored = try transaction.record(TestSchema.note, id)
-                guard (stored == nil) == (expected == nil) else { throw failure(site, "record \(number) is there or not") }
+                guard (stored == nil) == (expected == nil) else {
+                    throw failure(site, "record \(number) is there or not")
+                }
                 guard let stored, let expected else { return }
                 try compare(stored, expected, number, site)
                 try compareItems(transaction, stored, expected, number, site)
@@ -291,13 +317,21 @@ package final class SimulatedWard {
     }
 
     private func compare(
-        _ stored: StoredRecord, _ expected: ReferenceModel.Record, _ number: Int, _ site: Int
+        _ stored: StoredRecord,
+        _ expected: ReferenceModel.Record,
+        _ number: Int,
+        _ site: Int
     ) throws {
-        guard stored.deleted == expected.isDeleted else { throw failure(site, "record \(number) deleted: \(stored.deleted)") }
+        guard stored.deleted == expected.isDeleted else {
+            throw failure(site, "record \(number) deleted: \(stored.deleted)")
+        }
         for field in TestSchema.content.fields + TestSchema.contact.fields {
             let shown = ReferenceModel.Content(stored.values[field.name] ?? .null)
             guard shown == expected.shown[field.number] ?? .empty else {
-                throw failure(site, "record \(number) \(field.name): \(shown), expected \(expected.shown[field.number] ?? .empty)")
+                throw failure(
+                    site,
+                    "record \(number) \(field.name): \(shown), expected \(expected.shown[field.number] ?? .empty)"
+                )
             }
         }
         let tags = Set((expected.items[3] ?? []).map(\.content)).sorted { $0.lexicographicallyPrecedes($1) }
@@ -312,16 +346,25 @@ package final class SimulatedWard {
     }
 
     private func compareItems(
-        _ transaction: StoreTransaction, _ stored: StoredRecord, _ expected: ReferenceModel.Record, _ number: Int,
+        _ transaction: StoreTransaction,
+        _ stored: StoredRecord,
+        _ expected: ReferenceModel.Record,
+        _ number: Int,
         _ site: Int
     ) throws {
         for group in [TestSchema.tags, TestSchema.entries, TestSchema.tally, TestSchema.status] {
             let items = try transaction.items(of: stored.rid, group: group).map { item in
                 ReferenceModel.Item(
-                    change: numberOf[item.dot]!, place: item.index, depth: item.depth, content: item.content)
+                    change: numberOf[item.dot]!,
+                    place: item.index,
+                    depth: item.depth,
+                    content: item.content
+                )
             }
             let wanted = expected.items[group.number] ?? []
-            guard items == wanted else { throw failure(site, "record \(number) \(group.name): \(items), expected \(wanted)") }
+            guard items == wanted else {
+                throw failure(site, "record \(number) \(group.name): \(items), expected \(wanted)")
+            }
             // A reply stands after what its author had seen.
             guard group.kind == .log || group.kind == .flow else { continue }
             for (place, item) in items.enumerated() {
@@ -334,7 +377,10 @@ package final class SimulatedWard {
     }
 
     private func compareConflicts(
-        _ transaction: StoreTransaction, _ stored: StoredRecord, _ expected: ReferenceModel.Record, _ number: Int,
+        _ transaction: StoreTransaction,
+        _ stored: StoredRecord,
+        _ expected: ReferenceModel.Record,
+        _ number: Int,
         _ site: Int
     ) throws {
         let rows = try transaction.conflicts(rid: stored.rid)
@@ -343,7 +389,9 @@ package final class SimulatedWard {
             guard let conflict = expected.conflicts[group] else { throw failure(site, "record \(number): no conflict") }
             let deletes = row.alternatives.map(\.deleted)
             let values = row.alternatives.map { alternative in
-                Dictionary(uniqueKeysWithValues: alternative.values.map { ($0.field.number, ReferenceModel.Content($0.value)) })
+                Dictionary(
+                    uniqueKeysWithValues: alternative.values.map { ($0.field.number, ReferenceModel.Content($0.value)) }
+                )
             }
             let wanted = conflict.values.map { choice in
                 row.group.map { group in
@@ -354,7 +402,9 @@ package final class SimulatedWard {
                 throw failure(site, "record \(number) conflict: \(values), expected \(wanted)")
             }
             let key = ConflictKey(record: number, group: group, changes: conflict.changes)
-            guard conflictIDs[key] ?? row.id == row.id else { throw failure(site, "record \(number): another conflict id") }
+            guard conflictIDs[key] ?? row.id == row.id else {
+                throw failure(site, "record \(number): another conflict id")
+            }
             conflictIDs[key] = row.id
             guard conflictIDs.values.count(where: { $0 == row.id }) == 1 else {
                 throw failure(site, "record \(number): one id for two conflicts")

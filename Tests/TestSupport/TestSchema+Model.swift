@@ -36,14 +36,18 @@ package enum RandomEdit {
 
     /// What one change does to a record, in the model's words, with the depths that its author sees.
     package static func entry(
-        on record: Int, of model: ReferenceModel, in visible: Set<Int>, _ generator: inout SeededGenerator
+        on record: Int,
+        of model: ReferenceModel,
+        in visible: Set<Int>,
+        _ generator: inout SeededGenerator
     ) -> ReferenceModel.Entry {
         var entry = ReferenceModel.Entry(record: record)
         if generator.chance(55) {
             var members: [UInt32: ReferenceModel.Content] = [:]
             if generator.chance(60) { members[TestSchema.Number.title] = .text(Array(generator.pick(titles).utf8)) }
             if generator.chance(40) {
-                members[TestSchema.Number.body] = generator.chance(30) ? .empty : .text(Array("b\(generator.below(3))".utf8))
+                members[TestSchema.Number.body] =
+                    generator.chance(30) ? .empty : .text(Array("b\(generator.below(3))".utf8))
             }
             if generator.chance(30) { members[TestSchema.Number.size] = .number(Int64(generator.below(3)) - 1) }
             if !members.isEmpty { entry.registers[1] = members }
@@ -91,7 +95,8 @@ extension ReferenceModel.Entry {
                 operations.append(Shape.Operation(group: group, classes[group]!))
                 let items = Items(
                     added: (added[group] ?? []).map { Items.Item(depth: $0.depth, $0.content) },
-                    removed: removed[group] ?? [])
+                    removed: removed[group] ?? []
+                )
                 values.append(.bytes(items.encoded))
             }
         }

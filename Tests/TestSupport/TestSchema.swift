@@ -23,10 +23,16 @@ package enum TestSchema {
         package static let labels: UInt32 = 22
     }
 
-    package static let content = MergeGroup(1, "content", "内容", .review, [
-        Field(Number.title, "title", "題", searchable: true), Field(Number.body, "body", "本文", searchable: true),
-        Field(Number.size, "size", "大きさ", .integer),
-    ])
+    package static let content = MergeGroup(
+        1,
+        "content",
+        "内容",
+        .review,
+        [
+            Field(Number.title, "title", "題", searchable: true), Field(Number.body, "body", "本文", searchable: true),
+            Field(Number.size, "size", "大きさ", .integer),
+        ]
+    )
     package static let contact = MergeGroup(2, "contact", "連絡先", .latest, [Field(Number.phone, "phone", "電話")])
     package static let tags = MergeGroup(3, "tags", "札", .set, [Field(Number.tags, "tags", "札")])
     package static let entries = MergeGroup(4, "entries", "記録", .log, [Field(Number.entries, "entries", "記録")])
@@ -35,24 +41,42 @@ package enum TestSchema {
     package static let status = MergeGroup(7, "status", "状態", .flow, [Field(Number.status, "status", "状態")])
 
     package static let note = CollectionSchema(
-        20, "note", "メモ", spaces: "notes", groups: [content, contact, tags, entries, tally, seats, status])
+        20,
+        "note",
+        "メモ",
+        spaces: "notes",
+        groups: [content, contact, tags, entries, tally, seats, status]
+    )
 
     /// Version 1: what an old site knows.
     package static let v1 = Schema(version: 1, collections: [note], searchKey: { $0.lowercased() })
 
     package static let wideContent = MergeGroup(
-        1, "content", "内容", .review, content.fields + [Field(Number.extra, "extra", "追加", searchable: true)])
+        1,
+        "content",
+        "内容",
+        .review,
+        content.fields + [Field(Number.extra, "extra", "追加", searchable: true)]
+    )
     package static let memo = MergeGroup(8, "memo", "覚え", .review, [Field(Number.memo, "memo", "覚え")])
     package static let labels = MergeGroup(9, "labels", "標識", .set, [Field(Number.labels, "labels", "標識")])
     package static let wideNote = CollectionSchema(
-        20, "note", "メモ", spaces: "notes",
-        groups: [wideContent, contact, tags, entries, tally, seats, status, memo, labels])
+        20,
+        "note",
+        "メモ",
+        spaces: "notes",
+        groups: [wideContent, contact, tags, entries, tally, seats, status, memo, labels]
+    )
     package static let place = CollectionSchema(
-        21, "place", "場所", spaces: "notes",
+        21,
+        "place",
+        "場所",
+        spaces: "notes",
         groups: [
             MergeGroup(1, "name", "名", .review, [Field(1, "name", "名")]),
             MergeGroup(2, "uses", "用途", .set, [Field(2, "uses", "用途")]),
-        ])
+        ]
+    )
 
     /// Version 2: the same with more.
     package static let v2 = Schema(version: 2, collections: [wideNote, place], searchKey: { $0.lowercased() })

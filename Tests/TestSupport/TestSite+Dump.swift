@@ -16,7 +16,10 @@ extension TestSite {
         defer { try? queue.close() }
         return try queue.read { db in
             var out: [String: [String]] = [:]
-            let tables = try String.fetchAll(db, sql: "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+            let tables = try String.fetchAll(
+                db,
+                sql: "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+            )
             for table in tables {
                 out[table] = try Row.fetchAll(db, sql: "SELECT * FROM \(table)").map(describe).sorted()
             }

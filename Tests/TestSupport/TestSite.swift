@@ -36,7 +36,9 @@ package final class TestMachine: Sendable {
 
     package var environment: Store.Environment {
         Store.Environment(
-            now: { self.now }, random: { self.state.withLock { $0.generator.next() } })
+            now: { self.now },
+            random: { self.state.withLock { $0.generator.next() } }
+        )
     }
 }
 
@@ -57,7 +59,11 @@ package final class TestSite {
     ///
     /// - Parameter root: the founder; `nil` where this is the founder.
     package init(
-        _ name: String, in scratch: Scratch, root: TestSite? = nil, schema: Schema = TestSchema.v1, seed: UInt64
+        _ name: String,
+        in scratch: Scratch,
+        root: TestSite? = nil,
+        schema: Schema = TestSchema.v1,
+        seed: UInt64
     ) throws {
         var generator = SeededGenerator(seed: seed)
         self.name = name
@@ -90,8 +96,10 @@ package final class TestSite {
     package func admit(_ site: TestSite, role: Role? = .branch, spaces: String = "*", writes: Bool = true) throws {
         _ = try store.write { transaction in
             try transaction.draft(.system, by: person).create(
-                SystemSchema.device, id: RecordID(bytes: site.device.bytes)!,
-                [(2, .text(site.name)), (3, .text(Hex.encode(site.publicKey)))])
+                SystemSchema.device,
+                id: RecordID(bytes: site.device.bytes)!,
+                [(2, .text(site.name)), (3, .text(Hex.encode(site.publicKey)))]
+            )
         }
         if let role { try grant(site, role: role, spaces: spaces, writes: writes) }
     }
@@ -103,7 +111,8 @@ package final class TestSite {
                 [
                     (1, .text(site.device.description)), (2, .text(role.rawValue)), (3, .text(spaces)),
                     (4, .text(writes ? "write" : "read")),
-                ])
+                ]
+            )
         }
     }
 
@@ -163,7 +172,10 @@ package final class TestSite {
 
 /// Founder and further sites that know each other; all have a grant, or those that `granting` names.
 package func makeWard(
-    _ names: [String], in scratch: Scratch, seed: UInt64 = 1, schema: Schema = TestSchema.v1,
+    _ names: [String],
+    in scratch: Scratch,
+    seed: UInt64 = 1,
+    schema: Schema = TestSchema.v1,
     granting: ArraySlice<String>? = nil
 ) throws -> [TestSite] {
     let root = try TestSite(names[0], in: scratch, schema: schema, seed: seed &* 1000)

@@ -3,7 +3,6 @@
 
 import Glibc
 import Testing
-
 import TsunaguCarriers
 
 struct DataDirectoryLockTests {

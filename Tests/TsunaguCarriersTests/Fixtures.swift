@@ -5,7 +5,6 @@ import Foundation
 import Logging
 import ServiceLifecycle
 import Synchronization
-
 import TsunaguCarriers
 
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }

@@ -3,7 +3,6 @@
 
 import Synchronization
 import Testing
-
 import TsunaguCarriers
 
 @Suite(.timeLimit(.minutes(1)))

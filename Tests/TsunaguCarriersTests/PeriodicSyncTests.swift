@@ -4,7 +4,6 @@
 import ServiceLifecycle
 import Synchronization
 import Testing
-
 import TsunaguCarriers
 
 @Suite(.timeLimit(.minutes(1)))

@@ -3,7 +3,6 @@
 
 import Glibc
 import Testing
-
 import TsunaguCarriers
 
 @Suite(.timeLimit(.minutes(1)))

@@ -31,8 +31,10 @@ struct ProportionalityTests {
         let shape = Shape(
             collection: WardSchema.resident.number,
             operations: [
-                Shape.Operation(group: 1, .register, fields: [1, 2]), Shape.Operation(group: 7, .register, fields: [14]),
-            ])
+                Shape.Operation(group: 1, .register, fields: [1, 2]),
+                Shape.Operation(group: 7, .register, fields: [14]),
+            ]
+        )
         var ids: [RecordID] = []
         try ward.centre.write { transaction in
             let draft = try transaction.draft(residents, by: ward.centre.person)
@@ -42,7 +44,8 @@ struct ProportionalityTests {
                         out.appendSlot(.text("家\(index)"))
                         out.appendSlot(.text("名\(index)"))
                         out.appendSlot(.text("03-0000-\(index)"))
-                    })
+                    }
+                )
             }
         }
         let joined = try ward.join("branch")
@@ -52,7 +55,10 @@ struct ProportionalityTests {
         for (place, id) in ids.prefix(10).enumerated() {
             try branch.write { transaction in
                 try transaction.draft(residents, by: branch.person).set(
-                    WardSchema.resident, id, [(14, .text("090-0111-000\(place)"))])
+                    WardSchema.resident,
+                    id,
+                    [(14, .text("090-0111-000\(place)"))]
+                )
             }
         }
         here.seen.withLock { $0 = [] }
@@ -71,9 +77,11 @@ struct ProportionalityTests {
     /// What SQLite itself says it will read.
     private func expectNoScan(_ sql: String, _ site: Site) throws {
         let queue = try DatabaseQueue(path: site.directory.database)
-        let plan = try queue.read { db in let statement = try db.makeStatement(sql: "EXPLAIN QUERY PLAN \(sql)")
+        let plan = try queue.read { db in
+            let statement = try db.makeStatement(sql: "EXPLAIN QUERY PLAN \(sql)")
             statement.setUncheckedArguments(StatementArguments())
-            return try Row.fetchAll(statement) }
+            return try Row.fetchAll(statement)
+        }
         for row in plan {
             let detail: String = row["detail"]
             let table = String(detail.split(separator: " ")[1])

@@ -25,18 +25,35 @@ import TsunaguCore
         }
 
         mutating func append(
-            site: Int, past: Set<Int>, stamp: UInt64, _ edit: ReferenceModel.Entry, _ generator: inout SeededGenerator
+            site: Int,
+            past: Set<Int>,
+            stamp: UInt64,
+            _ edit: ReferenceModel.Entry,
+            _ generator: inout SeededGenerator
         ) {
             let number = UInt64(model.changes.count { $0.site == site } + 1)
             model.changes.append(
                 ReferenceModel.Change(
-                    site: site, number: number, stamp: stamp, replica: replicas[site].bytes, past: past, entries: [edit]))
+                    site: site,
+                    number: number,
+                    stamp: stamp,
+                    replica: replicas[site].bytes,
+                    past: past,
+                    entries: [edit]
+                )
+            )
             let (shape, values) = edit.shaped
             let seen = Set(past.map { dot($0) })
             entries.append(
                 RecordHistory.Entry(
-                    dot: LocalDot(author: UInt32(site), seq: number), timestamp: Timestamp(raw: stamp),
-                    leaf: Bytes16(generator.bytes(16))!, shape: shape, values: values, covers: { seen.contains($0) }))
+                    dot: LocalDot(author: UInt32(site), seq: number),
+                    timestamp: Timestamp(raw: stamp),
+                    leaf: Bytes16(generator.bytes(16))!,
+                    shape: shape,
+                    values: values,
+                    covers: { seen.contains($0) }
+                )
+            )
         }
 
         func dot(_ change: Int) -> LocalDot {
@@ -65,7 +82,11 @@ import TsunaguCore
             }
             for (group, items) in state.items {
                 let live = Set(items.map { Live(dot: $0.dot, place: $0.index, content: $0.item.content) })
-                let model = Set((expected.items[group] ?? []).map { Live(dot: dot($0.change), place: $0.place, content: $0.content) })
+                let model = Set(
+                    (expected.items[group] ?? []).map {
+                        Live(dot: dot($0.change), place: $0.place, content: $0.content)
+                    }
+                )
                 #expect(live == model, comment)
             }
             #expect(state.digest == digest(of: expected), comment)
@@ -114,8 +135,12 @@ import TsunaguCore
             let entry = entries[change]
             for (operation, values) in entry.operations where operation.group == group {
                 return GroupState.Write(
-                    dot: entry.dot, timestamp: entry.timestamp, leaf: entry.leaf,
-                    members: Array(zip(operation.fields, values)), covers: entry.covers)
+                    dot: entry.dot,
+                    timestamp: entry.timestamp,
+                    leaf: entry.leaf,
+                    members: Array(zip(operation.fields, values)),
+                    covers: entry.covers
+                )
             }
             return nil
         }

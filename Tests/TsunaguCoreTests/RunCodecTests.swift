@@ -17,7 +17,10 @@ import TsunaguCore
                 #expect(read.hash == written.hash, "seed \(seed)")
                 #expect(read.payload.bytes == written.payload.bytes, "seed \(seed)")
                 #expect(read.leaves == written.leaves, "seed \(seed)")
-                #expect(read.payload.entries.map(\.reference) == written.payload.entries.map(\.reference), "seed \(seed)")
+                #expect(
+                    read.payload.entries.map(\.reference) == written.payload.entries.map(\.reference),
+                    "seed \(seed)"
+                )
             }
         }
     }
@@ -114,7 +117,9 @@ import TsunaguCore
         let chain = RandomChain(length: 4, &generator)
         let body = chain.encode(2..<3)
         #expect(try chain.decode(body, at: 2, count: 1).chain.hash == chain.changes[2].hash)
-        if let misplaced = try? chain.decode(body, at: 3, count: 1) { #expect(misplaced.chain.hash != chain.changes[2].hash) }
+        if let misplaced = try? chain.decode(body, at: 3, count: 1) {
+            #expect(misplaced.chain.hash != chain.changes[2].hash)
+        }
     }
 
     @Test func aSmallBodyCannotFillTheMemory() throws {
@@ -134,17 +139,31 @@ import TsunaguCore
 
     // MARK: - What is signed must be well formed
 
-    private func malformed(_ shape: Shape, _ slots: [UInt8], times: Int = 1, explicit: RecordID? = nil) throws -> CodecError? {
+    private func malformed(_ shape: Shape, _ slots: [UInt8], times: Int = 1, explicit: RecordID? = nil) throws
+        -> CodecError?
+    {
         let author = ReplicaID(device: DeviceID(signingKey: [1]), incarnation: 1)
         let block = RunEncoder.Block(start: 1, seed: Bytes16(7))
         var payload = Payload(salts: Salts(blockSeed: block.seed, seq: 1, timestamp: Timestamp(milliseconds: 5)))
         for _ in 0..<times {
-            payload.append(shape, id: explicit ?? payload.nextID, reference: explicit == nil ? .created : .explicit) { $0 += slots }
+            payload.append(shape, id: explicit ?? payload.nextID, reference: explicit == nil ? .created : .explicit) {
+                $0 += slots
+            }
         }
         let header = ChangeHeader(
-            space: TestSchema.space, dot: Dot(author, 1), author: Operator(id: "a", label: "A"),
-            timestamp: Timestamp(milliseconds: 5), deps: .none, systemDeps: .none, previous: ChangeHeader.noHash,
-            schemaVersion: 1, blockStart: 1, batch: nil, transaction: nil, payloadHash: ChangeHeader.noHash)
+            space: TestSchema.space,
+            dot: Dot(author, 1),
+            author: Operator(id: "a", label: "A"),
+            timestamp: Timestamp(milliseconds: 5),
+            deps: .none,
+            systemDeps: .none,
+            previous: ChangeHeader.noHash,
+            schemaVersion: 1,
+            blockStart: 1,
+            batch: nil,
+            transaction: nil,
+            payloadHash: ChangeHeader.noHash
+        )
         let body = RunEncoder.encode([Change(header: header, payload: payload)]) { _ in block }
         let context = RunDecoder.Context(space: TestSchema.space, author: author, chain: Chain()) { _, _ in nil }
         do throws(CodecError) {

@@ -53,7 +53,9 @@ import TsunaguStore
                             try transaction.record(TestSchema.note, id)?.integer("tally") ?? 0
                         )
                     }
-                    guard records == Int(tally), records >= last else { throw CodecError.invalid("\(records) \(tally) \(last)") }
+                    guard records == Int(tally), records >= last else {
+                        throw CodecError.invalid("\(records) \(tally) \(last)")
+                    }
                     last = records
                 }
             }

@@ -12,7 +12,9 @@ import TsunaguStore
     private let note = TestSchema.note
 
     /// Sites that all hold one record with a title.
-    private func ward(_ names: [String], title: String = "start") throws -> (sites: [TestSite], id: RecordID, scratch: Scratch) {
+    private func ward(_ names: [String], title: String = "start") throws -> (
+        sites: [TestSite], id: RecordID, scratch: Scratch
+    ) {
         let scratch = try Scratch()
         let sites = try makeWard(names, in: scratch)
         let id = try sites[0].write { try $0.create(note, [(Number.title, .text(title)), (Number.body, .text("b"))]) }
@@ -28,7 +30,9 @@ import TsunaguStore
         for _ in 0..<2 { for site in sites.dropFirst() { try sites[0].exchange(with: site) } }
     }
 
-    @Test(arguments: [("\u{FA19}", "\u{795E}"), ("\u{FA10}", "\u{585A}"), ("か\u{3099}", "が"), ("ｶﾞ", "ガ"), ("辻", "辻\u{E0100}")])
+    @Test(arguments: [
+        ("\u{FA19}", "\u{795E}"), ("\u{FA10}", "\u{585A}"), ("か\u{3099}", "が"), ("ｶﾞ", "ガ"), ("辻", "辻\u{E0100}"),
+    ])
     func charactersThatOnlyBytesTellApartConflictAndStayAsTyped(first: String, second: String) throws {
         let (sites, id, scratch) = try ward(["a", "b"])
         defer { withExtendedLifetime(scratch) {} }
@@ -88,7 +92,10 @@ import TsunaguStore
             let names = row.alternatives.map(\.person.id)
             #expect(names == (firstIsLater ? ["b", "a"] : ["a", "b"]), "the shown one is last")
             #expect(row.shown == 1)
-            #expect(row.alternatives.map(\.device) == (firstIsLater ? [sites[1].device, sites[0].device] : sites.map(\.device)))
+            #expect(
+                row.alternatives.map(\.device)
+                    == (firstIsLater ? [sites[1].device, sites[0].device] : sites.map(\.device))
+            )
         }
         #expect(try sites[0].record(id)?.text("title") == (firstIsLater ? "from a" : "from b"))
     }
@@ -184,7 +191,11 @@ import TsunaguStore
         let first = try sites[0].conflicts().map(\.id)
         for site in sites {
             try site.write {
-                try $0.set(note, id, [(Number.title, .text("by \(site.name)")), (Number.body, .null), (Number.size, .null)])
+                try $0.set(
+                    note,
+                    id,
+                    [(Number.title, .text("by \(site.name)")), (Number.body, .null), (Number.size, .null)]
+                )
             }
             #expect(try site.conflicts().isEmpty)
         }
@@ -227,7 +238,7 @@ import TsunaguStore
         try settle(sites)
         let rows = try sites[1].conflicts()
         #expect(rows.count == 1)
-        #expect(rows[0].alternatives.map { $0.values[0].value } .contains(.text("a10")))
+        #expect(rows[0].alternatives.map { $0.values[0].value }.contains(.text("a10")))
         #expect(rows[0].alternatives.count == 2)
         let history = try sites[1].store.read { try $0.history(of: rows[0].rid) }
         #expect(history.filter { $0.field?.name == "title" }.count == 12, "the chain is shown")

@@ -67,7 +67,11 @@ import TsunaguStore
         try sites[1].write { try $0.set(TestSchema.note, id, [(1, .text("y"))]) }
         try sites[0].exchange(with: sites[1])
         try sites[0].write { draft in
-            if deleting { try draft.delete(TestSchema.note, id, reason: "really") } else { try draft.revive(TestSchema.note, id) }
+            if deleting {
+                try draft.delete(TestSchema.note, id, reason: "really")
+            } else {
+                try draft.revive(TestSchema.note, id)
+            }
         }
         try sites[0].exchange(with: sites[1])
         for site in sites {

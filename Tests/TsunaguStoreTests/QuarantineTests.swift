@@ -79,12 +79,16 @@ import TsunaguStore
         let runs = try outsider.runs(TestSchema.space)
         #expect(runs.count == 3)
         let short = outsider.device.short
-        #expect(try centre.receive([runs[2], runs[1]]) == [.held(waitsFor: "\(short) 1"), .held(waitsFor: "\(short) 1")])
+        #expect(
+            try centre.receive([runs[2], runs[1]]) == [.held(waitsFor: "\(short) 1"), .held(waitsFor: "\(short) 1")]
+        )
         #expect(try centre.receive([runs[0]]) == [.quarantined(1)])
         // What was held behind it is in the log too, and one exception speaks of all three.
         #expect(try centre.vector(TestSchema.space)[outsider.replica] == 3)
-        #expect(try centre.store.read { try $0.waiting(in: TestSchema.space) }
-            == [VersionVector.Exception(replica: outsider.replica, first: 1, last: 3)])
+        #expect(
+            try centre.store.read { try $0.waiting(in: TestSchema.space) }
+                == [VersionVector.Exception(replica: outsider.replica, first: 1, last: 3)]
+        )
         try centre.grant(outsider)
         try clerk.pull(from: centre)
         for id in ids { #expect(try clerk.record(id) != nil) }

@@ -23,7 +23,9 @@ import TsunaguStore
         let scratch = try Scratch()
         let sites = try makeWard(["a", "b"], in: scratch)
         for step in 0..<3 {
-            let id = try sites[0].write { try $0.create(note, [(1, .text("value \(step)")), (3, .integer(Int64(step)))]) }
+            let id = try sites[0].write {
+                try $0.create(note, [(1, .text("value \(step)")), (3, .integer(Int64(step)))])
+            }
             try sites[0].write { try $0.edit(note, id, group: TestSchema.entries, add: [Array("entry".utf8)]) }
             try sites[0].seal()
         }
@@ -82,8 +84,15 @@ import TsunaguStore
             try expect(
                 .malformed("\(count) changes from number \(first) on"),
                 RunEnvelope(
-                    space: good[0].space, replica: good[0].replica, first: first, count: count,
-                    signature: good[0].signature, body: good[0].body), at: b)
+                    space: good[0].space,
+                    replica: good[0].replica,
+                    first: first,
+                    count: count,
+                    signature: good[0].signature,
+                    body: good[0].body
+                ),
+                at: b
+            )
         }
         // After all of that, the good ones.
         #expect(try b.receive(good) == [.applied(2), .applied(2), .applied(2)])
@@ -161,7 +170,11 @@ import TsunaguStore
         run.first = 3
         #expect(try pair.b.receive([run]) == [.held(waitsFor: "\(pair.a.device.short) 1")])
         #expect(try pair.b.receive([pair.runs[0]]) == [.applied(2)])
-        #expect(try pair.b.receive([pair.runs[1], pair.runs[2]]).last.map { if case .applied = $0 { true } else { $0 == .duplicate } } == true)
+        #expect(
+            try pair.b.receive([pair.runs[1], pair.runs[2]]).last.map {
+                if case .applied = $0 { true } else { $0 == .duplicate }
+            } == true
+        )
         #expect(try pair.b.digest() == pair.a.digest())
     }
 

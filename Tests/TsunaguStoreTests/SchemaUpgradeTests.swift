@@ -37,9 +37,12 @@ import TsunaguStore
         let (new, old, far) = (ward.new, ward.old, ward.far)
         let (note, place) = (TestSchema.wideNote, TestSchema.place)
         let (id, shop) = try new.write { draft in
-            let id = try draft.create(note, [
-                (Number.title, .text("t")), (Number.extra, .text("EXTRA")), (Number.memo, .text("memo")),
-            ])
+            let id = try draft.create(
+                note,
+                [
+                    (Number.title, .text("t")), (Number.extra, .text("EXTRA")), (Number.memo, .text("memo")),
+                ]
+            )
             try draft.edit(note, id, group: TestSchema.labels, add: [Array("red".utf8)])
             let shop = try draft.create(place, [(1, .text("hall"))])
             try draft.edit(place, shop, group: place.groups[1], add: [Array("lessons".utf8)])
@@ -81,7 +84,11 @@ import TsunaguStore
         try far.pull(from: new)
         for site in [new, far] {
             try site.write {
-                try $0.set(TestSchema.wideNote, id, [(Number.memo, .text("memo of \(site.name)")), (Number.extra, .text(site.name))])
+                try $0.set(
+                    TestSchema.wideNote,
+                    id,
+                    [(Number.memo, .text("memo of \(site.name)")), (Number.extra, .text(site.name))]
+                )
             }
         }
         try old.pull(from: new)
@@ -133,16 +140,21 @@ import TsunaguStore
                     let id = generator.pick(ids)
                     let wide = site.name != "old"
                     var values: [(field: UInt32, value: Value)] = []
-                    for field in [Number.title, Number.body] + (wide ? [Number.extra, Number.memo] : []) where generator.chance(50) {
+                    for field in [Number.title, Number.body] + (wide ? [Number.extra, Number.memo] : [])
+                    where generator.chance(50) {
                         values.append((field, .text("\(generator.below(3))")))
                     }
                     try site.write { try $0.set(wide ? TestSchema.wideNote : TestSchema.note, id, values) }
                 } else {
                     try site.pull(from: generator.pick(sites.filter { $0.name != site.name }))
                 }
-                try site.compareWithDefinition(rederiving: step % 5 == 0) { SimulatedWard.Disagreement("seed \(seed), step \(step): \($0)") }
+                try site.compareWithDefinition(rederiving: step % 5 == 0) {
+                    SimulatedWard.Disagreement("seed \(seed), step \(step): \($0)")
+                }
             }
-            for _ in 0..<2 { for site in sites { for peer in sites where peer.name != site.name { try site.pull(from: peer) } } }
+            for _ in 0..<2 {
+                for site in sites { for peer in sites where peer.name != site.name { try site.pull(from: peer) } }
+            }
             #expect(try Set(sites.map { try $0.digest() }).count == 1, "seed \(seed)")
             try ward.old.reopen(schema: TestSchema.v2)
             try ward.check(ward.old)

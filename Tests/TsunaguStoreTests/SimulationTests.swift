@@ -9,7 +9,9 @@ import Testing
 @Suite struct SimulationTests {
     /// `TSUNAGU_SEEDS=17` replays one history, `TSUNAGU_SEEDS=0-999` runs a thousand.
     static let seeds: Range<UInt64> = {
-        let bounds = (ProcessInfo.processInfo.environment["TSUNAGU_SEEDS"] ?? "0-23").split(separator: "-").compactMap { UInt64($0) }
+        let bounds = (ProcessInfo.processInfo.environment["TSUNAGU_SEEDS"] ?? "0-23").split(separator: "-").compactMap {
+            UInt64($0)
+        }
         guard let first = bounds.first, let last = bounds.last, first <= last else { return 0..<24 }
         return first..<last + 1
     }()

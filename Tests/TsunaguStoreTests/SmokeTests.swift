@@ -23,7 +23,11 @@ import TsunaguStore
             try draft.edit(note, id, group: TestSchema.tally, add: [Tally.encode(3)])
             try draft.edit(note, id, group: TestSchema.seats, add: [LedgerEntry.open.encoded])
             try draft.edit(
-                note, id, group: TestSchema.status, add: [Transition(from: "", to: "open", reason: "").encoded])
+                note,
+                id,
+                group: TestSchema.status,
+                add: [Transition(from: "", to: "open", reason: "").encoded]
+            )
             return id
         }
         #expect(try b.pull(from: a) == [.applied(1)])
@@ -45,13 +49,17 @@ import TsunaguStore
         #expect(first.map(\.id) == second.map(\.id))
         #expect(try a.record(id)?.values == b.record(id)?.values)
 
-        try b.write { try $0.set(note, id, [(Number.title, .text("AB")), (Number.body, .null), (Number.size, .integer(1))]) }
+        try b.write {
+            try $0.set(note, id, [(Number.title, .text("AB")), (Number.body, .null), (Number.size, .integer(1))])
+        }
         try a.exchange(with: b)
         #expect(try a.conflicts().isEmpty && b.conflicts().isEmpty)
         #expect(try a.record(id)?.text("title") == "AB")
 
         let shape = Shape(
-            collection: note.number, operations: [Shape.Operation(group: 1, .register, fields: [1, 2, 3])])
+            collection: note.number,
+            operations: [Shape.Operation(group: 1, .register, fields: [1, 2, 3])]
+        )
         try a.write { draft in
             for index in 0..<3000 {
                 try draft.append(shape) { out in

@@ -110,7 +110,9 @@ import TsunaguStore
             if case StoreError.exists = $0 { true } else { false }
         }
         #expect(Array(try Data(contentsOf: URL(fileURLWithPath: path))) == bytes)
-        #expect(throws: StoreError.self) { try Store.create(at: scratch.path("no/such/folder.db"), schema: TestSchema.v1) }
+        #expect(throws: StoreError.self) {
+            try Store.create(at: scratch.path("no/such/folder.db"), schema: TestSchema.v1)
+        }
     }
 
     @Test func onlyTheOwnerMayReadTheFiles() throws {

@@ -40,7 +40,8 @@ package enum Enrolment {
         }
 
         package func encoded(
-            _ invitation: Curve25519.Signing.PrivateKey, device: Curve25519.Signing.PrivateKey
+            _ invitation: Curve25519.Signing.PrivateKey,
+            device: Curve25519.Signing.PrivateKey
         ) throws -> [UInt8] {
             let message = Enrolment.message("request", content)
             return try content + device.signature(for: message) + invitation.signature(for: message)

@@ -52,7 +52,8 @@ extension Site {
                 Localized(
                     ja: "会場が持てるのは lessons/会場名 の空間だけです: \(outside)",
                     en: "a venue holds spaces such as lessons/kudan only: \(outside)"
-                ))
+                )
+            )
         }
         for space in scope {
             let base = space.hasSuffix("/*") ? String(space.dropLast(2)) : space

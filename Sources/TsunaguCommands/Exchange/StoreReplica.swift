@@ -68,7 +68,8 @@ package struct StoreReplica: ReplicaStorage {
         }
     }
 
-    private func receive(_ item: SyncFrame.Item, from peer: DeviceID, _ transaction: StoreTransaction) throws -> Receipt {
+    private func receive(_ item: SyncFrame.Item, from peer: DeviceID, _ transaction: StoreTransaction) throws -> Receipt
+    {
         switch item {
         case .run(let run):
             try transaction.unstage(run.space, run.replica)

@@ -100,7 +100,12 @@ struct SyncDriver {
         try site.write { transaction in
             for refusal in refused {
                 try transaction.setRefusal(
-                    peer: hub.description, refusal.space, refusal.replica, refusal.first, refusal.reason)
+                    peer: hub.description,
+                    refusal.space,
+                    refusal.replica,
+                    refusal.first,
+                    refusal.reason
+                )
             }
         }
     }

@@ -24,7 +24,9 @@ package final class Site: Sendable {
 
     /// Opens the site of a data directory.
     package static func open(
-        _ directory: DataDirectory, person: Operator, environment: Store.Environment = .system
+        _ directory: DataDirectory,
+        person: Operator,
+        environment: Store.Environment = .system
     ) throws -> Site {
         let store = try translating {
             try Store.open(at: directory.database, schema: schema, environment: environment)

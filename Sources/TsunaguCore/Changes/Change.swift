@@ -76,6 +76,7 @@ public struct Seal: Hashable, Sendable {
     }
 
     /// A seal stands at least after so many changes …
+    /// .
     public static let changesMax = 1024
     /// … or so many bytes of canonical operations.
     public static let bytesMax = 256 << 10

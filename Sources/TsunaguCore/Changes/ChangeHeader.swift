@@ -53,9 +53,19 @@ public struct ChangeHeader: Hashable, Sendable {
 
     /// Joins the parts.
     package init(
-        space: SpaceID, dot: Dot, author: Operator, timestamp: Timestamp, deps: DepsDelta, systemDeps: DepsDelta,
-        previous: Hash32, schemaVersion: UInt32, blockStart: UInt64, batch: Bytes16?, transaction: Transaction?,
-        extensions: [UInt8] = [], payloadHash: Hash32
+        space: SpaceID,
+        dot: Dot,
+        author: Operator,
+        timestamp: Timestamp,
+        deps: DepsDelta,
+        systemDeps: DepsDelta,
+        previous: Hash32,
+        schemaVersion: UInt32,
+        blockStart: UInt64,
+        batch: Bytes16?,
+        transaction: Transaction?,
+        extensions: [UInt8] = [],
+        payloadHash: Hash32
     ) {
         self.space = space
         self.dot = dot

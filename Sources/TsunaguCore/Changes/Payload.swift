@@ -46,7 +46,10 @@ package struct Payload: Sendable {
 
     /// Appends a record's group of operations. `writeSlots` appends exactly the slots of the shape, in its order.
     package mutating func append(
-        _ shape: Shape, id: RecordID, reference: RecordReference, writeSlots: (inout [UInt8]) throws -> Void
+        _ shape: Shape,
+        id: RecordID,
+        reference: RecordReference,
+        writeSlots: (inout [UInt8]) throws -> Void
     ) rethrows {
         let start = bytes.count
         bytes.append(contentsOf: shape.encoded)
@@ -54,7 +57,8 @@ package struct Payload: Sendable {
         let slotsStart = bytes.count
         try writeSlots(&bytes)
         entries.append(
-            Entry(shape: shape, id: id, reference: reference, range: start..<bytes.count, slotsStart: slotsStart))
+            Entry(shape: shape, id: id, reference: reference, range: start..<bytes.count, slotsStart: slotsStart)
+        )
     }
 
     /// The salted hashes of all entries, 32 bytes each, one after another.

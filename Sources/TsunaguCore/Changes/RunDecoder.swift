@@ -16,7 +16,10 @@ package struct RunDecoder {
         package var resolve: (Dot, Int) -> RecordID?
 
         package init(
-            space: SpaceID, author: ReplicaID, chain: Chain, resolve: @escaping (Dot, Int) -> RecordID?
+            space: SpaceID,
+            author: ReplicaID,
+            chain: Chain,
+            resolve: @escaping (Dot, Int) -> RecordID?
         ) {
             self.space = space
             self.author = author
@@ -128,13 +131,17 @@ package struct RunDecoder {
         for _ in 0..<(try reader.varint("shapes", atMost: UInt64(Self.shapesMax))) {
             let shape = try Shape(reading: &reader)
             shapes.append(shape)
-            shapeBodies.append(shape.operations.flatMap { operation in operation.fields.map { _ in operation.mergeClass != .register } })
+            shapeBodies.append(
+                shape.operations.flatMap { operation in operation.fields.map { _ in operation.mergeClass != .register }
+                }
+            )
             shapeColumns.append(
                 RunEncoder.columnKeys(of: shape).map { key in
                     let column = columns[key] ?? columns.count
                     columns[key] = column
                     return column
-                })
+                }
+            )
         }
         guard columns.count == columnLengths.count else { throw .invalid("columns do not fit the shapes") }
         try reader.expectEnd()
@@ -180,9 +187,20 @@ package struct RunDecoder {
         guard let author, let schemaVersion else { throw .invalid("a change without operator or schema version") }
         let block = run.blocks.last!
         let header = ChangeHeader(
-            space: context.space, dot: Dot(context.author, seq), author: author, timestamp: timestamp, deps: deps,
-            systemDeps: systemDeps, previous: run.chain.hash, schemaVersion: schemaVersion, blockStart: block.start,
-            batch: batch, transaction: transaction, extensions: extensions, payloadHash: ChangeHeader.noHash)
+            space: context.space,
+            dot: Dot(context.author, seq),
+            author: author,
+            timestamp: timestamp,
+            deps: deps,
+            systemDeps: systemDeps,
+            previous: run.chain.hash,
+            schemaVersion: schemaVersion,
+            blockStart: block.start,
+            batch: batch,
+            transaction: transaction,
+            extensions: extensions,
+            payloadHash: ChangeHeader.noHash
+        )
         let salts = Salts(blockSeed: block.seed, seq: seq, timestamp: timestamp)
         self.salts[seq] = salts
         var payload = Payload(salts: salts)
@@ -240,9 +258,13 @@ package struct RunDecoder {
         for _ in 0..<(try headers.varint("exceptions", atMost: 65_536)) {
             let replica = try element(of: replicas, try headers.varint(), "replica")
             let exception = VersionVector.Exception(
-                replica: replica, first: try headers.varint(), last: try headers.varint())
+                replica: replica,
+                first: try headers.varint(),
+                last: try headers.varint()
+            )
             guard exception.first >= 1, exception.first <= exception.last,
-                exceptions.last.map({ $0.replica < replica || $0.replica == replica && $0.last < exception.first }) ?? true
+                exceptions.last.map({ $0.replica < replica || $0.replica == replica && $0.last < exception.first })
+                    ?? true
             else {
                 throw .invalid("exceptions order")
             }
@@ -286,11 +308,17 @@ package struct RunDecoder {
         if let failure { throw failure }
         guard payload.bytes.count <= Payload.bytesMax else {
             throw .tooLarge(
-                what: "change", found: UInt64(payload.bytes.count), bound: UInt64(Payload.bytesMax))
+                what: "change",
+                found: UInt64(payload.bytes.count),
+                bound: UInt64(Payload.bytesMax)
+            )
         }
         guard runBytes + payload.bytes.count <= Self.runBytesMax else {
             throw .tooLarge(
-                what: "run", found: UInt64(runBytes + payload.bytes.count), bound: UInt64(Self.runBytesMax))
+                what: "run",
+                found: UInt64(runBytes + payload.bytes.count),
+                bound: UInt64(Self.runBytesMax)
+            )
         }
     }
 

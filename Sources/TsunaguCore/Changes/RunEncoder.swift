@@ -200,7 +200,8 @@ package struct RunEncoder {
                 lengths.append([])
                 contents.append([])
                 return lengths.count - 1
-            })
+            }
+        )
         return shapeList.count - 1
     }
 
@@ -208,7 +209,11 @@ package struct RunEncoder {
         shape.operations.flatMap { operation in
             operation.fields.map {
                 ColumnKey(
-                    collection: shape.collection, group: operation.group, mergeClass: operation.mergeClass, field: $0)
+                    collection: shape.collection,
+                    group: operation.group,
+                    mergeClass: operation.mergeClass,
+                    field: $0
+                )
             }
         }
     }

@@ -13,7 +13,12 @@ package struct RunEnvelope: Hashable, Sendable {
     package var body: [UInt8]
 
     package init(
-        space: SpaceID, replica: ReplicaID, first: UInt64, count: Int, signature: [UInt8], body: [UInt8]
+        space: SpaceID,
+        replica: ReplicaID,
+        first: UInt64,
+        count: Int,
+        signature: [UInt8],
+        body: [UInt8]
     ) {
         self.space = space
         self.replica = replica

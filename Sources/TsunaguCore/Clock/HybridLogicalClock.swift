@@ -21,6 +21,7 @@ public struct Timestamp: Hashable, Comparable, Sendable {
     /// Unix milliseconds.
     public var milliseconds: UInt64 { raw >> 16 }
 
+    /// Whether one comes before the other, by bytes.
     public static func < (a: Timestamp, b: Timestamp) -> Bool { a.raw < b.raw }
 }
 

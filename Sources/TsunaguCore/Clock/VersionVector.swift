@@ -23,6 +23,7 @@ public struct VersionVector: Hashable, Sendable {
             self.last = last
         }
 
+        /// Whether one comes before the other, by bytes.
         public static func < (a: Exception, b: Exception) -> Bool {
             a.replica == b.replica ? a.first < b.first : a.replica < b.replica
         }

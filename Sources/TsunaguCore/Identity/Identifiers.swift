@@ -61,12 +61,15 @@ public struct Bytes16: Hashable, Comparable, Sendable {
 /// The key pair of a machine, named by its signing key: the first 16 bytes of
 /// SHA-256("tsunagu/device/1" ‖ Ed25519 public key).
 public struct DeviceID: Identifier {
+    /// Length in bytes.
     public static var byteCount: Int { 16 }
     /// The identifier's 16 bytes.
     public let raw: Bytes16
 
+    /// The bytes, first one first.
     public var bytes: [UInt8] { raw.bytes }
 
+    /// Reads the form that the type prints.
     public init?(bytes: some Collection<UInt8>) {
         guard let raw = Bytes16(bytes) else { return nil }
         self.raw = raw
@@ -83,11 +86,13 @@ public struct DeviceID: Identifier {
     /// The first eight hexadecimal digits, for people.
     public var short: String { String(description.prefix(8)) }
 
+    /// Whether one comes before the other, by bytes.
     public static func < (a: DeviceID, b: DeviceID) -> Bool { a.raw < b.raw }
 }
 
 /// A device plus a random incarnation: what numbers its own changes without gaps.
 public struct ReplicaID: Identifier {
+    /// Length in bytes.
     public static var byteCount: Int { 24 }
     /// The device whose key seals this replica's changes.
     public let device: DeviceID
@@ -100,14 +105,17 @@ public struct ReplicaID: Identifier {
         self.incarnation = incarnation
     }
 
+    /// The bytes, first one first.
     public var bytes: [UInt8] { device.bytes + (0..<8).map { UInt8(truncatingIfNeeded: incarnation >> (56 - 8 * $0)) } }
 
+    /// Reads the form that the type prints.
     public init?(bytes: some Collection<UInt8>) {
         guard bytes.count == 24, let device = DeviceID(bytes: bytes.prefix(16)) else { return nil }
         self.device = device
         self.incarnation = bytes.suffix(8).reduce(0) { $0 << 8 | UInt64($1) }
     }
 
+    /// Whether one comes before the other, by bytes.
     public static func < (a: ReplicaID, b: ReplicaID) -> Bool {
         a.device == b.device ? a.incarnation < b.incarnation : a.device < b.device
     }
@@ -115,6 +123,7 @@ public struct ReplicaID: Identifier {
 
 /// The name of a record inside its space and collection.
 public struct RecordID: Identifier {
+    /// Length in bytes.
     public static var byteCount: Int { 16 }
     /// The identifier's 16 bytes.
     public let raw: Bytes16
@@ -122,8 +131,10 @@ public struct RecordID: Identifier {
     /// Wraps 16 bytes.
     public init(_ raw: Bytes16) { self.raw = raw }
 
+    /// The bytes, first one first.
     public var bytes: [UInt8] { raw.bytes }
 
+    /// Reads the form that the type prints.
     public init?(bytes: some Collection<UInt8>) {
         guard let raw = Bytes16(bytes) else { return nil }
         self.raw = raw
@@ -141,6 +152,7 @@ public struct RecordID: Identifier {
         self.raw = hash.finalize().withUnsafeBytes { Bytes16(loading: $0.baseAddress!) }
     }
 
+    /// Whether one comes before the other, by bytes.
     public static func < (a: RecordID, b: RecordID) -> Bool { a.raw < b.raw }
 }
 
@@ -180,6 +192,7 @@ public struct SpaceID: Hashable, Comparable, Sendable, CustomStringConvertible {
     /// Sites, devices, grants and invitations: every member of the ward holds it.
     public static let system = SpaceID("system")!
 
+    /// What people and logs read.
     public var description: String { name }
 
     /// Whether `pattern`, a space's name or a prefix that ends in `/*`, covers this space.
@@ -190,6 +203,7 @@ public struct SpaceID: Hashable, Comparable, Sendable, CustomStringConvertible {
     }
 
     // Names are ASCII, where Swift's order of strings is the order of bytes.
+    /// Whether one comes before the other, by bytes.
     public static func < (a: SpaceID, b: SpaceID) -> Bool { a.name < b.name }
 }
 

@@ -61,7 +61,10 @@ package struct GroupState: Hashable, Sendable {
         package var covers: (LocalDot) -> Bool
 
         package init(
-            dot: LocalDot, timestamp: Timestamp, leaf: Bytes16, members: [(field: UInt32, value: Value)],
+            dot: LocalDot,
+            timestamp: Timestamp,
+            leaf: Bytes16,
+            members: [(field: UInt32, value: Value)],
             covers: @escaping (LocalDot) -> Bool
         ) {
             self.dot = dot
@@ -105,7 +108,8 @@ package struct GroupState: Hashable, Sendable {
                     return sources.isEmpty ? nil : Member(field: field, sources: sources)
                 }
                 return Head(dot: head.dot, timestamp: head.timestamp, leaf: head.leaf, members: members)
-            })
+            }
+        )
     }
 
     /// The state after a write that no head has seen, where it follows without the writes of the past; `nil` where
@@ -159,8 +163,10 @@ package struct GroupState: Hashable, Sendable {
                 let chosen = members.map { ($0.field, $0.sources[min(choice, $0.sources.count - 1)], $0.sources.count) }
                 let origin = chosen.filter { $0.2 > 1 }.map { ($0.1.timestamp, $0.1.dot) }.max(by: isBefore)
                 return Alternative(
-                    dot: origin?.1 ?? head.dot, timestamp: origin?.0 ?? head.timestamp,
-                    values: chosen.map { ($0.0, $0.1.value) })
+                    dot: origin?.1 ?? head.dot,
+                    timestamp: origin?.0 ?? head.timestamp,
+                    values: chosen.map { ($0.0, $0.1.value) }
+                )
             }
         }
     }

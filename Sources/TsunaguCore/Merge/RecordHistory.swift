@@ -16,7 +16,11 @@ package struct RecordHistory {
         package var covers: (LocalDot) -> Bool
 
         package init(
-            dot: LocalDot, timestamp: Timestamp, leaf: Bytes16, shape: Shape, values: [Value],
+            dot: LocalDot,
+            timestamp: Timestamp,
+            leaf: Bytes16,
+            shape: Shape,
+            values: [Value],
             covers: @escaping (LocalDot) -> Bool
         ) {
             self.dot = dot
@@ -90,8 +94,13 @@ package struct RecordHistory {
                 if operation.mergeClass == .register {
                     writes[operation.group, default: []].append(
                         GroupState.Write(
-                            dot: entry.dot, timestamp: entry.timestamp, leaf: entry.leaf,
-                            members: Array(zip(operation.fields, values)), covers: entry.covers))
+                            dot: entry.dot,
+                            timestamp: entry.timestamp,
+                            leaf: entry.leaf,
+                            members: Array(zip(operation.fields, values)),
+                            covers: entry.covers
+                        )
+                    )
                 } else {
                     guard case .bytes(let body)? = values.first else { throw .invalid("the body of an operation") }
                     let items = try body.withMemory { memory throws(CodecError) in try Items(decoding: memory) }
@@ -99,7 +108,13 @@ package struct RecordHistory {
                     for (index, item) in items.added.enumerated() {
                         state.items[operation.group, default: []].append(
                             LiveItem(
-                                dot: entry.dot, timestamp: entry.timestamp, leaf: entry.leaf, index: index, item: item))
+                                dot: entry.dot,
+                                timestamp: entry.timestamp,
+                                leaf: entry.leaf,
+                                index: index,
+                                item: item
+                            )
+                        )
                     }
                     removals += items.removed.map { (operation.group, $0, entry.covers) }
                 }

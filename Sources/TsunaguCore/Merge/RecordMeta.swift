@@ -70,7 +70,11 @@ package struct RecordMeta: Hashable, Sendable {
     ///
     /// For life, and for every write of a group whose only head it covers.
     package mutating func replace(
-        group: UInt32, groupFields: FieldMask, with write: Source, members: FieldMask, covers: (LocalDot) -> Bool
+        group: UInt32,
+        groupFields: FieldMask,
+        with write: Source,
+        members: FieldMask,
+        covers: (LocalDot) -> Bool
     ) {
         for index in sources.indices where covers(sources[index].dot) {
             sources[index].heads &= ~(1 << UInt64(group))
@@ -142,7 +146,9 @@ package struct RecordMeta: Hashable, Sendable {
             let seq = try reader.varint()
             var source = Source(
                 dot: LocalDot(author: UInt32(truncatingIfNeeded: author >> 1), seq: seq),
-                timestamp: Timestamp(raw: try reader.uint64()), leaf: try reader.bytes16())
+                timestamp: Timestamp(raw: try reader.uint64()),
+                leaf: try reader.bytes16()
+            )
             source.deletes = author & 1 == 1
             let low = try reader.varint()
             source.fields = FieldMask(low) | FieldMask(try reader.varint()) << 64

@@ -12,6 +12,7 @@ public struct ExactText: Hashable, Comparable, Sendable, CustomStringConvertible
     /// Wraps text; its bytes stay as they are.
     public init(_ string: some StringProtocol) { self.string = String(string) }
 
+    /// Reads the form that the type prints.
     public init(stringLiteral value: String) { self.string = value }
 
     /// Checks that the bytes are UTF-8; `nil` where they are not.
@@ -20,6 +21,7 @@ public struct ExactText: Hashable, Comparable, Sendable, CustomStringConvertible
         self.string = string
     }
 
+    /// What people and logs read.
     public var description: String { string }
 
     /// The UTF-8 bytes.
@@ -37,15 +39,18 @@ public struct ExactText: Hashable, Comparable, Sendable, CustomStringConvertible
         return ExactText(String(scalars))
     }
 
+    /// Byte for byte.
     public static func == (a: ExactText, b: ExactText) -> Bool {
         a.string.utf8.count == b.string.utf8.count && a.string.utf8.elementsEqual(b.string.utf8)
     }
 
+    /// Hashes what `==` compares.
     public func hash(into hasher: inout Hasher) {
         var string = string
         string.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
     }
 
+    /// Whether one comes before the other, by bytes.
     public static func < (a: ExactText, b: ExactText) -> Bool { a.string.utf8.lexicographicallyPrecedes(b.string.utf8) }
 }
 

@@ -191,7 +191,8 @@ public struct Schema: Sendable {
             precondition(Set(fields.map(\.name)).count == fields.count, "\(collection.name): a field name twice")
             precondition(
                 fields.allSatisfy { !["rid", "id", "space", "deleted", "search"].contains($0.name) },
-                "\(collection.name): a field has the name of one of the table's own columns")
+                "\(collection.name): a field has the name of one of the table's own columns"
+            )
             precondition(fields.allSatisfy { (1...126).contains($0.number) }, "\(collection.name): field number bounds")
             precondition(collection.groups.allSatisfy { (1...62).contains($0.number) }, "\(collection.name): groups")
             precondition(

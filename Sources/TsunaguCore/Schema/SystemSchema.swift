@@ -6,57 +6,99 @@
 public enum SystemSchema {
     /// The ward itself: one record, whose id is derived, written by the founding device.
     public static let municipality = CollectionSchema(
-        1, "municipality", "自治体", spaces: "system",
+        1,
+        "municipality",
+        "自治体",
+        spaces: "system",
         groups: [
-            MergeGroup(1, "municipality", "自治体", .review, [
-                Field(1, "code", "団体コード"), Field(2, "name", "名称"),
-            ])
+            MergeGroup(
+                1,
+                "municipality",
+                "自治体",
+                .review,
+                [
+                    Field(1, "code", "団体コード"), Field(2, "name", "名称"),
+                ]
+            )
         ]
     )
 
     /// What people call a place: 麹町出張所.
     public static let site = CollectionSchema(
-        2, "site", "拠点", spaces: "system",
+        2,
+        "site",
+        "拠点",
+        spaces: "system",
         groups: [MergeGroup(1, "site", "拠点", .review, [Field(1, "name", "名称"), Field(2, "role", "役割")])]
     )
 
     /// A machine of a site; the record's id is the `DeviceID`.
     public static let device = CollectionSchema(
-        3, "device", "端末", spaces: "system",
+        3,
+        "device",
+        "端末",
+        spaces: "system",
         groups: [
-            MergeGroup(1, "device", "端末", .review, [
-                Field(1, "site", "拠点"), Field(2, "name", "名称"),
-                Field(3, "signing_key", "署名鍵"), Field(4, "receiving_key", "受信鍵"), Field(5, "key_proof", "鍵の証明"),
-            ])
+            MergeGroup(
+                1,
+                "device",
+                "端末",
+                .review,
+                [
+                    Field(1, "site", "拠点"), Field(2, "name", "名称"),
+                    Field(3, "signing_key", "署名鍵"), Field(4, "receiving_key", "受信鍵"), Field(5, "key_proof", "鍵の証明"),
+                ]
+            )
         ]
     )
 
     /// What a device may read and write; the record's id is derived from device and grantor's act.
     public static let grant = CollectionSchema(
-        4, "access_grant", "権限", spaces: "system",
+        4,
+        "access_grant",
+        "権限",
+        spaces: "system",
         groups: [
-            MergeGroup(1, "grant", "権限", .review, [
-                Field(1, "device", "端末"), Field(2, "role", "役割"), Field(3, "spaces", "範囲"),
-                Field(4, "access", "読み書き"),
-            ])
+            MergeGroup(
+                1,
+                "grant",
+                "権限",
+                .review,
+                [
+                    Field(1, "device", "端末"), Field(2, "role", "役割"), Field(3, "spaces", "範囲"),
+                    Field(4, "access", "読み書き"),
+                ]
+            )
         ]
     )
 
     /// A one-time code that was given out, by the hash of its secret.
     public static let invitation = CollectionSchema(
-        5, "invitation", "招待", spaces: "system",
+        5,
+        "invitation",
+        "招待",
+        spaces: "system",
         groups: [
-            MergeGroup(1, "invitation", "招待", .review, [
-                Field(1, "site", "拠点"), Field(2, "role", "役割"), Field(3, "spaces", "範囲"),
-                Field(4, "expires_at", "期限", .integer), Field(6, "public_key", "照合鍵"),
-            ]),
+            MergeGroup(
+                1,
+                "invitation",
+                "招待",
+                .review,
+                [
+                    Field(1, "site", "拠点"), Field(2, "role", "役割"), Field(3, "spaces", "範囲"),
+                    Field(4, "expires_at", "期限", .integer), Field(6, "public_key", "照合鍵"),
+                ]
+            ),
             MergeGroup(2, "used", "使用", .review, [Field(5, "device", "端末")]),
         ]
     )
 
     /// The founding of a space, with the secret that only its holders know.
     public static let spaceInfo = CollectionSchema(
-        6, "space_info", "空間", spaces: "*",
+        6,
+        "space_info",
+        "空間",
+        spaces: "*",
         groups: [
             MergeGroup(1, "space", "空間", .review, [Field(1, "name", "名称"), Field(2, "secret", "秘密")])
         ]

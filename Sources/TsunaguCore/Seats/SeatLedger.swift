@@ -21,14 +21,16 @@ package enum LedgerEntry: Hashable, Sendable {
 
     /// `nil` for an entry of a newer version: it is kept, and counts for nothing here.
     package init?(_ bytes: [UInt8]) {
-        guard let entry = try? bytes.withMemory({ memory throws(CodecError) -> LedgerEntry? in
-            var reader = ByteReader(memory)
-            switch try reader.byte() {
-            case 1: return .open
-            case 2: return .mint(try reader.varint("rights", atMost: 100_000))
-            default: return nil
-            }
-        }) else { return nil }
+        guard
+            let entry = try? bytes.withMemory({ memory throws(CodecError) -> LedgerEntry? in
+                var reader = ByteReader(memory)
+                switch try reader.byte() {
+                case 1: return .open
+                case 2: return .mint(try reader.varint("rights", atMost: 100_000))
+                default: return nil
+                }
+            })
+        else { return nil }
         self = entry
     }
 }
@@ -53,14 +55,16 @@ package enum SeatUse: Hashable, Sendable {
     }
 
     package init?(_ bytes: [UInt8]) {
-        guard let use = try? bytes.withMemory({ memory throws(CodecError) -> SeatUse? in
-            var reader = ByteReader(memory)
-            switch try reader.byte() {
-            case 1: return .spend
-            case 2: return .release(Dot(try reader.replica(), try reader.varint()))
-            default: return nil
-            }
-        }) else { return nil }
+        guard
+            let use = try? bytes.withMemory({ memory throws(CodecError) -> SeatUse? in
+                var reader = ByteReader(memory)
+                switch try reader.byte() {
+                case 1: return .spend
+                case 2: return .release(Dot(try reader.replica(), try reader.varint()))
+                default: return nil
+                }
+            })
+        else { return nil }
         self = use
     }
 }
@@ -119,11 +123,15 @@ package struct SeatLedger: Sendable {
                 held[posted.dot.replica, default: 0] += amount
             }
         }
-        let released = Set(uses.compactMap { used -> ReleasedUse? in
-            guard case .release(let dot) = used.use, dot.replica == used.dot.replica else { return nil }
-            return ReleasedUse(dot: dot, booking: used.booking)
-        })
-        let spends = uses.filter { $0.use == .spend && !released.contains(ReleasedUse(dot: $0.dot, booking: $0.booking)) }
+        let released = Set(
+            uses.compactMap { used -> ReleasedUse? in
+                guard case .release(let dot) = used.use, dot.replica == used.dot.replica else { return nil }
+                return ReleasedUse(dot: dot, booking: used.booking)
+            }
+        )
+        let spends = uses.filter {
+            $0.use == .spend && !released.contains(ReleasedUse(dot: $0.dot, booking: $0.booking))
+        }
         for used in spends.sorted(by: { ($0.dot, $0.booking) < ($1.dot, $1.booking) }) {
             let holder = used.dot.replica
             if backed[holder, default: []].count < held[holder] ?? 0 {

@@ -31,14 +31,26 @@ struct RawStatement {
 
     /// Bytes that stay in place until the step.
     func bindInPlace(_ index: Int32, blob bytes: UnsafeRawBufferPointer) {
-        sqlite3_bind_blob64(handle, index, bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1), UInt64(bytes.count), nil)
+        sqlite3_bind_blob64(
+            handle,
+            index,
+            bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1),
+            UInt64(bytes.count),
+            nil
+        )
     }
 
     /// UTF-8 that stays in place until the step.
     func bindInPlace(_ index: Int32, text bytes: UnsafeRawBufferPointer) {
         let start = bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1)
         sqlite3_bind_text64(
-            handle, index, start?.assumingMemoryBound(to: CChar.self), UInt64(bytes.count), nil, UInt8(SQLITE_UTF8))
+            handle,
+            index,
+            start?.assumingMemoryBound(to: CChar.self),
+            UInt64(bytes.count),
+            nil,
+            UInt8(SQLITE_UTF8)
+        )
     }
 
     func bind(_ index: Int32, _ bytes: [UInt8]) {
@@ -46,7 +58,12 @@ struct RawStatement {
         let transient = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
         _ = bytes.withUnsafeBytes { memory in
             sqlite3_bind_blob64(
-                handle, index, memory.baseAddress ?? UnsafeRawPointer(bitPattern: 1), UInt64(memory.count), transient)
+                handle,
+                index,
+                memory.baseAddress ?? UnsafeRawPointer(bitPattern: 1),
+                UInt64(memory.count),
+                transient
+            )
         }
     }
 
@@ -58,7 +75,13 @@ struct RawStatement {
         text.withUTF8 { utf8 in
             let raw = UnsafeRawPointer(utf8.baseAddress) ?? UnsafeRawPointer(bitPattern: 1)
             _ = sqlite3_bind_text64(
-                handle, index, raw?.assumingMemoryBound(to: CChar.self), UInt64(utf8.count), transient, UInt8(SQLITE_UTF8))
+                handle,
+                index,
+                raw?.assumingMemoryBound(to: CChar.self),
+                UInt64(utf8.count),
+                transient,
+                UInt8(SQLITE_UTF8)
+            )
         }
     }
 

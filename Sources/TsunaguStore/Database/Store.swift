@@ -6,7 +6,7 @@ import GRDBSQLite
 package import TsunaguCore
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// One SQLite file: the log, the state that it means, and the typed tables, moved together by every transaction.
@@ -42,14 +42,17 @@ package final class Store: Sendable {
             random: {
                 var generator = SystemRandomNumberGenerator()
                 return generator.next()
-            })
+            }
+        )
     }
 
     /// Makes a new, empty database.
     ///
     /// - Throws: `StoreError.exists` where there is a file already, whatever it holds.
     package static func create(
-        at path: String, schema: Schema, environment: Environment = .system
+        at path: String,
+        schema: Schema,
+        environment: Environment = .system
     ) throws -> Store {
         let descriptor = Glibc.open(path, O_CREAT | O_EXCL | O_RDWR, 0o600)
         guard descriptor >= 0 else {
@@ -82,7 +85,9 @@ package final class Store: Sendable {
     /// A missing, empty, foreign, cut or damaged file is refused: a store that cannot be read is never taken for one
     /// with nothing in it.
     package static func open(
-        at path: String, schema: Schema, environment: Environment = .system
+        at path: String,
+        schema: Schema,
+        environment: Environment = .system
     ) throws -> Store {
         let lags = try checkFile(at: path)
         let store = try Store(path: path, schema: schema, environment: environment)
@@ -99,7 +104,9 @@ package final class Store: Sendable {
             guard version >= 1 else { throw StoreError.unusable(path: path, reason: "it holds no store") }
             guard version <= StoreLayout.version else { throw StoreError.tooNew(path: path, version: version) }
             if lags {
-                let found = try store.queue.read { try String.fetchOne($0, sql: "PRAGMA quick_check(1)") ?? "no answer" }
+                let found = try store.queue.read {
+                    try String.fetchOne($0, sql: "PRAGMA quick_check(1)") ?? "no answer"
+                }
                 guard found == "ok" else { throw StoreError.unusable(path: path, reason: "it is damaged (\(found))") }
             }
             let written = try store.queue.read { try store.schemaVersion($0) }
@@ -134,7 +141,9 @@ package final class Store: Sendable {
     private func upgrade() throws {
         try queue.write { db in
             let version = try Int.fetchOne(db, sql: "PRAGMA user_version") ?? 0
-            if try version < StoreLayout.version || schemaVersion(db) < Int(schema.version) { try migrate(db, from: version) }
+            if try version < StoreLayout.version || schemaVersion(db) < Int(schema.version) {
+                try migrate(db, from: version)
+            }
         }
     }
 
@@ -148,7 +157,9 @@ package final class Store: Sendable {
             try transaction.finish()
         }
         try db.execute(
-            sql: "INSERT OR REPLACE INTO meta(key, value) VALUES ('schema_version', ?)", arguments: [schema.version])
+            sql: "INSERT OR REPLACE INTO meta(key, value) VALUES ('schema_version', ?)",
+            arguments: [schema.version]
+        )
     }
 
     /// Sixty-four random bits of this store's environment.
@@ -164,11 +175,13 @@ package final class Store: Sendable {
 
     /// Runs `body` on one consistent state.
     package func read<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
-        try translating { try queue.read { db in
+        try translating {
+            try queue.read { db in
                 let transaction = StoreTransaction(db, schema: schema, environment: environment)
                 defer { environment.observe?(transaction.usedSQL) }
                 return try body(transaction)
-            } }
+            }
+        }
     }
 
     /// Runs `body` in one transaction: log, state, digest, cursors and metadata move together or not at all.
@@ -228,7 +241,9 @@ package final class Store: Sendable {
         let hasLog = stat(path + "-wal", &log) == 0 && log.st_size > 0
         guard hasLog || status.st_size >= expected else {
             throw StoreError.unusable(
-                path: path, reason: "it is cut off: \(status.st_size) of \(expected) bytes are there")
+                path: path,
+                reason: "it is cut off: \(status.st_size) of \(expected) bytes are there"
+            )
         }
         return status.st_size < expected
     }

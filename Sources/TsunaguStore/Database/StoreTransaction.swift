@@ -230,7 +230,9 @@ package final class StoreTransaction {
         // One device that is a year ahead is one notice with the greatest amount, not one a change.
         let minutes = ahead / 60_000
         let prefix = "\(replica.device.short): "
-        let select = try statement("SELECT no, detail FROM notice WHERE code = 'clock_ahead' AND substr(detail, 1, ?) = ?")
+        let select = try statement(
+            "SELECT no, detail FROM notice WHERE code = 'clock_ahead' AND substr(detail, 1, ?) = ?"
+        )
         select.bind(1, prefix.utf8.count)
         select.bind(2, prefix)
         if try select.step() {

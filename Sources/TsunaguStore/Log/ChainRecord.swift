@@ -61,7 +61,8 @@ extension StoreTransaction {
         for _ in 0..<(try reader.varint("exceptions", atMost: 1 << 20)) {
             let replica = try replica(UInt32(truncatingIfNeeded: try reader.varint()))
             exceptions.append(
-                VersionVector.Exception(replica: replica, first: try reader.varint(), last: try reader.varint()))
+                VersionVector.Exception(replica: replica, first: try reader.varint(), last: try reader.varint())
+            )
         }
         return VersionVector(entries, exceptions: exceptions)
     }
@@ -93,7 +94,8 @@ extension StoreTransaction {
 
     func saveChains() throws {
         let insert = try statement(
-            "INSERT OR REPLACE INTO chain(space, author, seq, state, sealed, block) VALUES (?, ?, ?, ?, ?, ?)")
+            "INSERT OR REPLACE INTO chain(space, author, seq, state, sealed, block) VALUES (?, ?, ?, ?, ?, ?)"
+        )
         for (key, row) in chains where row.isChanged {
             let state = try encode(row.chain)
             insert.bind(1, key.space)

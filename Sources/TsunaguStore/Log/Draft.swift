@@ -51,7 +51,9 @@ package final class Draft {
         self.space = space
         self.transaction = transaction
         self.person = Operator(
-            id: person.id.prefix(bytes: Operator.bytesMax), label: person.label.prefix(bytes: Operator.bytesMax))
+            id: person.id.prefix(bytes: Operator.bytesMax),
+            label: person.label.prefix(bytes: Operator.bytesMax)
+        )
     }
 
     var isEmpty: Bool { pending.isEmpty && (open?.payload.entries.isEmpty ?? true) }
@@ -61,7 +63,9 @@ package final class Draft {
     /// Creates a record, under a new id where none is given.
     @discardableResult
     package func create(
-        _ collection: CollectionSchema, id: RecordID? = nil, _ values: [(field: UInt32, value: Value)]
+        _ collection: CollectionSchema,
+        id: RecordID? = nil,
+        _ values: [(field: UInt32, value: Value)]
     ) throws -> RecordID {
         let opened = try beginEditing()
         let new = id ?? opened.payload.idOfEntry(pending.count)
@@ -74,7 +78,9 @@ package final class Draft {
 
     /// Writes members of registers.
     package func set(
-        _ collection: CollectionSchema, _ id: RecordID, _ values: [(field: UInt32, value: Value)]
+        _ collection: CollectionSchema,
+        _ id: RecordID,
+        _ values: [(field: UInt32, value: Value)]
     ) throws {
         guard !values.isEmpty else { return }
         _ = try beginEditing()
@@ -83,7 +89,11 @@ package final class Draft {
 
     /// Adds to, and for a set removes from, a group that is no register.
     package func edit(
-        _ collection: CollectionSchema, _ id: RecordID, group: MergeGroup, add: [[UInt8]] = [], remove: [[UInt8]] = []
+        _ collection: CollectionSchema,
+        _ id: RecordID,
+        group: MergeGroup,
+        add: [[UInt8]] = [],
+        remove: [[UInt8]] = []
     ) throws {
         guard !add.isEmpty || !remove.isEmpty else { return }
         _ = try beginEditing()
@@ -120,7 +130,9 @@ package final class Draft {
     }
 
     private func set(
-        _ collection: CollectionSchema, _ place: Int, _ values: [(field: UInt32, value: Value)]
+        _ collection: CollectionSchema,
+        _ place: Int,
+        _ values: [(field: UInt32, value: Value)]
     ) throws {
         for (number, value) in values {
             guard let group = collection.group(ofField: number) else {
@@ -135,11 +147,14 @@ package final class Draft {
     /// Appends a new record as one entry in canonical form; `writeSlots` appends the slots of the shape.
     @discardableResult
     package func append(
-        _ shape: Shape, id: RecordID? = nil, writeSlots: (inout [UInt8]) throws -> Void
+        _ shape: Shape,
+        id: RecordID? = nil,
+        writeSlots: (inout [UInt8]) throws -> Void
     ) throws -> RecordID {
         precondition(pending.isEmpty, "a draft is edited or filled in bulk, not both")
         let key = id.map { Key(collection: shape.collection, id: $0) }
-        let isFull = open.map { $0.payload.bytes.count >= Self.bulkBytesMax || $0.payload.entries.count >= 1024 } ?? false
+        let isFull =
+            open.map { $0.payload.bytes.count >= Self.bulkBytesMax || $0.payload.entries.count >= 1024 } ?? false
         // A record stands once in a change.
         if isFull || key.map({ bulk.contains($0) }) == true {
             if batch == nil { batch = Bytes16(transaction.random128()) }
@@ -174,7 +189,12 @@ package final class Draft {
         let used = block ?? RunEncoder.Block(start: seq, seed: Bytes16(transaction.random128()))
         let salts = Salts(blockSeed: used.seed, seq: seq, timestamp: timestamp)
         let new = Open(
-            seq: seq, timestamp: timestamp, block: used, isNewBlock: block == nil, payload: Payload(salts: salts))
+            seq: seq,
+            timestamp: timestamp,
+            block: used,
+            isNewBlock: block == nil,
+            payload: Payload(salts: salts)
+        )
         open = new
         return new
     }
@@ -196,11 +216,20 @@ package final class Draft {
         deps[own] = 0
         let systemDeps = space.id == .system ? VersionVector() : try transaction.inEffect(.system)
         let header = ChangeHeader(
-            space: space.id, dot: Dot(own, open.seq), author: person, timestamp: open.timestamp,
+            space: space.id,
+            dot: Dot(own, open.seq),
+            author: person,
+            timestamp: open.timestamp,
             deps: DepsDelta(from: row.chain.deps, to: deps),
-            systemDeps: DepsDelta(from: row.chain.systemDeps, to: systemDeps), previous: row.chain.hash,
-            schemaVersion: transaction.schema.version, blockStart: open.block.start, batch: batch,
-            transaction: transactionHeader, extensions: extensions, payloadHash: ChangeHeader.noHash)
+            systemDeps: DepsDelta(from: row.chain.systemDeps, to: systemDeps),
+            previous: row.chain.hash,
+            schemaVersion: transaction.schema.version,
+            blockStart: open.block.start,
+            batch: batch,
+            transaction: transactionHeader,
+            extensions: extensions,
+            payloadHash: ChangeHeader.noHash
+        )
         let change = Change(header: header, payload: open.payload)
         let base = try transaction.encode(row.chain)
         try row.chain.advance(by: change.header, hash: change.hash)
@@ -208,7 +237,15 @@ package final class Draft {
         if open.isNewBlock { try transaction.insertSeed(space, author, open.block) }
         let body = RunEncoder.encode([change]) { _ in open.block }
         try transaction.insertRun(
-            space, author, first: open.seq, last: open.seq, state: .inEffect, base: base, signature: nil, body: body)
+            space,
+            author,
+            first: open.seq,
+            last: open.seq,
+            state: .inEffect,
+            base: base,
+            signature: nil,
+            body: body
+        )
         transaction.setChainRow(row, space, author)
         try transaction.apply(change, at: row.chain, space)
         self.open = nil
@@ -266,7 +303,9 @@ extension StoreTransaction {
             let parts = try written.compactMap { other -> Hash32? in
                 guard other !== draft, let secret = try secret(of: other.space.id) else { return nil }
                 let code = HMAC<SHA256>.authenticationCode(
-                    for: Array("tsunagu/part/1".utf8) + id.bytes, using: SymmetricKey(data: secret))
+                    for: Array("tsunagu/part/1".utf8) + id.bytes,
+                    using: SymmetricKey(data: secret)
+                )
                 return Array(code)
             }
             let sorted = parts.sorted { $0.lexicographicallyPrecedes($1) }
@@ -279,8 +318,10 @@ extension StoreTransaction {
         let secret = (0..<4).flatMap { _ in Bytes16(random128()).bytes.prefix(8) }
         newSecrets[id] = secret
         try draft(id, by: person).create(
-            SystemSchema.spaceInfo, id: RecordID(derivedFrom: [Array("space".utf8), Array(id.name.utf8)]),
-            [(1, .text(id.name)), (2, .text(Hex.encode(secret)))])
+            SystemSchema.spaceInfo,
+            id: RecordID(derivedFrom: [Array("space".utf8), Array(id.name.utf8)]),
+            [(1, .text(id.name)), (2, .text(Hex.encode(secret)))]
+        )
     }
 
     /// The secret of a space held here; of several that were founded at once, the shown one.
@@ -296,7 +337,8 @@ extension StoreTransaction {
     /// How an entry of a new change names a record.
     func reference(_ space: SpaceRow, _ collection: UInt32, _ id: RecordID) throws -> RecordReference {
         let select = try statement(
-            "SELECT author, seq, entry FROM record WHERE id = ? AND space = ? AND collection = ?")
+            "SELECT author, seq, entry FROM record WHERE id = ? AND space = ? AND collection = ?"
+        )
         select.bind(1, id.bytes)
         select.bind(2, space.no)
         select.bind(3, collection)

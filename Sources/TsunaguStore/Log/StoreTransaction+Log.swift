@@ -33,13 +33,17 @@ extension StoreTransaction {
     package func inEffect(_ id: SpaceID) throws -> VersionVector {
         let received = try vector(of: id)
         return VersionVector(
-            Dictionary(uniqueKeysWithValues: received.map { ($0.replica, $0.seq) }), exceptions: try exceptions(id))
+            Dictionary(uniqueKeysWithValues: received.map { ($0.replica, $0.seq) }),
+            exceptions: try exceptions(id)
+        )
     }
 
     private func exceptions(_ id: SpaceID) throws -> [VersionVector.Exception] {
         guard let space = try space(id) else { return [] }
         if let known = exceptionCache[space.no] { return known }
-        let select = try statement("SELECT author, first, last FROM run INDEXED BY run_waiting WHERE state <> 0 AND space = ?")
+        let select = try statement(
+            "SELECT author, first, last FROM run INDEXED BY run_waiting WHERE state <> 0 AND space = ?"
+        )
         select.bind(1, space.no)
         var rows: [(UInt32, UInt64, UInt64)] = []
         while try select.step() {
@@ -92,13 +96,20 @@ extension StoreTransaction {
 
     @discardableResult
     func insertRun(
-        _ space: SpaceRow, _ author: UInt32, first: UInt64, last: UInt64, state: RunState, base: [UInt8],
-        signature: [UInt8]?, body: [UInt8]
+        _ space: SpaceRow,
+        _ author: UInt32,
+        first: UInt64,
+        last: UInt64,
+        state: RunState,
+        base: [UInt8],
+        signature: [UInt8]?,
+        body: [UInt8]
     ) throws -> Int64 {
         let insert = try statement(
             """
             INSERT INTO run(space, author, first, last, state, base, signature, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-            """)
+            """
+        )
         insert.bind(1, space.no)
         insert.bind(2, author)
         insert.bind(3, first)
@@ -124,7 +135,8 @@ extension StoreTransaction {
     /// The block that a change belongs to.
     func block(_ space: SpaceRow, _ author: UInt32, _ seq: UInt64) throws -> RunEncoder.Block? {
         let select = try statement(
-            "SELECT start, seed FROM seed WHERE space = ? AND author = ? AND start <= ? ORDER BY start DESC LIMIT 1")
+            "SELECT start, seed FROM seed WHERE space = ? AND author = ? AND start <= ? ORDER BY start DESC LIMIT 1"
+        )
         select.bind(1, space.no)
         select.bind(2, author)
         select.bind(3, seq)
@@ -154,7 +166,8 @@ extension StoreTransaction {
             """
             SELECT no, first, last, base, body FROM run
             WHERE space = ? AND author = ? AND first <= ? ORDER BY first DESC LIMIT 1
-            """)
+            """
+        )
         select.bind(1, space.no)
         select.bind(2, author)
         select.bind(3, seq)
@@ -173,11 +186,19 @@ extension StoreTransaction {
     }
 
     func decode(
-        _ body: [UInt8], base: [UInt8], first: UInt64, last: UInt64, _ space: SpaceRow, _ author: UInt32
+        _ body: [UInt8],
+        base: [UInt8],
+        first: UInt64,
+        last: UInt64,
+        _ space: SpaceRow,
+        _ author: UInt32
     ) throws -> RunDecoder.Run {
         do {
             return try RunDecoder.decode(
-                body, count: Int(last - first + 1), in: context(space.id, replica(author), decodeChain(base)))
+                body,
+                count: Int(last - first + 1),
+                in: context(space.id, replica(author), decodeChain(base))
+            )
         } catch let error as CodecError {
             throw StoreError.damagedLog(space: space.id, replica: try replica(author), seq: first, error)
         }
@@ -198,10 +219,15 @@ extension StoreTransaction {
     }
 
     private func seal(
-        _ space: SpaceRow, _ author: UInt32, _ own: ReplicaID, _ row: ChainRow, _ sign: ([UInt8]) throws -> [UInt8]
+        _ space: SpaceRow,
+        _ author: UInt32,
+        _ own: ReplicaID,
+        _ row: ChainRow,
+        _ sign: ([UInt8]) throws -> [UInt8]
     ) throws {
         let select = try statement(
-            "SELECT no FROM run WHERE space = ? AND author = ? AND signature IS NULL ORDER BY first")
+            "SELECT no FROM run WHERE space = ? AND author = ? AND signature IS NULL ORDER BY first"
+        )
         select.bind(1, space.no)
         select.bind(2, author)
         var rows: [Int64] = []
@@ -250,7 +276,9 @@ extension StoreTransaction {
     }
 
     private func unsealed(
-        _ no: Int64, _ space: SpaceRow, _ author: UInt32
+        _ no: Int64,
+        _ space: SpaceRow,
+        _ author: UInt32
     ) throws -> (base: [UInt8], run: RunDecoder.Run) {
         let select = try statement("SELECT first, last, base, body FROM run WHERE no = ?")
         select.bind(1, no)
@@ -263,11 +291,15 @@ extension StoreTransaction {
 
     /// Makes one sealed run of some unsealed rows.
     private func seal(
-        _ group: Unsealed, _ space: SpaceRow, _ own: ReplicaID, _ sign: ([UInt8]) throws -> [UInt8]
+        _ group: Unsealed,
+        _ space: SpaceRow,
+        _ own: ReplicaID,
+        _ sign: ([UInt8]) throws -> [UInt8]
     ) throws {
         guard let kept = group.rows.last else { return }
         let signature = try sign(
-            Seal.message(space: space.id, replica: own, seq: group.run.chain.seq, hash: group.run.chain.hash))
+            Seal.message(space: space.id, replica: own, seq: group.run.chain.seq, hash: group.run.chain.hash)
+        )
         if group.rows.count == 1 {
             let update = try statement("UPDATE run SET signature = ? WHERE no = ?")
             update.bind(1, signature)
@@ -304,7 +336,8 @@ extension StoreTransaction {
             """
             SELECT no FROM run WHERE space = ?1 AND author = ?2 AND last > ?3 AND signature IS NOT NULL AND first >=
             coalesce((SELECT max(first) FROM run WHERE space = ?1 AND author = ?2 AND first <= ?3 + 1), 0)
-            """)
+            """
+        )
         var rows: [Int64] = []
         for entry in try vector(of: id) where entry.seq > known[entry.replica] ?? 0 {
             select.bind(1, space.no)
@@ -325,7 +358,12 @@ extension StoreTransaction {
         let (signature, body) = (select.bytes(4), select.bytes(5))
         select.reset()
         return RunEnvelope(
-            space: try spaceName(space), replica: try replica(author), first: first, count: Int(last - first + 1),
-            signature: signature, body: body)
+            space: try spaceName(space),
+            replica: try replica(author),
+            first: first,
+            count: Int(last - first + 1),
+            signature: signature,
+            body: body
+        )
     }
 }

@@ -62,8 +62,15 @@ extension StoreTransaction {
         let ownPast = try base.seq == 0 || isInEffect(Dot(run.replica, base.seq), run.space)
         let state: RunState = allowed && ownPast ? .inEffect : .quarantined
         try insertRun(
-            space, author, first: run.first, last: run.last, state: state, base: try encode(base),
-            signature: run.signature, body: run.body)
+            space,
+            author,
+            first: run.first,
+            last: run.last,
+            state: state,
+            base: try encode(base),
+            signature: run.signature,
+            body: run.body
+        )
         for block in decoded.blocks { try insertSeed(space, author, block) }
         var row = try chainRow(space, author)
         row.chain = decoded.chain
@@ -96,7 +103,10 @@ extension StoreTransaction {
         let decoded: RunDecoder.Run
         do {
             decoded = try RunDecoder.decode(
-                run.body, count: run.count, in: context(run.space, run.replica, decodeChain(base)))
+                run.body,
+                count: run.count,
+                in: context(run.space, run.replica, decodeChain(base))
+            )
         } catch CodecError.unresolvedReference(let dot) {
             return try hold(run, waitsFor: "\(dot.replica.device.short) \(dot.seq)")
         } catch {
@@ -185,11 +195,16 @@ extension StoreTransaction {
         var out = Access(root: root)
         let select = try statement("SELECT device, role, spaces, access FROM access_grant WHERE deleted = 0")
         while try select.step() {
-            guard let device = DeviceID(hex: select.text(0)), let role = Role(rawValue: select.text(1)) else { continue }
+            guard let device = DeviceID(hex: select.text(0)), let role = Role(rawValue: select.text(1)) else {
+                continue
+            }
             out.grants[device, default: []].append(
                 Access.Grant(
-                    role: role, spaces: select.text(2).split(separator: " ").map(String.init),
-                    writes: select.text(3) == "write"))
+                    role: role,
+                    spaces: select.text(2).split(separator: " ").map(String.init),
+                    writes: select.text(3) == "write"
+                )
+            )
         }
         access = out
         return out
@@ -204,7 +219,8 @@ extension StoreTransaction {
             """
             SELECT count(*), coalesce(sum(length(body)), 0) FROM holding
             WHERE presenter = ? AND NOT (space = ? AND replica = ? AND first = ?)
-            """)
+            """
+        )
         count.bind(1, presenter)
         count.bind(2, run.space.name)
         count.bind(3, run.replica.bytes)
@@ -217,7 +233,8 @@ extension StoreTransaction {
             """
             INSERT OR REPLACE INTO holding(space, replica, first, count, signature, body, waits_for, presenter)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-            """)
+            """
+        )
         insert.bind(1, run.space.name)
         insert.bind(2, run.replica.bytes)
         insert.bind(3, run.first)
@@ -272,8 +289,13 @@ extension StoreTransaction {
         let run = SpaceID(select.text(0)).flatMap { space in
             ReplicaID(bytes: select.bytes(1)).map { replica in
                 RunEnvelope(
-                    space: space, replica: replica, first: select.unsigned(2), count: Int(select.int(3)),
-                    signature: select.bytes(4), body: select.bytes(5))
+                    space: space,
+                    replica: replica,
+                    first: select.unsigned(2),
+                    count: Int(select.int(3)),
+                    signature: select.bytes(4),
+                    body: select.bytes(5)
+                )
             }
         }
         select.reset()
@@ -286,7 +308,8 @@ extension StoreTransaction {
     /// Lets quarantined runs take effect where a grant has come that covers them; only these are read whole.
     private func retryQuarantined() throws -> Bool {
         let select = try statement(
-            "SELECT no, space, author, first, last FROM run INDEXED BY run_waiting WHERE state <> 0 ORDER BY no")
+            "SELECT no, space, author, first, last FROM run INDEXED BY run_waiting WHERE state <> 0 ORDER BY no"
+        )
         var rows: [(no: Int64, space: Int64, author: UInt32, first: UInt64, last: UInt64)] = []
         while try select.step() {
             rows.append((select.int(0), select.int(1), select.number(2), select.unsigned(3), select.unsigned(4)))

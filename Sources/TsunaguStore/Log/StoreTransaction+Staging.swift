@@ -15,7 +15,12 @@ extension StoreTransaction {
         package var bytes: [UInt8]
 
         package init(
-            space: SpaceID, replica: ReplicaID, first: UInt64, hash: Bytes16, total: Int, bytes: [UInt8]
+            space: SpaceID,
+            replica: ReplicaID,
+            first: UInt64,
+            hash: Bytes16,
+            total: Int,
+            bytes: [UInt8]
         ) {
             self.space = space
             self.replica = replica
@@ -34,12 +39,19 @@ extension StoreTransaction {
         guard try select.step() else { return nil }
         defer { select.reset() }
         return Staged(
-            space: space, replica: replica, first: select.unsigned(0), hash: Bytes16(select.bytes(1)) ?? Bytes16(0),
-            total: Int(select.int(2)), bytes: select.bytes(3))
+            space: space,
+            replica: replica,
+            first: select.unsigned(0),
+            hash: Bytes16(select.bytes(1)) ?? Bytes16(0),
+            total: Int(select.int(2)),
+            bytes: select.bytes(3)
+        )
     }
 
     /// All that is staged, without the bytes but with their count.
-    package func stagedCursors() throws -> [(space: SpaceID, replica: ReplicaID, first: UInt64, hash: Bytes16, count: Int)] {
+    package func stagedCursors() throws -> [(
+        space: SpaceID, replica: ReplicaID, first: UInt64, hash: Bytes16, count: Int
+    )] {
         let select = try statement("SELECT space, replica, first, hash, length(bytes) FROM staged")
         var out: [(space: SpaceID, replica: ReplicaID, first: UInt64, hash: Bytes16, count: Int)] = []
         while try select.step() {
@@ -53,7 +65,8 @@ extension StoreTransaction {
 
     package func stage(_ staged: Staged) throws {
         let insert = try statement(
-            "INSERT OR REPLACE INTO staged(space, replica, first, total, hash, bytes) VALUES (?, ?, ?, ?, ?, ?)")
+            "INSERT OR REPLACE INTO staged(space, replica, first, total, hash, bytes) VALUES (?, ?, ?, ?, ?, ?)"
+        )
         insert.bind(1, staged.space.name)
         insert.bind(2, staged.replica.bytes)
         insert.bind(3, staged.first)
@@ -100,7 +113,9 @@ extension StoreTransaction {
 
     /// How many changes this replica wrote in a space.
     package func ownSeq(in id: SpaceID) throws -> (seq: UInt64, sealed: UInt64) {
-        guard let own = try ownReplica(), let author = try knownAuthor(own), let space = try space(id) else { return (0, 0) }
+        guard let own = try ownReplica(), let author = try knownAuthor(own), let space = try space(id) else {
+            return (0, 0)
+        }
         let row = try chainRow(space, author)
         return (row.chain.seq, row.sealed)
     }
@@ -121,7 +136,11 @@ extension StoreTransaction {
 
     /// Keeps a refusal until the run is taken.
     package func setRefusal(
-        peer: String, _ space: SpaceID, _ replica: ReplicaID, _ first: UInt64, _ reason: String
+        peer: String,
+        _ space: SpaceID,
+        _ replica: ReplicaID,
+        _ first: UInt64,
+        _ reason: String
     ) throws {
         let count = try statement("SELECT count(*) FROM refusal WHERE peer = ?")
         count.bind(1, peer)
@@ -131,7 +150,8 @@ extension StoreTransaction {
         // A list for people: a peer that sends rubbish without end does not fill the disk.
         guard known < 1000 else { return }
         let insert = try statement(
-            "INSERT OR REPLACE INTO refusal(at, peer, space, replica, first, reason) VALUES (?, ?, ?, ?, ?, ?)")
+            "INSERT OR REPLACE INTO refusal(at, peer, space, replica, first, reason) VALUES (?, ?, ?, ?, ?, ?)"
+        )
         insert.bind(1, environment.now())
         insert.bind(2, peer)
         insert.bind(3, space.name)
@@ -158,8 +178,14 @@ extension StoreTransaction {
             guard let space = SpaceID(select.text(2)), let replica = ReplicaID(bytes: select.bytes(3)) else { continue }
             out.append(
                 RefusalRow(
-                    at: select.unsigned(0), peer: select.text(1), space: space, replica: replica,
-                    first: select.unsigned(4), reason: select.text(5)))
+                    at: select.unsigned(0),
+                    peer: select.text(1),
+                    space: space,
+                    replica: replica,
+                    first: select.unsigned(4),
+                    reason: select.text(5)
+                )
+            )
         }
         return out
     }

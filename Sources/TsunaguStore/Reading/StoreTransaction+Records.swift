@@ -25,7 +25,10 @@ extension StoreTransaction {
     /// - Parameters:
     ///   - condition: SQL over the table's columns, with `?` for each of `arguments`.
     package func records(
-        _ collection: CollectionSchema, where condition: String = "1", _ arguments: [Value] = [], limit: Int = -1
+        _ collection: CollectionSchema,
+        where condition: String = "1",
+        _ arguments: [Value] = [],
+        limit: Int = -1
     ) throws -> [StoredRecord] {
         var out: [StoredRecord] = []
         try forEachRecord(collection, where: condition, arguments, limit: limit) { out.append($0) }
@@ -34,7 +37,10 @@ extension StoreTransaction {
 
     /// The same one by one, for what does not fit in memory. `body` must not use this transaction.
     package func forEachRecord(
-        _ collection: CollectionSchema, where condition: String = "1", _ arguments: [Value] = [], limit: Int = -1,
+        _ collection: CollectionSchema,
+        where condition: String = "1",
+        _ arguments: [Value] = [],
+        limit: Int = -1,
         _ body: (StoredRecord) throws -> Void
     ) throws {
         let fields = SchemaTables.columns(of: collection)
@@ -42,7 +48,8 @@ extension StoreTransaction {
         for id in try self.spaces() { if let row = try space(id) { spaces[row.no] = id } }
         let names = fields.map { ", \($0.name)" }.joined()
         let select = try statement(
-            "SELECT rid, id, space, deleted\(names) FROM \(collection.name) WHERE \(condition) LIMIT ?")
+            "SELECT rid, id, space, deleted\(names) FROM \(collection.name) WHERE \(condition) LIMIT ?"
+        )
         for (index, argument) in arguments.enumerated() { select.bind(Int32(index + 1), argument) }
         select.bind(Int32(arguments.count + 1), limit)
         defer { select.reset() }
@@ -52,8 +59,14 @@ extension StoreTransaction {
             for (index, field) in fields.enumerated() { values[field.name] = select.value(Int32(index + 4)) }
             try body(
                 StoredRecord(
-                    rid: select.int(0), collection: collection, id: id, space: space, deleted: select.int(3) != 0,
-                    values: values))
+                    rid: select.int(0),
+                    collection: collection,
+                    id: id,
+                    space: space,
+                    deleted: select.int(3) != 0,
+                    values: values
+                )
+            )
         }
     }
 
@@ -69,7 +82,8 @@ extension StoreTransaction {
         let low = Hex.decode(idPrefix + String(repeating: "0", count: 32 - digits))!
         let high = Hex.decode(idPrefix + String(repeating: "f", count: 32 - digits))!
         let select = try statement(
-            "SELECT rid FROM record WHERE id BETWEEN ? AND ? AND collection = ? LIMIT 2")
+            "SELECT rid FROM record WHERE id BETWEEN ? AND ? AND collection = ? LIMIT 2"
+        )
         select.bind(1, low)
         select.bind(2, high)
         select.bind(3, collection.number)
@@ -117,8 +131,12 @@ extension StoreTransaction {
     package func items(of rid: Int64, group: MergeGroup) throws -> [ItemRow] {
         try items(rid, group.number).map { live in
             ItemRow(
-                dot: Dot(try replica(live.dot.author), live.dot.seq), index: live.index, depth: live.item.depth,
-                timestamp: live.timestamp, content: live.item.content)
+                dot: Dot(try replica(live.dot.author), live.dot.seq),
+                index: live.index,
+                depth: live.item.depth,
+                timestamp: live.timestamp,
+                content: live.item.content
+            )
         }
     }
 
@@ -150,7 +168,8 @@ extension StoreTransaction {
         let select = try statement(
             """
             SELECT rid, grp, id FROM conflict WHERE (?1 IS NULL OR id = ?1) AND (?2 IS NULL OR rid = ?2) ORDER BY id
-            """)
+            """
+        )
         if let id { select.bind(1, id) } else { select.bindNull(1) }
         if let rid { select.bind(2, rid) } else { select.bindNull(2) }
         var rows: [(rid: Int64, group: UInt32, id: String)] = []
@@ -174,8 +193,12 @@ extension StoreTransaction {
             return Alternative(
                 values: group.fields.map { field in
                     (field, alternative.values.first { $0.field == field.number }?.value ?? .null)
-                }, deleted: false, person: origin.author, device: origin.dot.replica.device,
-                timestamp: alternative.timestamp)
+                },
+                deleted: false,
+                person: origin.author,
+                device: origin.dot.replica.device,
+                timestamp: alternative.timestamp
+            )
         }
         return ConflictRow(id: id, rid: rid, group: group, alternatives: alternatives, shown: alternatives.count - 1)
     }
@@ -188,8 +211,12 @@ extension StoreTransaction {
             .sorted { ($0.0.timestamp, $0.1.dot) < ($1.0.timestamp, $1.1.dot) }
         let alternatives = heads.map { head, origin in
             Alternative(
-                values: [], deleted: head.deletes, person: origin.author, device: origin.dot.replica.device,
-                timestamp: head.timestamp)
+                values: [],
+                deleted: head.deletes,
+                person: origin.author,
+                device: origin.dot.replica.device,
+                timestamp: head.timestamp
+            )
         }
         let shown = alternatives.lastIndex { !$0.deleted } ?? alternatives.count - 1
         return ConflictRow(id: id, rid: rid, group: nil, alternatives: alternatives, shown: shown)
@@ -200,7 +227,11 @@ extension StoreTransaction {
             let change = run.changes.first(where: { $0.header.dot.seq == dot.seq })
         else {
             throw StoreError.damagedLog(
-                space: id, replica: try replica(dot.author), seq: dot.seq, .unresolvedReference(Dot(try replica(dot.author), dot.seq)))
+                space: id,
+                replica: try replica(dot.author),
+                seq: dot.seq,
+                .unresolvedReference(Dot(try replica(dot.author), dot.seq))
+            )
         }
         return change.header
     }
@@ -209,7 +240,9 @@ extension StoreTransaction {
     package func inboxCounts() throws -> (conflicts: Int, quarantined: Int) {
         let conflicts = try statement("SELECT count(*) FROM conflict")
         defer { conflicts.reset() }
-        let quarantined = try statement("SELECT coalesce(sum(last - first + 1), 0) FROM run INDEXED BY run_waiting WHERE state <> 0")
+        let quarantined = try statement(
+            "SELECT coalesce(sum(last - first + 1), 0) FROM run INDEXED BY run_waiting WHERE state <> 0"
+        )
         defer { quarantined.reset() }
         return (
             try conflicts.step() ? Int(conflicts.int(0)) : 0, try quarantined.step() ? Int(quarantined.int(0)) : 0
@@ -247,7 +280,13 @@ extension StoreTransaction {
                 if operation.group == 0 {
                     let replaced = past.contains { $0.entry.life != nil && $0.entry.covers(entry.entry.dot) }
                     out.append(
-                        HistoryRow(field: nil, value: values.first ?? .null, header: entry.header, state: replaced ? .past : .current))
+                        HistoryRow(
+                            field: nil,
+                            value: values.first ?? .null,
+                            header: entry.header,
+                            state: replaced ? .past : .current
+                        )
+                    )
                     continue
                 }
                 guard let group = collection.group(operation.group) else { continue }
@@ -262,8 +301,12 @@ extension StoreTransaction {
                     for item in items.added {
                         out.append(
                             HistoryRow(
-                                field: group.fields[0], value: .bytes(item.content), header: entry.header,
-                                state: .current))
+                                field: group.fields[0],
+                                value: .bytes(item.content),
+                                header: entry.header,
+                                state: .current
+                            )
+                        )
                     }
                 }
             }
@@ -273,7 +316,11 @@ extension StoreTransaction {
 
     /// A value is lost where it stood beside another and was not the one that was shown or taken.
     private func state(
-        of value: Value, _ field: Field, in past: [PastEntry], at place: Int, shown: Value
+        of value: Value,
+        _ field: Field,
+        in past: [PastEntry],
+        at place: Int,
+        shown: Value
     ) -> HistoryRow.State {
         let own = past[place].entry
         let writers = past.map(\.entry).filter { $0.writes(field.number) && $0.dot != own.dot }

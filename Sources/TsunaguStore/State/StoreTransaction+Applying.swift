@@ -33,8 +33,15 @@ extension StoreTransaction {
                 var reader = ByteReader(content)
                 for _ in 0..<entry.shape.slotCount { slots.append(try reader.slot()) }
                 let view = EntryView(
-                    shape: entry.shape, plan: plan(entry.shape), id: entry.id, reference: entry.reference, dot: dot,
-                    timestamp: change.header.timestamp, leaf: change.leaf(index), slots: slots)
+                    shape: entry.shape,
+                    plan: plan(entry.shape),
+                    id: entry.id,
+                    reference: entry.reference,
+                    dot: dot,
+                    timestamp: change.header.timestamp,
+                    leaf: change.leaf(index),
+                    slots: slots
+                )
                 try apply(view, index: index, space, covers)
             }
         }
@@ -78,7 +85,10 @@ extension StoreTransaction {
     }
 
     private func apply(
-        _ entry: EntryView, index: Int, _ space: SpaceRow, _ covers: @escaping (LocalDot) -> Bool
+        _ entry: EntryView,
+        index: Int,
+        _ space: SpaceRow,
+        _ covers: @escaping (LocalDot) -> Bool
     ) throws {
         if let (rid, meta) = try findRecord(space, entry.shape.collection, entry.id) {
             let insert = try statement("INSERT OR IGNORE INTO history(rid, author, seq) VALUES (?, ?, ?)")
@@ -103,7 +113,8 @@ extension StoreTransaction {
         let meta = RecordMeta(sources: source.heads == 0 ? [] : [source])
         let encoded = meta.encoded
         let insert = try statement(
-            "INSERT INTO record(id, space, collection, author, seq, entry, meta) VALUES (?, ?, ?, ?, ?, ?, ?)")
+            "INSERT INTO record(id, space, collection, author, seq, entry, meta) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        )
         try entry.id.raw.withBytes { id in
             try encoded.withUnsafeBytes { meta in
                 insert.bindInPlace(1, blob: id)
@@ -137,7 +148,10 @@ extension StoreTransaction {
                 index += 1
             }
             if plan.hasSearch {
-                insert.bind(index, searchKey(try plan.searchSlots.map { try $0.map { try entry.slots[$0].shown() } ?? "" }))
+                insert.bind(
+                    index,
+                    searchKey(try plan.searchSlots.map { try $0.map { try entry.slots[$0].shown() } ?? "" })
+                )
             }
             try insert.run()
         }
@@ -156,7 +170,10 @@ extension StoreTransaction {
     // MARK: - Known records
 
     private func update(
-        _ rid: Int64, _ old: RecordMeta, with entry: EntryView, _ space: SpaceRow,
+        _ rid: Int64,
+        _ old: RecordMeta,
+        with entry: EntryView,
+        _ space: SpaceRow,
         _ covers: @escaping (LocalDot) -> Bool
     ) throws {
         var meta = old
@@ -178,7 +195,9 @@ extension StoreTransaction {
         if let collection = entry.plan.collection {
             try writeColumns(rid, collection, columns, deleted: meta.isDeleted == old.isDeleted ? nil : meta.isDeleted)
         }
-        if meta.isLifeContested || old.isLifeContested { try noteLife(rid, meta, entry.shape.collection, entry.id, space) }
+        if meta.isLifeContested || old.isLifeContested {
+            try noteLife(rid, meta, entry.shape.collection, entry.id, space)
+        }
         try applyItems(rid, entry, space, covers: covers)
     }
 
@@ -186,8 +205,13 @@ extension StoreTransaction {
     ///
     /// - Returns: the columns to set; `nil` where the record's history is needed.
     private func step(
-        _ rid: Int64, _ operation: Shape.Operation, _ slots: [Slot], _ source: RecordMeta.Source,
-        _ meta: inout RecordMeta, _ plan: ShapePlan, _ covers: @escaping (LocalDot) -> Bool
+        _ rid: Int64,
+        _ operation: Shape.Operation,
+        _ slots: [Slot],
+        _ source: RecordMeta.Source,
+        _ meta: inout RecordMeta,
+        _ plan: ShapePlan,
+        _ covers: @escaping (LocalDot) -> Bool
     ) throws -> [(field: Field, value: Value)]? {
         guard let group = plan.collection?.group(operation.group), group.kind.mergeClass == .register,
             let groupFields = plan.groupFields(operation.group)
@@ -202,7 +226,12 @@ extension StoreTransaction {
         let seesAll = heads.allSatisfy { covers($0.dot) }
         if !contested && seesAll || seesAll && members == groupFields {
             meta.replace(
-                group: operation.group, groupFields: groupFields, with: source, members: members, covers: covers)
+                group: operation.group,
+                groupFields: groupFields,
+                with: source,
+                members: members,
+                covers: covers
+            )
             if contested { try clearContest(rid, operation.group) }
             return try group.fields.compactMap { field in
                 guard let index = operation.fields.firstIndex(of: field.number) else { return nil }
@@ -210,9 +239,15 @@ extension StoreTransaction {
             }
         }
         let write = GroupState.Write(
-            dot: source.dot, timestamp: source.timestamp, leaf: source.leaf,
-            members: try zip(operation.fields, slots).map { ($0, try $1.value()) }, covers: covers)
-        guard let state = try groupState(rid, group, meta, plan.collection!, groupFields)?.applying(write) else { return nil }
+            dot: source.dot,
+            timestamp: source.timestamp,
+            leaf: source.leaf,
+            members: try zip(operation.fields, slots).map { ($0, try $1.value()) },
+            covers: covers
+        )
+        guard let state = try groupState(rid, group, meta, plan.collection!, groupFields)?.applying(write) else {
+            return nil
+        }
         meta.set(group: operation.group, groupFields: groupFields, to: state)
         return try settle(rid, group, state)
     }
@@ -251,7 +286,11 @@ extension StoreTransaction {
 
     /// The group in full: from its siblings where it is contested, else from the typed row.
     func groupState(
-        _ rid: Int64, _ group: MergeGroup, _ meta: RecordMeta, _ collection: CollectionSchema, _ groupFields: FieldMask
+        _ rid: Int64,
+        _ group: MergeGroup,
+        _ meta: RecordMeta,
+        _ collection: CollectionSchema,
+        _ groupFields: FieldMask
     ) throws -> GroupState? {
         let heads = meta.heads(of: group.number)
         if heads.isEmpty { return GroupState(heads: []) }
@@ -270,21 +309,32 @@ extension StoreTransaction {
         defer { select.reset() }
         var members: [GroupState.Member] = []
         for (index, field) in group.fields.enumerated() {
-            guard let source = meta.sources.first(where: { $0.fields >> FieldMask(field.number) & 1 == 1 }) else { continue }
+            guard let source = meta.sources.first(where: { $0.fields >> FieldMask(field.number) & 1 == 1 }) else {
+                continue
+            }
             members.append(
                 GroupState.Member(
                     field: field.number,
                     sources: [
                         GroupState.MemberSource(
-                            dot: source.dot, timestamp: source.timestamp, leaf: source.leaf,
-                            value: select.value(Int32(index)))
-                    ]))
+                            dot: source.dot,
+                            timestamp: source.timestamp,
+                            leaf: source.leaf,
+                            value: select.value(Int32(index))
+                        )
+                    ]
+                )
+            )
         }
         members.sort { $0.field < $1.field }
         return GroupState(
             heads: [
                 GroupState.Head(
-                    dot: heads[0].dot, timestamp: heads[0].timestamp, leaf: heads[0].leaf, members: members)
+                    dot: heads[0].dot,
+                    timestamp: heads[0].timestamp,
+                    leaf: heads[0].leaf,
+                    members: members
+                )
             ])
     }
 
@@ -296,13 +346,17 @@ extension StoreTransaction {
     }
 
     func writeColumns(
-        _ rid: Int64, _ collection: CollectionSchema, _ columns: [(field: Field, value: Value)], deleted: Bool?
+        _ rid: Int64,
+        _ collection: CollectionSchema,
+        _ columns: [(field: Field, value: Value)],
+        deleted: Bool?
     ) throws {
         var names = columns.map(\.field.name)
         if deleted != nil { names.append("deleted") }
         guard !names.isEmpty else { return }
         let update = try statement(
-            "UPDATE \(collection.name) SET \(names.map { "\($0) = ?" }.joined(separator: ", ")) WHERE rid = ?")
+            "UPDATE \(collection.name) SET \(names.map { "\($0) = ?" }.joined(separator: ", ")) WHERE rid = ?"
+        )
         var index: Int32 = 1
         for column in columns {
             update.bind(index, column.value)
@@ -320,7 +374,8 @@ extension StoreTransaction {
     func updateSearch(_ rid: Int64, _ collection: CollectionSchema) throws {
         let fields = SchemaTables.searchFields(collection)
         let select = try statement(
-            "SELECT \(fields.map(\.name).joined(separator: ", ")) FROM \(collection.name) WHERE rid = ?")
+            "SELECT \(fields.map(\.name).joined(separator: ", ")) FROM \(collection.name) WHERE rid = ?"
+        )
         select.bind(1, rid)
         guard try select.step() else { return }
         let parts = fields.indices.map { select.text(Int32($0)) }
@@ -389,7 +444,12 @@ extension GroupState.Head {
                 let (dot, timestamp, leaf) = try reader.origin()
                 member.sources.append(
                     GroupState.MemberSource(
-                        dot: dot, timestamp: timestamp, leaf: leaf, value: try reader.slot().value()))
+                        dot: dot,
+                        timestamp: timestamp,
+                        leaf: leaf,
+                        value: try reader.slot().value()
+                    )
+                )
             }
             members.append(member)
         }

@@ -33,7 +33,11 @@ extension StoreTransaction {
 
     /// Twelve characters over (space, collection, record, group, sorted dots): the same at every site.
     private func conflictID(
-        _ space: SpaceID, _ collection: UInt32, _ id: [UInt8], _ group: UInt32, _ dots: Set<LocalDot>
+        _ space: SpaceID,
+        _ collection: UInt32,
+        _ id: [UInt8],
+        _ group: UInt32,
+        _ dots: Set<LocalDot>
     ) throws -> String {
         var bytes = Array("tsunagu/conflict/1".utf8)
         bytes.appendPrefixed(Array(space.name.utf8))
@@ -74,7 +78,10 @@ extension StoreTransaction {
     }
 
     private func pastEntry(
-        _ space: SpaceRow, _ collection: UInt32, _ id: RecordID, _ dot: LocalDot
+        _ space: SpaceRow,
+        _ collection: UInt32,
+        _ id: RecordID,
+        _ dot: LocalDot
     ) throws -> PastEntry {
         guard let run = try run(space, dot.author, containing: dot.seq),
             let place = run.changes.firstIndex(where: { $0.header.dot.seq == dot.seq })
@@ -91,10 +98,17 @@ extension StoreTransaction {
             for _ in 0..<entry.shape.slotCount { values.append(try reader.slot().value()) }
         }
         return PastEntry(
-            header: change.header, chain: chain,
+            header: change.header,
+            chain: chain,
             entry: RecordHistory.Entry(
-                dot: dot, timestamp: change.header.timestamp, leaf: change.leaf(index), shape: entry.shape,
-                values: values, covers: try coverage(of: chain, dot.author)))
+                dot: dot,
+                timestamp: change.header.timestamp,
+                leaf: change.leaf(index),
+                shape: entry.shape,
+                values: values,
+                covers: try coverage(of: chain, dot.author)
+            )
+        )
     }
 
     /// A change that the table of records names and the log does not hold: the file is damaged.
@@ -104,7 +118,10 @@ extension StoreTransaction {
     }
 
     private func chain(
-        before run: RunDecoder.Run, _ space: SpaceRow, _ author: UInt32, through place: Int
+        before run: RunDecoder.Run,
+        _ space: SpaceRow,
+        _ author: UInt32,
+        through place: Int
     ) throws -> Chain {
         let select = try statement("SELECT base FROM run WHERE space = ? AND author = ? AND first = ?")
         select.bind(1, space.no)
@@ -155,7 +172,10 @@ extension StoreTransaction {
         items.bind(1, rid)
         while try items.step() {
             digest += SpaceDigest(
-                leaf: Bytes16(items.bytes(2)) ?? Bytes16(0), group: items.number(0), item: Int(items.int(1)))
+                leaf: Bytes16(items.bytes(2)) ?? Bytes16(0),
+                group: items.number(0),
+                item: Int(items.int(1))
+            )
         }
         space.add(state.digest - digest)
 

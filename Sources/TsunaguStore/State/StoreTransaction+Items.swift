@@ -6,18 +6,27 @@ import TsunaguCore
 /// Groups that are no registers: their live items, and the column that shows them.
 extension StoreTransaction {
     func applyItems(
-        _ rid: Int64, _ entry: EntryView, _ space: SpaceRow, covers: (LocalDot) -> Bool
+        _ rid: Int64,
+        _ entry: EntryView,
+        _ space: SpaceRow,
+        covers: (LocalDot) -> Bool
     ) throws {
         for (index, operation) in entry.shape.operations.enumerated() where operation.mergeClass != .register {
             let items = try Items(decoding: entry.slots[entry.plan.slotStarts[index]].bytes)
             if !items.removed.isEmpty { try remove(items.removed, rid, operation.group, space, covers) }
             for (place, item) in items.added.enumerated() {
                 let live = RecordHistory.LiveItem(
-                    dot: entry.dot, timestamp: entry.timestamp, leaf: entry.leaf, index: place, item: item)
+                    dot: entry.dot,
+                    timestamp: entry.timestamp,
+                    leaf: entry.leaf,
+                    index: place,
+                    item: item
+                )
                 try insert(live, rid, operation.group)
                 space.add(SpaceDigest(leaf: entry.leaf, group: operation.group, item: place))
             }
-            if let group = entry.plan.collection?.group(operation.group), group.kind.mergeClass == operation.mergeClass {
+            if let group = entry.plan.collection?.group(operation.group), group.kind.mergeClass == operation.mergeClass
+            {
                 try showItems(rid, entry.plan.collection!, group)
             }
         }
@@ -28,7 +37,8 @@ extension StoreTransaction {
             """
             INSERT INTO item(rid, grp, author, seq, idx, depth, timestamp, leaf, content)
             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-            """)
+            """
+        )
         insert.bind(1, rid)
         insert.bind(2, group)
         insert.bind(3, live.dot.author)
@@ -42,10 +52,15 @@ extension StoreTransaction {
     }
 
     private func remove(
-        _ elements: [[UInt8]], _ rid: Int64, _ group: UInt32, _ space: SpaceRow, _ covers: (LocalDot) -> Bool
+        _ elements: [[UInt8]],
+        _ rid: Int64,
+        _ group: UInt32,
+        _ space: SpaceRow,
+        _ covers: (LocalDot) -> Bool
     ) throws {
         let delete = try statement(
-            "DELETE FROM item WHERE rid = ? AND grp = ? AND author = ? AND seq = ? AND idx = ?")
+            "DELETE FROM item WHERE rid = ? AND grp = ? AND author = ? AND seq = ? AND idx = ?"
+        )
         for live in try items(rid, group) where elements.contains(live.item.content) && covers(live.dot) {
             delete.bind(1, rid)
             delete.bind(2, group)
@@ -64,7 +79,8 @@ extension StoreTransaction {
             """
             SELECT author, item.seq, idx, depth, timestamp, leaf, content FROM item JOIN author ON author.no = author
             WHERE rid = ? AND grp = ? ORDER BY depth, timestamp < 0, timestamp, replica, item.seq, idx
-            """)
+            """
+        )
         select.bind(1, rid)
         select.bind(2, group)
         var out: [RecordHistory.LiveItem] = []
@@ -73,8 +89,11 @@ extension StoreTransaction {
                 RecordHistory.LiveItem(
                     dot: LocalDot(author: select.number(0), seq: select.unsigned(1)),
                     timestamp: Timestamp(raw: UInt64(bitPattern: select.int(4))),
-                    leaf: Bytes16(select.bytes(5)) ?? Bytes16(0), index: Int(select.int(2)),
-                    item: Items.Item(depth: select.unsigned(3), select.bytes(6))))
+                    leaf: Bytes16(select.bytes(5)) ?? Bytes16(0),
+                    index: Int(select.int(2)),
+                    item: Items.Item(depth: select.unsigned(3), select.bytes(6))
+                )
+            )
         }
         return out
     }

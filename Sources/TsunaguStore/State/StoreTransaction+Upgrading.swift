@@ -16,7 +16,8 @@ extension StoreTransaction {
     /// Gives the records of a collection that had no table their rows.
     private func openRows(_ collection: CollectionSchema) throws -> [Int64] {
         let insert = try statement(
-            "INSERT INTO \(collection.name)(rid, id, space) SELECT rid, id, space FROM record WHERE collection = ?")
+            "INSERT INTO \(collection.name)(rid, id, space) SELECT rid, id, space FROM record WHERE collection = ?"
+        )
         insert.bind(1, collection.number)
         try insert.run()
         return try rids("SELECT rid FROM \(collection.name)")
@@ -44,7 +45,9 @@ extension StoreTransaction {
         where group.kind.mergeClass != .register && group.fields.contains(where: { new.contains($0.number) }) {
             let holders = try rids(
                 "SELECT DISTINCT rid FROM item JOIN record USING(rid) WHERE grp = ? AND collection = ?",
-                Int64(group.number), Int64(news.collection.number))
+                Int64(group.number),
+                Int64(news.collection.number)
+            )
             out += holders.filter { seen.insert($0).inserted }
         }
         return out
