@@ -2,7 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 /// What a set of changes means, written down as slowly and obviously as possible: every change knows by name all the
-/// changes that its author had seen. Nothing here is shared with the engine.
+/// changes that its author had seen.
+///
+/// Nothing here is shared with the engine.
 package struct ReferenceModel {
     /// A value as bytes, so that no library decides what is equal.
     package enum Content: Hashable {

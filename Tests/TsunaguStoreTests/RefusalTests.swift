@@ -7,7 +7,9 @@ import Testing
 import TsunaguCore
 import TsunaguStore
 
-/// Runs that are not what their author wrote. A refusal is precise, and leaves nothing behind.
+/// Runs that are not what their author wrote.
+///
+/// A refusal is precise, and leaves nothing behind.
 @Suite struct RefusalTests {
     private let note = TestSchema.note
 

@@ -6,7 +6,9 @@ import Crypto
 /// A SHA-256 value.
 public typealias Hash32 = [UInt8]
 
-/// What one transaction of one author in one space says about itself. Its hash is a link of the author's chain.
+/// What one transaction of one author in one space says about itself.
+///
+/// Its hash is a link of the author's chain.
 public struct ChangeHeader: Hashable, Sendable {
     /// A transaction over several spaces: its id, and per part a code that only holders of that part's space recognise.
     public struct Transaction: Hashable, Sendable {
@@ -30,8 +32,9 @@ public struct ChangeHeader: Hashable, Sendable {
     public var author: Operator
     /// When, by the author's clock.
     public var timestamp: Timestamp
-    /// What was in effect in the space, as the difference from the author's previous change. The author's own earlier
-    /// changes are included without being named.
+    /// What was in effect in the space, as the difference from the author's previous change.
+    ///
+    /// The author's own earlier changes are included without being named.
     public var deps: DepsDelta
     /// The same of `system`; empty for changes of `system` itself.
     public var systemDeps: DepsDelta

@@ -44,7 +44,9 @@ package struct Payload: Sendable {
     /// The id that the next entry gives to a record it creates.
     package var nextID: RecordID { salts.entry(entries.count).id }
 
-    /// Appends a record's group of operations. `writeSlots` appends exactly the slots of the shape, in its order.
+    /// Appends a record's group of operations.
+    ///
+    /// `writeSlots` appends exactly the slots of the shape, in its order.
     package mutating func append(
         _ shape: Shape,
         id: RecordID,
@@ -77,7 +79,9 @@ package struct Payload: Sendable {
 
 /// The hashes by which a header commits to its operations.
 package enum Commitment {
-    /// Of one entry: SHA-256(salt ‖ canonical form). Erasing an entry keeps this and gives up the rest.
+    /// Of one entry: SHA-256(salt ‖ canonical form).
+    ///
+    /// Erasing an entry keeps this and gives up the rest.
     package static func appendLeaf(salt: Bytes16, entry: UnsafeRawBufferPointer, to out: inout [UInt8]) {
         var hash = SHA256()
         salt.withBytes { hash.update(bufferPointer: $0) }

@@ -1,8 +1,9 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-/// Decodes a run and computes every hash of it. Whether the run is its author's word is then a matter of the seal over
-/// the last hash.
+/// Decodes a run and computes every hash of it.
+///
+/// Whether the run is its author's word is then a matter of the seal over the last hash.
 ///
 /// Everything is checked: a decoder's input comes from a disk, a peer or a stick.
 package struct RunDecoder {
@@ -40,8 +41,10 @@ package struct RunDecoder {
     }
 
     package static let shapesMax = 4096
-    /// Canonical operations of a whole run: a seal stands at least every \(Seal.bytesMax) bytes, so beyond that there is
-    /// at most the one change that crossed it. Without this a few kilobytes could ask for hours of hashing.
+    /// Canonical operations of a whole run: a seal stands at least every \(Seal.bytesMax) bytes, so beyond that there
+    /// is at most the one change that crossed it.
+    ///
+    /// Without this a few kilobytes could ask for hours of hashing.
     package static let runBytesMax = Payload.bytesMax + Seal.bytesMax
 
     private var headers: ByteReader

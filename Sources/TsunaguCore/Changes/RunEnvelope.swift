@@ -31,8 +31,9 @@ package struct RunEnvelope: Hashable, Sendable {
     package var last: UInt64 { first + UInt64(count) - 1 }
 }
 
-/// What a peer is told of a space: how far each author's sealed changes are here, with the hash there. The same number
-/// under another hash is a fork.
+/// What a peer is told of a space: how far each author's sealed changes are here, with the hash there.
+///
+/// The same number under another hash is a fork.
 package struct VectorEntry: Hashable, Sendable {
     package var replica: ReplicaID
     package var seq: UInt64

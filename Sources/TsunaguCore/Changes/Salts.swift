@@ -11,8 +11,10 @@ import Crypto
 package struct Salts: Sendable {
     private let changeSeed: SHA256Digest
 
-    /// The salts of one change. The timestamp is in, so that two clones of a machine which share an open block never
-    /// give one name to two people.
+    /// The salts of one change.
+    ///
+    /// The timestamp is in, so that two clones of a machine which share an open block never give one name to two
+    /// people.
     package init(blockSeed: Bytes16, seq: UInt64, timestamp: Timestamp) {
         var bytes: [UInt8] = Array("tsunagu/salts/1".utf8)
         bytes.append(blockSeed)

@@ -11,7 +11,9 @@ package final class Shape: Hashable, Sendable {
         package let group: UInt32
         /// How it merges, as its author knew it.
         package let mergeClass: MergeClass
-        /// The members written, ascending. One pseudo-member 0 for life and for every class that is no register.
+        /// The members written, ascending.
+        ///
+        /// One pseudo-member 0 for life and for every class that is no register.
         package let fields: [UInt32]
 
         package init(group: UInt32, _ mergeClass: MergeClass, fields: [UInt32] = [0]) {

@@ -28,6 +28,7 @@ public struct Timestamp: Hashable, Comparable, Sendable {
 /// The clock of a replica: never goes back, and follows remote stamps only within a bound.
 public struct HybridLogicalClock: Hashable, Sendable {
     /// How far ahead of the machine's own time a remote stamp may be and still be adopted, in milliseconds.
+    ///
     /// One device that lives in another year must not drag the others along (actualbudget/actual#3786).
     public static let adoptionBoundMilliseconds: UInt64 = 10 * 60 * 1000
 

@@ -61,7 +61,9 @@ public struct Access: Sendable {
         device == root || grants[device]?.contains { $0.role == .admin } == true
     }
 
-    /// Whether the device may hold a space. Every member holds `system`.
+    /// Whether the device may hold a space.
+    ///
+    /// Every member holds `system`.
     public func mayRead(_ device: DeviceID, _ space: SpaceID) -> Bool {
         if isAdmin(device) { return true }
         if space == .system { return isMember(device) }

@@ -1,8 +1,9 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-/// A record from all the operations in effect on it: the definition of its state. The store keeps the same state step by
-/// step and comes back here where the step needs the past.
+/// A record from all the operations in effect on it: the definition of its state.
+///
+/// The store keeps the same state step by step and comes back here where the step needs the past.
 package struct RecordHistory {
     /// One change's operations on the record.
     package struct Entry {

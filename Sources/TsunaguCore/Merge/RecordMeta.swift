@@ -19,7 +19,9 @@ package struct LocalDot: Hashable, Comparable, Sendable {
 package typealias FieldMask = UInt128
 
 /// What is live of a record's registers: for each change that still serves, the fields that it serves and the groups of
-/// which it is a maximal write. A record written in one go costs one entry, not one per field.
+/// which it is a maximal write.
+///
+/// A record written in one go costs one entry, not one per field.
 package struct RecordMeta: Hashable, Sendable {
     /// A change that serves.
     package struct Source: Hashable, Sendable {
@@ -48,8 +50,10 @@ package struct RecordMeta: Hashable, Sendable {
     /// The maximal writes of a group.
     package func heads(of group: UInt32) -> [Source] { sources.filter { $0.heads >> group & 1 == 1 } }
 
-    /// Whether the record counts as deleted. Where an edit and a deletion are concurrent it does not, until a person
-    /// has decided: a resident whom somebody edits must not drop out of the lists.
+    /// Whether the record counts as deleted.
+    ///
+    /// Where an edit and a deletion are concurrent it does not, until a person has decided: a resident whom somebody
+    /// edits must not drop out of the lists.
     package var isDeleted: Bool {
         let heads = heads(of: 0)
         return !heads.isEmpty && heads.allSatisfy(\.deletes)

@@ -6,7 +6,9 @@
 /// Swift's own `String` equality is canonical equivalence: it calls U+FA19 and U+795E the same, so two sites would keep
 /// different bytes under one digest, and a clerk's correction of a character form would vanish as "no change".
 public struct ExactText: Hashable, Comparable, Sendable, CustomStringConvertible, ExpressibleByStringLiteral {
-    /// The text. Compare the `ExactText`, never this.
+    /// The text.
+    ///
+    /// Compare the `ExactText`, never this.
     public let string: String
 
     /// Wraps text; its bytes stay as they are.

@@ -1,8 +1,10 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-/// How concurrent writes to a merge group become one state. The raw value stands in every operation on disk and wire,
-/// so a site that does not know a group yet still keeps its live dots right.
+/// How concurrent writes to a merge group become one state.
+///
+/// The raw value stands in every operation on disk and wire, so a site that does not know a group yet still keeps its
+/// live dots right.
 public enum MergeClass: UInt8, Sendable, CaseIterable {
     /// A multi-valued register: kinds `latest` and `review`.
     case register = 1
@@ -58,8 +60,9 @@ public struct Field: Sendable {
         case integer
     }
 
-    /// 1 to 126, unique in the collection and never used again. Fields of register groups need numbers below 127 since
-    /// their liveness is a bit mask; 0 is the record's own life.
+    /// 1 to 126, unique in the collection and never used again.
+    ///
+    /// Fields of register groups need numbers below 127 since their liveness is a bit mask; 0 is the record's own life.
     public let number: UInt32
     /// English identifier, the column's name and the JSON key.
     public let name: String
@@ -100,7 +103,9 @@ public struct MergeGroup: Sendable {
     public let label: String
     /// How it merges.
     public let kind: MergeKind
-    /// The members. Groups that are no registers have exactly one.
+    /// The members.
+    ///
+    /// Groups that are no registers have exactly one.
     public let fields: [Field]
 
     /// Declares a group.

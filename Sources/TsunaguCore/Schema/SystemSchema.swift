@@ -1,8 +1,9 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-/// The engine's own collections: who belongs to the ward and what each may hold. They live in `system`, but for
-/// `space_info`, of which every space holds one.
+/// The engine's own collections: who belongs to the ward and what each may hold.
+///
+/// They live in `system`, but for `space_info`, of which every space holds one.
 public enum SystemSchema {
     /// The ward itself: one record, whose id is derived, written by the founding device.
     public static let municipality = CollectionSchema(

@@ -4,7 +4,9 @@
 import GRDB
 import TsunaguCore
 
-/// The engine's own tables. Typed tables (`resident`, `booking`, …) come from the schema, `SchemaTables`.
+/// The engine's own tables.
+///
+/// Typed tables (`resident`, `booking`, …) come from the schema, `SchemaTables`.
 ///
 /// A shipped migration stays as it was and speaks SQL only.
 enum StoreLayout {

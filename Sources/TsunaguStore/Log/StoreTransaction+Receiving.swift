@@ -11,7 +11,9 @@ extension StoreTransaction {
     private static let heldBytesMax: Int64 = 16 << 20
 
     /// Takes in a run: checks it whole, appends it to the log, and applies it where it is allowed and its causes are in
-    /// effect. What waited for it is tried again. A run that is refused leaves nothing behind.
+    /// effect.
+    ///
+    /// What waited for it is tried again. A run that is refused leaves nothing behind.
     ///
     /// - Parameter presenter: the device that brings it.
     package func receive(_ run: RunEnvelope, from presenter: DeviceID? = nil) throws -> Receipt {

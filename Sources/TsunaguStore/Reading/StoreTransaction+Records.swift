@@ -35,7 +35,9 @@ extension StoreTransaction {
         return out
     }
 
-    /// The same one by one, for what does not fit in memory. `body` must not use this transaction.
+    /// The same one by one, for what does not fit in memory.
+    ///
+    /// `body` must not use this transaction.
     package func forEachRecord(
         _ collection: CollectionSchema,
         where condition: String = "1",

@@ -72,8 +72,9 @@ extension StoreTransaction {
         }
     }
 
-    /// A group's live items in list order: (depth, timestamp, replica, seq, index). A stamp is unsigned, SQLite's number is
-    /// not: the last half of the range follows the first.
+    /// A group's live items in list order: (depth, timestamp, replica, seq, index).
+    ///
+    /// A stamp is unsigned, SQLite's number is not: the last half of the range follows the first.
     func items(_ rid: Int64, _ group: UInt32) throws -> [RecordHistory.LiveItem] {
         let select = try statement(
             """
