@@ -115,6 +115,7 @@ let package = Package(
             name: "TsunaguCommandsTests",
             dependencies: [
                 "TsunaguCore", "TsunaguStore", "TsunaguSync", "TsunaguWard", "TsunaguCommands", "TestSupport",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
             ]
         ),

@@ -13,9 +13,6 @@ swift format lint --strict --recursive Package.swift Sources Tests
 
 echo "== Building"
 swift build -c release --build-tests
-# Relinks the two programs only: process tests run what people run.
-swift build -c release --static-swift-stdlib --product tsunagu
-swift build -c release --static-swift-stdlib --product tsunagud
 
 echo "== Tests"
 swift test -c release --skip-build "$@"

@@ -13,7 +13,7 @@ extension StoreTransaction {
     func findings() throws -> [Case] {
         var out: [Case] = []
         for (collection, field) in Self.uniqueFields { out += try doubles(collection, field) }
-        return try out + unbackedSeats()
+        return try out + seats()
     }
 
     private static let uniqueFields: [(CollectionSchema, Field)] = [
@@ -41,19 +41,18 @@ extension StoreTransaction {
         }
     }
 
-    /// Confirmations beyond their holder's rights: a promise that somebody has to talk about with the people.
-    private func unbackedSeats() throws -> [Case] {
-        try records(WardSchema.lesson, where: "deleted = 0 ORDER BY id").compactMap { lesson in
-            let unbacked = try seats(of: lesson).ledger.unbacked
-            guard !unbacked.isEmpty else { return nil }
-            let bookings = Set(unbacked.map(\.booking)).sorted()
-            return finding(
-                "unbacked",
-                lesson.space,
-                WardSchema.lesson,
-                [lesson.id] + bookings,
-                label: Self.label(lesson)
-            )
+    /// What bookings leave for a person to talk about with the people: confirmations beyond their holder's rights, and
+    /// bookings that one cancelled who had not seen another ask for the seat.
+    private func seats() throws -> [Case] {
+        try records(WardSchema.lesson, where: "deleted = 0 ORDER BY id").flatMap { lesson in
+            let seats = try seats(of: lesson)
+            func cases(_ code: String, _ bookings: [RecordID]) -> [Case] {
+                if bookings.isEmpty { return [] }
+                let records = [lesson.id] + bookings
+                return [finding(code, lesson.space, WardSchema.lesson, records, label: Self.label(lesson))]
+            }
+            return cases("unbacked", Set(seats.ledger.unbacked.map(\.booking)).sorted())
+                + cases("cancelled_and_booked", seats.bookings.filter(\.isContradicted).map(\.id).sorted())
         }
     }
 

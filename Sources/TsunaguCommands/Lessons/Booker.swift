@@ -83,9 +83,18 @@ extension Draft {
     }
 
     /// Moves a booking's flow to `requested`.
-    func request(_ id: RecordID, from state: ExactText, reviving: Bool) throws {
-        let step = Transition(from: state, to: BookingState.requested, reason: "")
-        try edit(WardSchema.booking, id, group: LessonGroups.status, add: [step.encoded])
+    ///
+    /// - Parameter seats: the lesson's bookings as the clerk sees them; the request comes behind them all.
+    func request(_ id: RecordID, of known: LessonSeats.Booking?, reviving: Bool, behind seats: LessonSeats) throws {
+        let answers = Array((known?.standing ?? []).prefix(Transition.answersMax))
+        let step = Transition(from: known?.state ?? "", to: BookingState.requested, reason: "", answers: answers)
+        try edit(
+            WardSchema.booking,
+            id,
+            group: LessonGroups.status,
+            add: [step.encoded],
+            deeperThan: seats.depth
+        )
         if reviving { try revive(WardSchema.booking, id) }
     }
 }

@@ -24,21 +24,66 @@ enum BookingState {
 
 /// A lesson's seats: the ledger of its rights, and its bookings in the order in which they were asked for.
 struct LessonSeats {
+    /// A request for a seat that nobody who saw it has ended.
+    struct Request {
+        /// 1 + the greatest that its author saw in the lesson, so that nobody comes before those whom the clerk saw
+        /// waiting, whatever the clocks say.
+        var depth: UInt64
+        var timestamp: Timestamp
+        /// `nil` while it is still to be written.
+        var dot: Dot?
+        /// The place in its change.
+        var place = 0
+    }
+
     /// What one booking has to do with seats.
     struct Booking {
         let id: RecordID
-        /// Where the flow stands.
-        var state: ExactText
-        /// When the standing request was made: this, the change, and the place in it order the queue.
-        var requestedAt: Timestamp
-        var requestedIn: Dot?
-        var place = 0
-        /// Spendings that their holder has not taken back.
-        var spends: [Dot]
         let isDeleted: Bool
+        /// The steps of its flow, in list order.
+        var steps: [(origin: Request, step: Transition)] = []
+        /// Where the flow stands.
+        var state: ExactText = ""
+        /// The first of the standing requests: it orders the queue.
+        var request: Request?
+        /// Whether somebody cancelled who had not seen a request that stands: both were meant, and a person asks.
+        var isContradicted = false
+        /// Spendings that their holder has not taken back.
+        var spends: [Dot] = []
 
         /// Whether somebody still wants the seat.
         var isActive: Bool { !isDeleted && state != BookingState.cancelled }
+
+        /// The changes whose steps stand: what a further step answers.
+        var standing: [Dot] {
+            let answered = Set(steps.flatMap(\.step.answers))
+            return steps.compactMap(\.origin.dot).filter { !answered.contains($0) }
+        }
+
+        /// Works out where the flow stands.
+        mutating func fold() {
+            let ends = steps.filter { $0.step.to == BookingState.cancelled }
+            let ended = Set(ends.flatMap(\.step.answers))
+            let asked = steps.filter { $0.step.to == BookingState.requested }
+            let open = asked.filter { asked in asked.origin.dot.map { !ended.contains($0) } ?? true }
+            request = open.map(\.origin).min(by: Self.comes)
+            isContradicted = open.contains { asked in
+                ends.contains { end in end.origin.dot.map { !asked.step.answers.contains($0) } ?? false }
+            }
+            let last = steps.last?.step.to ?? ""
+            if last != BookingState.requested, last != BookingState.cancelled {
+                state = last
+            } else {
+                state = request == nil ? BookingState.cancelled : BookingState.requested
+            }
+        }
+
+        static func comes(_ a: Request, before b: Request) -> Bool {
+            if a.depth != b.depth { return a.depth < b.depth }
+            if a.timestamp != b.timestamp { return a.timestamp < b.timestamp }
+            guard let first = a.dot, let second = b.dot else { return a.dot != nil && b.dot == nil }
+            return first == second ? a.place < b.place : first < second
+        }
     }
 
     let lesson: RecordID
@@ -63,36 +108,24 @@ struct LessonSeats {
         var uses: [SeatLedger.Used] = []
         bookings = []
         for owned in bookingItems {
-            if bookings.last?.id != owned.id {
-                bookings.append(
-                    Booking(
-                        id: owned.id,
-                        state: "",
-                        requestedAt: Timestamp(raw: 0),
-                        requestedIn: nil,
-                        spends: [],
-                        isDeleted: owned.deleted
-                    )
-                )
-            }
+            if bookings.last?.id != owned.id { bookings.append(Booking(id: owned.id, isDeleted: owned.deleted)) }
             let place = bookings.count - 1
-            if owned.group == LessonGroups.status.number, let step = Transition(owned.item.content) {
-                bookings[place].state = step.to
-                if step.to == BookingState.requested {
-                    bookings[place].requestedAt = owned.item.timestamp
-                    bookings[place].requestedIn = owned.item.dot
-                }
-            } else if owned.group == LessonGroups.seat.number, let use = SeatUse(owned.item.content) {
-                uses.append(SeatLedger.Used(dot: owned.item.dot, booking: owned.id, use: use))
+            let item = owned.item
+            if owned.group == LessonGroups.status.number, let step = Transition(item.content) {
+                let origin = Request(depth: item.depth, timestamp: item.timestamp, dot: item.dot)
+                bookings[place].steps.append((origin, step))
+            } else if owned.group == LessonGroups.seat.number, let use = SeatUse(item.content) {
+                uses.append(SeatLedger.Used(dot: item.dot, booking: owned.id, use: use))
                 switch use {
-                case .spend: bookings[place].spends.append(owned.item.dot)
-                case .release(let dot) where dot.replica == owned.item.dot.replica:
+                case .spend: bookings[place].spends.append(item.dot)
+                case .release(let dot) where dot.replica == item.dot.replica:
                     bookings[place].spends.removeAll { $0 == dot }
                 case .release: break
                 }
             }
         }
         ledger = SeatLedger(ledger: posted, uses: uses)
+        for place in bookings.indices { bookings[place].fold() }
         queue()
     }
 
@@ -103,15 +136,15 @@ struct LessonSeats {
     }
 
     private static func comes(_ a: Booking, before b: Booking) -> Bool {
-        if a.requestedAt != b.requestedAt { return a.requestedAt < b.requestedAt }
-        switch (a.requestedIn, b.requestedIn) {
-        case (let first?, let second?) where first != second: return first < second
-        // What is not a change yet comes last.
-        case (.some, nil): return true
-        case (nil, .some): return false
-        default: return a.place == b.place ? a.id < b.id : a.place < b.place
+        guard let first = a.request, let second = b.request else {
+            return a.request != nil || b.request == nil && a.id < b.id
         }
+        if Booking.comes(first, before: second) { return true }
+        return !Booking.comes(second, before: first) && a.id < b.id
     }
+
+    /// The greatest depth of a request here: the next stands one deeper.
+    var depth: UInt64 { bookings.flatMap(\.steps).map(\.origin.depth).filter { $0 < .max }.max() ?? 0 }
 
     /// The status and the place in the queue of a booking, from 1.
     func status(of id: RecordID) -> (status: String, position: Int?) {
@@ -168,42 +201,36 @@ struct LessonSeats {
     // MARK: - What a command is about to write
 
     /// Counts a request in that is still to be written.
-    mutating func request(_ id: RecordID) {
-        if let place = bookings.firstIndex(where: { $0.id == id }) {
-            bookings[place].state = BookingState.requested
-            bookings[place].requestedAt = Timestamp(raw: .max)
-            bookings[place].requestedIn = nil
-        } else {
-            bookings.append(
-                Booking(
-                    id: id,
-                    state: BookingState.requested,
-                    requestedAt: Timestamp(raw: .max),
-                    requestedIn: nil,
-                    spends: [],
-                    isDeleted: false
-                )
-            )
-        }
-        queue()
-    }
+    mutating func request(_ id: RecordID) { add(BookingState.requested, id) }
 
     /// Counts a cancellation in that is still to be written.
-    mutating func cancel(_ id: RecordID) {
-        guard let place = bookings.firstIndex(where: { $0.id == id }) else { return }
-        bookings[place].state = BookingState.cancelled
+    mutating func cancel(_ id: RecordID) { add(BookingState.cancelled, id) }
+
+    private mutating func add(_ state: ExactText, _ id: RecordID) {
+        let place = bookings.firstIndex { $0.id == id } ?? bookings.count
+        if place == bookings.count { bookings.append(Booking(id: id, isDeleted: false)) }
+        let step = Transition(
+            from: bookings[place].state,
+            to: state,
+            reason: "",
+            answers: bookings[place].standing
+        )
+        let origin = Request(depth: depth + 1, timestamp: Timestamp(raw: .max), dot: nil)
+        bookings[place].steps.append((origin, step))
+        bookings[place].fold()
         queue()
     }
 
     /// Orders requests of one change by their place in it.
-    mutating func setPlaces(_ place: (Booking) throws -> Int?) rethrows {
-        let changes = bookings.compactMap(\.requestedIn)
+    mutating func setPlaces(_ place: (RecordID, Dot) throws -> Int?) rethrows {
+        let changes = bookings.compactMap(\.request?.dot)
         guard Set(changes).count < changes.count else { return }
         var seen: [Dot: Int] = [:]
         for dot in changes { seen[dot, default: 0] += 1 }
         for index in bookings.indices {
-            guard let dot = bookings[index].requestedIn, seen[dot]! > 1 else { continue }
-            bookings[index].place = try place(bookings[index]) ?? .max
+            guard let dot = bookings[index].request?.dot, seen[dot]! > 1 else { continue }
+            let id = bookings[index].id
+            bookings[index].request?.place = try place(id, dot) ?? .max
         }
         queue()
     }
@@ -221,21 +248,26 @@ extension StoreTransaction {
         let items = try items(
             of: WardSchema.booking,
             groups: [LessonGroups.status, LessonGroups.seat],
-            where: "r.lesson = ?",
-            [.text(lesson.id.description)]
+            where: "r.lesson = ? AND r.space = (SELECT no FROM space WHERE name = ?)",
+            [.text(lesson.id.description), .text(lesson.space.name)]
         )
-        var seats = LessonSeats(lesson: lesson.id, rights: rights, bookingItems: items)
-        try seats.setPlaces { booking in
-            try booking.requestedIn.flatMap { try place(of: booking.id, WardSchema.booking, in: $0, lesson.space) }
+        // Whoever made the lesson opened its ledger in the same change; a later opening by anybody else is none.
+        let own = try rights.filter { right in
+            guard LedgerEntry(right.item.content) == .open else { return true }
+            return try isCreation(of: lesson.id, WardSchema.lesson, in: right.item.dot, lesson.space)
         }
+        var seats = LessonSeats(lesson: lesson.id, rights: own, bookingItems: items)
+        try seats.setPlaces { try place(of: $0, WardSchema.booking, in: $1, lesson.space) }
         return seats
     }
 
-    /// The capacity that everybody agrees on; `nil` while it is a conflict.
+    /// The capacity that everybody agrees on; `nil` while it is a conflict, or what no capacity can be: values from
+    /// elsewhere were not checked by this site's commands.
     func plannedCapacity(_ lesson: StoredRecord) throws -> Int? {
         let isContested = try conflicts(rid: lesson.rid).contains {
             $0.group?.number == LessonGroups.capacity.group.number
         }
-        return isContested ? nil : lesson.integer("capacity").map(Int.init)
+        guard !isContested, let planned = lesson.integer("capacity"), 0...1000 ~= planned else { return nil }
+        return Int(planned)
     }
 }

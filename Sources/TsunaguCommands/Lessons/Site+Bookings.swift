@@ -43,10 +43,10 @@ extension Site {
             if known?.isActive != true {
                 let draft = try transaction.draft(lesson.space, by: person)
                 if let known {
-                    try draft.request(id, from: known.state, reviving: known.isDeleted)
+                    try draft.request(id, of: known, reviving: known.isDeleted, behind: seats)
                 } else {
                     try draft.create(booking: id, of: lesson.id, booker, needs: FieldAssignment.needs(needs))
-                    try draft.request(id, from: "", reviving: false)
+                    try draft.request(id, of: nil, reviving: false, behind: seats)
                 }
                 if let resident = booker.resident {
                     try transaction.link(id, lesson.space, resident, self)
@@ -69,7 +69,13 @@ extension Site {
             var seats = try transaction.seats(of: lesson)
             if let known = seats.bookings.first(where: { $0.id == row.id }), known.isActive {
                 let draft = try transaction.draft(row.space, by: person)
-                let step = Transition(from: known.state, to: BookingState.cancelled, reason: reason)
+                let answers = Array(known.standing.prefix(Transition.answersMax))
+                let step = Transition(
+                    from: known.state,
+                    to: BookingState.cancelled,
+                    reason: reason,
+                    answers: answers
+                )
                 try draft.edit(WardSchema.booking, row.id, group: LessonGroups.status, add: [step.encoded])
                 seats.cancel(row.id)
                 try transaction.settle(seats, lesson, draft)
@@ -98,8 +104,8 @@ extension Site {
                 let seats = try transaction.seats(of: lesson)
                 let rows = try transaction.records(
                     WardSchema.booking,
-                    where: "lesson = ? ORDER BY kana, name, id",
-                    [.text(lesson.id.description)]
+                    where: "lesson = ? AND space = (SELECT no FROM space WHERE name = ?) ORDER BY kana, name, id",
+                    [.text(lesson.id.description), .text(lesson.space.name)]
                 )
                 let views = try rows.map { try transaction.view(booking: $0, lesson, seats, places) }
                 let rank = ["waiting": 1, "cancelled": 2]

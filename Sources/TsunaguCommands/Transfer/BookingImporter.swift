@@ -21,6 +21,7 @@ final class BookingImporter: RowImporter {
     private var entry: RowEntry
     private var link: RowEntry
     private var lessons: [ExactText: StoredRecord?] = [:]
+    private var depths: [RecordID: UInt64] = [:]
     private var lines: [RecordID: Int] = [:]
 
     init(_ site: Site, _ transaction: StoreTransaction, _ options: ImportOptions) throws {
@@ -88,6 +89,14 @@ final class BookingImporter: RowImporter {
         return []
     }
 
+    /// Behind everybody who asked before the import; among themselves its rows keep the order of the file.
+    private func depth(of lesson: StoredRecord) throws -> UInt64 {
+        if let known = depths[lesson.id] { return known }
+        let depth = try transaction.seats(of: lesson).depth + 1
+        depths[lesson.id] = depth
+        return depth
+    }
+
     private func lesson(_ code: ExactText) throws -> StoredRecord? {
         if let known = lessons[code] { return known }
         let found = try transaction.records(
@@ -128,7 +137,7 @@ final class BookingImporter: RowImporter {
         }
         let step = Transition(from: "", to: BookingState.requested, reason: "")
         entry.write(
-            Items(added: [Items.Item(depth: 1, step.encoded)]),
+            Items(added: [Items.Item(depth: try depth(of: lesson), step.encoded)]),
             at: shapes.place(of: LessonGroups.status.fields[0].number)
         )
         touchedLessons.insert(lesson.space)

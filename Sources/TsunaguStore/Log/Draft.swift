@@ -88,12 +88,16 @@ package final class Draft {
     }
 
     /// Adds to, and for a set removes from, a group that is no register.
+    ///
+    /// - Parameter known: a depth that the additions stand behind besides those of the list itself: what else their
+    ///   author saw that they come after.
     package func edit(
         _ collection: CollectionSchema,
         _ id: RecordID,
         group: MergeGroup,
         add: [[UInt8]] = [],
-        remove: [[UInt8]] = []
+        remove: [[UInt8]] = [],
+        deeperThan known: UInt64 = 0
     ) throws {
         guard !add.isEmpty || !remove.isEmpty else { return }
         _ = try beginEditing()
@@ -103,7 +107,7 @@ package final class Draft {
         if group.kind != .set && group.kind != .counter {
             let rid = try transaction.findRecord(space, collection.number, id)?.rid
             let stored = try rid.map { try transaction.items($0, group.number).map(\.item.depth).max() ?? 0 } ?? 0
-            depth = min(max(stored, items.added.map(\.depth).max() ?? 0) + 1, Items.depthMax)
+            depth = min(max(known, stored, items.added.map(\.depth).max() ?? 0), Items.depthMax - 1) + 1
         }
         items.added += add.map { Items.Item(depth: depth, $0) }
         items.removed += remove

@@ -64,6 +64,22 @@ extension StoreTransaction {
         return change.payload.entries.firstIndex { $0.id == id && $0.shape.collection == collection.number }
     }
 
+    /// Whether a change gave a record its id: nobody else can have made that record.
+    package func isCreation(
+        of id: RecordID,
+        _ collection: CollectionSchema,
+        in dot: Dot,
+        _ space: SpaceID
+    ) throws -> Bool {
+        guard let row = try self.space(space), let author = try knownAuthor(dot.replica),
+            let run = try run(row, author, containing: dot.seq),
+            let change = run.changes.first(where: { $0.header.dot.seq == dot.seq })
+        else { return false }
+        return change.payload.entries.contains {
+            $0.id == id && $0.shape.collection == collection.number && $0.reference == .created
+        }
+    }
+
     /// The header of a change in the log.
     package func header(of dot: Dot, in space: SpaceID) throws -> ChangeHeader? {
         guard let row = try self.space(space), let author = try knownAuthor(dot.replica),
