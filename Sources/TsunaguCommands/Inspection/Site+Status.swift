@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import TsunaguCore
-import TsunaguStore
+package import TsunaguStore
 
 /// What stands where at this site.
 package struct SiteStatus: Sendable {
@@ -27,6 +27,8 @@ package struct SiteStatus: Sendable {
     package let conflicts: Int
     package let findings: Int
     package let quarantined: Int
+    /// Runs that this side or a peer would not take, oldest first.
+    package let refused: [StoreTransaction.RefusalRow]
     /// What this machine alone noticed: code and detail, oldest first.
     package let notices: [(at: UInt64, code: String, detail: String)]
 }
@@ -61,6 +63,7 @@ extension Site {
                 conflicts: inbox.conflicts,
                 findings: try transaction.findings().count,
                 quarantined: inbox.quarantined,
+                refused: try transaction.refusals(),
                 notices: try transaction.notices()
             )
         }

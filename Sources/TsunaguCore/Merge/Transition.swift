@@ -6,8 +6,9 @@ package struct Transition: Hashable, Sendable {
     package var from: ExactText
     package var to: ExactText
     package var reason: ExactText
-    /// The changes whose steps its author saw standing and ends: a cancellation that had not seen a booking does not
-    /// undo it, whatever their clocks say. At most `answersMax`.
+    /// The changes whose steps its author saw standing and ends, at most `answersMax`.
+    ///
+    /// A cancellation that had not seen a booking does not undo it, whatever their clocks say.
     package var answers: [Dot]
 
     package static let answersMax = 1024

@@ -171,10 +171,42 @@ struct Sync: ParsableCommand {
     var urls: [String] = []
     @Flag(help: ArgumentHelp(tr("一度だけ（既定）", "Once, which is the default.")))
     var once = false
+    @Flag(help: ArgumentHelp(tr("止められるまで、何度も", "Again and again until it is stopped.")))
+    var watch = false
     @OptionGroup var globals: GlobalOptions
 
+    func validate() throws {
+        if once, watch {
+            throw ValidationError(tr("--once と --watch は両立しません", "--once and --watch exclude each other"))
+        }
+        if watch, globals.json {
+            throw ValidationError(tr("--watch は一つの文書になりません", "--watch does not make one JSON document"))
+        }
+    }
+
     func run() throws {
-        let reports = try globals.site().syncAll(urls)
+        let site = try globals.site()
+        guard watch else { return try show(site.syncAll(urls)) }
+        var backOff = BackOff()
+        var random = SystemRandomNumberGenerator()
+        while true {
+            let reports = try site.syncAll(urls)
+            // What fails now may do better later; only what no waiting mends ends it.
+            do {
+                try show(reports)
+            } catch let error as CommandError where error.code == .unreachable {
+                Standard.error.write("\(tr(error.message))\n")
+            } catch is ExitCode {}
+            let outcome: SyncOutcome =
+                reports.allSatisfy(\.upToDate)
+                ? .upToDate : reports.contains { $0.failure?.code == .unreachable } ? .unreachable : .behind
+            let (seconds, attoseconds) = backOff.delay(after: outcome, using: &random).components
+            var pause = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
+            nanosleep(&pause, nil)
+        }
+    }
+
+    private func show(_ reports: [SyncReport]) throws {
         globals.show(.sync(reports)) {
             reports.map { report in
                 let moved = tr(
@@ -187,11 +219,19 @@ struct Sync: ParsableCommand {
                 return "\(report.url): \(moved) — \(state)\n"
             }.joined()
         }
-        guard let failure = reports.compactMap(\.failure).first else {
-            if !reports.allSatisfy(\.upToDate) { throw ExitCode(CommandError.Code.tryAgain.exitStatus) }
-            return
+        // Nobody asked is no proof.
+        guard !reports.isEmpty else {
+            throw CommandError(
+                .usage,
+                Localized(ja: "同期する相手がわかりません", en: "there is no peer to sync with"),
+                hint: Localized(
+                    ja: "アドレスを指定するか、tsunagu join で参加してください",
+                    en: "name an address, or join a ward with 'tsunagu join'"
+                )
+            )
         }
-        throw failure
+        if let failure = reports.compactMap(\.failure).first { throw failure }
+        if !reports.allSatisfy(\.upToDate) { throw ExitCode(CommandError.Code.tryAgain.exitStatus) }
     }
 }
 
@@ -215,7 +255,8 @@ extension JSON {
         }
         return .object([
             ("sent", sum(\.outcome.sent)), ("received", sum(\.outcome.received)), ("bytes_sent", sum(\.bytesSent)),
-            ("bytes_received", sum(\.bytesReceived)), ("up_to_date", .bool(reports.allSatisfy(\.upToDate))),
+            ("bytes_received", sum(\.bytesReceived)),
+            ("up_to_date", .bool(!reports.isEmpty && reports.allSatisfy(\.upToDate))),
             ("peers", .array(peers)),
         ])
     }

@@ -4,6 +4,7 @@
 import ArgumentParser
 import TsunaguCommands
 import TsunaguCore
+import TsunaguStore
 
 struct Status: ParsableCommand {
     static let configuration = CommandConfiguration(abstract: tr("この拠点のようす", "What stands where at this site."))
@@ -33,6 +34,10 @@ struct Status: ParsableCommand {
             "競合 \(status.conflicts)、要確認 \(status.findings)、隔離 \(status.quarantined)\n",
             "\(status.conflicts) conflicts, \(status.findings) findings, \(status.quarantined) quarantined\n"
         )
+        for refusal in status.refused {
+            out += tr("受け取られない変更", "not taken") + ": \(refusal.space) \(refusal.replica.device.short) "
+            out += "\(refusal.first): \(refusal.reason)\n"
+        }
         for notice in status.notices {
             out += "\(TokyoTime(milliseconds: notice.at).plain)  \(notice.code)  \(notice.detail)\n"
         }
@@ -169,6 +174,13 @@ extension JSON {
                 ("proved_at", space.provedAt.map { .text(TokyoTime(milliseconds: $0).iso) } ?? .null),
             ])
         }
+        let refused = status.refused.map { refusal in
+            JSON.object([
+                ("at", .text(TokyoTime(milliseconds: refusal.at).iso)), ("peer", .text(refusal.peer)),
+                ("space", .text(refusal.space.name)), ("replica", JSON(refusal.replica)),
+                ("first", .integer(Int64(bitPattern: refusal.first))), ("reason", .text(refusal.reason)),
+            ])
+        }
         let notices = status.notices.map { notice in
             JSON.object([
                 ("at", .text(TokyoTime(milliseconds: notice.at).iso)), ("code", .text(notice.code)),
@@ -184,7 +196,7 @@ extension JSON {
                     ("conflict", JSON(status.conflicts)), ("finding", JSON(status.findings)),
                     ("quarantine", JSON(status.quarantined)),
                 ])
-            ), ("notices", .array(notices)),
+            ), ("refused", .array(refused)), ("notices", .array(notices)),
         ])
     }
 
