@@ -80,6 +80,12 @@ extension StoreTransaction {
         }
     }
 
+    /// The link of its author's chain that a change in the log makes.
+    package func headerHash(_ dot: Dot, _ space: SpaceID) throws -> Hash32? {
+        guard let row = try self.space(space), let author = try knownAuthor(dot.replica) else { return nil }
+        return try run(row, author, containing: dot.seq)?.changes.first { $0.header.dot.seq == dot.seq }?.hash
+    }
+
     /// The header of a change in the log.
     package func header(of dot: Dot, in space: SpaceID) throws -> ChangeHeader? {
         guard let row = try self.space(space), let author = try knownAuthor(dot.replica),
