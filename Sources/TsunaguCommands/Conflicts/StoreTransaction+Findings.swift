@@ -41,8 +41,8 @@ extension StoreTransaction {
         }
     }
 
-    /// What bookings leave for a person to talk about with the people: confirmations beyond their holder's rights, and
-    /// bookings that one cancelled who had not seen another ask for the seat.
+    /// What bookings leave for a person to talk about with the people: confirmations beyond their holder's rights or
+    /// beyond a capacity that was lowered, and bookings that one cancelled who had not seen another ask for the seat.
     private func seats() throws -> [Case] {
         try records(WardSchema.lesson, where: "deleted = 0 ORDER BY id").flatMap { lesson in
             let seats = try seats(of: lesson)
@@ -52,6 +52,7 @@ extension StoreTransaction {
                 return [finding(code, lesson.space, WardSchema.lesson, records, label: Self.label(lesson))]
             }
             return cases("unbacked", Set(seats.ledger.unbacked.map(\.booking)).sorted())
+                + cases("over_capacity", try seats.peopleBeyond(plannedCapacity(lesson)))
                 + cases("cancelled_and_booked", seats.bookings.filter(\.isContradicted).map(\.id).sorted())
         }
     }

@@ -72,7 +72,20 @@ extension Site {
             proof: keys.proof(),
             deviceName: ExactText(deviceName)
         ).encoded(code.key(), device: keys.signing)
-        let bytes = try SyncDriver.translating(transport) { try transport.collect("/v1/enrol", request, atMost: 4096) }
+        let bytes = try SyncDriver.translating(transport) {
+            do {
+                return try transport.collect("/v1/enrol", request, atMost: 4096)
+            } catch TransportError.refused(status: 403, _) {
+                throw CommandError(
+                    .notPermitted,
+                    Localized(
+                        ja: "このコードは使えません。使用済みか、期限切れか、別の自治体のものです",
+                        en: "this code is not valid: it was used, has expired, or is another ward's"
+                    ),
+                    hint: Localized(ja: "本庁に新しいコードを頼んでください", en: "ask the ward office for another")
+                )
+            }
+        }
         guard let answer = Enrolment.Answer(decoding: bytes, to: request),
             DeviceID(signingKey: answer.rootKey) == code.root
         else {

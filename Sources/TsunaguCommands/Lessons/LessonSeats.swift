@@ -160,6 +160,13 @@ struct LessonSeats {
 
     var confirmedCount: Int { bookings.count { $0.isActive && ledger.confirmed.contains($0.id) } }
 
+    /// Who is confirmed beyond a capacity that was lowered afterwards, the last who asked first out.
+    func peopleBeyond(_ planned: Int?) -> [RecordID] {
+        let seated = inOrder.filter { $0.isActive && ledger.confirmed.contains($0.id) }
+        guard let planned, seated.count > planned else { return [] }
+        return seated.dropFirst(planned).map(\.id).sorted()
+    }
+
     // MARK: - What the holder of rights does
 
     /// What a replica has to write so that no free seat stays while somebody waits.

@@ -59,6 +59,7 @@ extension Site {
             let row = try transaction.resident(name)
             guard !row.deleted else { throw CommandError.deleted(row) }
             try transaction.requireFreeNumber(assignments, for: row.id)
+            try transaction.requireDecided(row, assignments.map(\.field.name))
             let draft = try transaction.draft(.residents, by: person)
             return (row.id, try draft.write(assignments, to: row, transaction))
         }
@@ -94,7 +95,8 @@ extension Site {
         return try write { transaction in
             try transaction.requireWrite(self, .residents)
             let row = try transaction.resident(name)
-            if row.deleted {
+            // Also where another site edits what this one deleted: reviving decides between the two.
+            if try row.deleted || transaction.conflicts(rid: row.rid).contains(where: { $0.group == nil }) {
                 let draft = try transaction.draft(.residents, by: person)
                 draft.reason = reason
                 try draft.revive(WardSchema.resident, row.id)

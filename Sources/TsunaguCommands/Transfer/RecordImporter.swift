@@ -139,8 +139,26 @@ final class RecordImporter: RowImporter {
             ]
         }
         entry.clear()
+        var changed: [String] = []
         for (number, value) in row.fields where found.values[registerPlace[Int(number)]] != value {
             entry.write(value, at: shapes.place(of: number))
+            changed += collection.group(ofField: number)?.fields.filter { $0.number == number }.map(\.name) ?? []
+        }
+        // A file must not decide in passing what people are to decide with both values in sight.
+        if !changed.isEmpty, let conflict = try transaction.undecided(found.rid, changed) {
+            return [
+                ImportProblem(
+                    line: line,
+                    code: "conflict",
+                    column: conflict.group?.name,
+                    value: row.key.string,
+                    Localized(ja: "競合 \(conflict.id) で決める途中です", en: "conflict \(conflict.id) is still to be decided"),
+                    hint: Localized(
+                        ja: "tsunagu conflict resolve \(conflict.id) で決めるか、この行を除いてください",
+                        en: "decide it with 'tsunagu conflict resolve \(conflict.id)', or leave the row out"
+                    )
+                )
+            ]
         }
         for (number, members) in row.sets { try updateSet(number, members, found.rid) }
         for (number, text) in row.entries { try updateLog(number, text, found.rid) }

@@ -208,15 +208,20 @@ struct Sync: ParsableCommand {
 
     private func show(_ reports: [SyncReport]) throws {
         globals.show(.sync(reports)) {
-            reports.map { report in
+            // What failed is told as an error, once.
+            reports.filter { $0.failure == nil }.map { report in
                 let moved = tr(
                     "送信 \(report.outcome.sent)、受信 \(report.outcome.received)",
                     "\(report.outcome.sent) sent, \(report.outcome.received) received"
                 )
                 let state =
                     report.upToDate
-                    ? tr("最新", "up to date") : report.failure.map { tr($0.message) } ?? tr("未完了", "not up to date")
-                return "\(report.url): \(moved) — \(state)\n"
+                    ? tr("最新", "up to date") : tr("未完了", "not up to date")
+                let refused = report.outcome.refused.map { refused in
+                    tr("  受け取られない変更", "  not taken")
+                        + ": \(refused.space) \(refused.replica.device.short) \(refused.first): \(refused.reason)\n"
+                }
+                return "\(report.url): \(moved) — \(state)\n" + refused.joined()
             }.joined()
         }
         // Nobody asked is no proof.

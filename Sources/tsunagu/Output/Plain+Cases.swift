@@ -59,6 +59,7 @@ extension Plain {
         case "unique_number": tr("宛名番号の重複", "a number used twice")
         case "unique_code": tr("コードの重複", "a code used twice")
         case "unbacked": tr("席を超えた確定", "confirmed beyond the seats")
+        case "over_capacity": tr("定員を超えた確定", "confirmed beyond the capacity")
         case "cancelled_and_booked": tr("取消と予約が同時", "cancelled and booked at once")
         case "not_granted": tr("権限のない端末の変更", "a change without a grant")
         default: open.code

@@ -67,7 +67,10 @@ struct Residents: ParsableCommand {
         func run() throws {
             let views = try globals.site().findResidents(words.joined(separator: " "), all: all, limit: limit)
             globals.show(.array(views.map { JSON($0) })) { Plain.residents(views) }
-            if views.count == limit { globals.remark(tr("まだあるかもしれません（--limit）", "there may be more (--limit)")) }
+            // A clerk who does not see the person must not conclude that nobody is there.
+            if views.count == limit, !globals.quiet, !globals.json {
+                Standard.error.write(tr("まだあるかもしれません（--limit で増やせます）\n", "there may be more (raise --limit)\n"))
+            }
         }
     }
 
