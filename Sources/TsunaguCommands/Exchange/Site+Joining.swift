@@ -9,7 +9,8 @@ import TsunaguSync
 extension Site {
     /// Enrols this data directory as the site that a code was made for.
     ///
-    /// A try that was cut off goes on with the same keys: the hub answers the same device again.
+    /// A try that was cut off goes on with the same keys: the hub answers the same device again. One that was cut off
+    /// after its end, before anybody was told, ends the same way once more.
     ///
     /// - Parameter connect: makes a transport to an address.
     package static func join(
@@ -47,8 +48,12 @@ extension Site {
             return try create(directory, person: person, root: { _ in (code.root, nil) }) { _, _ in }
         }
         let site = try open(directory, person: person)
-        let (joined, root) = try site.read { (try $0.meta("joined"), try $0.root()) }
-        guard joined == nil else { throw CommandError(StoreError.exists(path: directory.database)) }
+        let (joined, root, invitation) = try site.read { transaction in
+            (try transaction.meta("joined"), try transaction.root(), try transaction.meta("invitation"))
+        }
+        guard joined == nil || invitation == .bytes(code.record.bytes) else {
+            throw CommandError(StoreError.exists(path: directory.database))
+        }
         guard root == code.root else {
             throw CommandError(
                 .failed,
@@ -97,6 +102,7 @@ extension Site {
         try write { transaction in
             try transaction.setMeta("root_key", .bytes(answer.rootKey))
             try transaction.setMeta("introducer_key", .bytes(answer.hubKey))
+            try transaction.setMeta("invitation", .bytes(code.record.bytes))
             try transaction.setPeer(address)
         }
     }
