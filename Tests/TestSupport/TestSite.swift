@@ -120,7 +120,11 @@ package final class TestSite {
 
     package func seal() throws {
         let key = key
-        try store.write { try $0.seal { Array(try key.signature(for: $0)) } }
+        try store.write { try $0.seal { try Self.sign($0, with: key) } }
+    }
+
+    package static func sign(_ message: [UInt8], with key: Curve25519.Signing.PrivateKey) throws -> [UInt8] {
+        Array(try key.signature(for: message))
     }
 
     /// Seals and gives every run of a space that a peer of some vector lacks.

@@ -75,10 +75,9 @@ public struct Seal: Hashable, Sendable {
         self.signature = signature
     }
 
-    /// A seal stands at least after so many changes …
-    /// .
+    /// A seal stands at least after so many changes.
     public static let changesMax = 1024
-    /// … or so many bytes of canonical operations.
+    /// And at least after so many bytes of canonical operations.
     public static let bytesMax = 256 << 10
 
     /// What is signed.

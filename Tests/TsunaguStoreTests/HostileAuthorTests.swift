@@ -1,0 +1,200 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import Crypto
+import TestSupport
+import Testing
+import TsunaguCore
+import TsunaguStore
+
+/// Runs that a member signed with a program of its own: what they say is possible, or harmless.
+@Suite struct HostileAuthorTests {
+    private let note = TestSchema.note
+
+    /// Builds chains change by change under a member's key.
+    private struct Forge {
+        let site: TestSite
+        var chain = Chain()
+        var changes: [Change] = []
+        var base = Chain()
+        /// Where the last run began.
+        var runStart = Chain()
+        let block: RunEncoder.Block
+
+        init(_ site: TestSite, seed: Bytes16 = Bytes16(5)) {
+            self.site = site
+            block = RunEncoder.Block(start: 1, seed: seed)
+        }
+
+        /// The same chain so far as another's.
+        mutating func continueFrom(_ other: Forge) {
+            base = other.runStart
+            chain = other.runStart
+        }
+
+        mutating func write(
+            _ title: String,
+            on id: RecordID,
+            deps: [ReplicaID: UInt64] = [:],
+            exceptions: [VersionVector.Exception]? = nil,
+            system: [ReplicaID: UInt64] = [:]
+        ) throws {
+            let seq = chain.seq + 1
+            let timestamp = Timestamp(milliseconds: 1_800_000_000_000 + seq)
+            var payload = Payload(salts: Salts(blockSeed: block.seed, seq: seq, timestamp: timestamp))
+            let shape = Shape(collection: 20, operations: [Shape.Operation(group: 1, .register, fields: [1])])
+            payload.append(shape, id: id, reference: .explicit) { $0.appendSlot(.text(title)) }
+            func delta(_ entries: [ReplicaID: UInt64], _ exceptions: [VersionVector.Exception]?) -> DepsDelta {
+                DepsDelta(
+                    entries: entries.sorted { $0.key < $1.key }.map { Dot($0.key, $0.value) },
+                    exceptions: exceptions
+                )
+            }
+            let header = ChangeHeader(
+                space: TestSchema.space,
+                dot: Dot(site.replica, seq),
+                author: site.person,
+                timestamp: timestamp,
+                deps: delta(deps, exceptions),
+                systemDeps: delta(system, nil),
+                previous: chain.hash,
+                schemaVersion: 1,
+                blockStart: 1,
+                batch: nil,
+                transaction: nil,
+                payloadHash: ChangeHeader.noHash
+            )
+            let change = Change(header: header, payload: payload)
+            try chain.advance(by: change.header, hash: change.hash)
+            changes.append(change)
+        }
+
+        /// The changes since the last run, sealed.
+        mutating func run() throws -> RunEnvelope {
+            defer {
+                runStart = base
+                base = chain
+                changes = []
+            }
+            let message = Seal.message(space: TestSchema.space, replica: site.replica, seq: chain.seq, hash: chain.hash)
+            return RunEnvelope(
+                space: TestSchema.space,
+                replica: site.replica,
+                first: base.seq + 1,
+                count: changes.count,
+                signature: try TestSite.sign(message, with: site.key),
+                body: RunEncoder.encode(changes) { _ in block }
+            )
+        }
+    }
+
+    private func ward() throws -> (sites: [TestSite], id: RecordID, scratch: Scratch) {
+        let scratch = try Scratch()
+        let sites = try makeWard(["a", "b", "forger"], in: scratch)
+        let id = RecordID(derivedFrom: [Array("target".utf8)])
+        return (sites, id, scratch)
+    }
+
+    private func check(_ site: TestSite) throws {
+        try site.compareWithDefinition(rederiving: true) { SimulatedWard.Disagreement($0) }
+    }
+
+    @Test func whatOneChangeSawIsWaitedForThoughALaterOneExceptsIt() throws {
+        let (sites, id, scratch) = try ward()
+        defer { withExtendedLifetime(scratch) {} }
+        let b = sites[1].replica
+        try sites[1].write { try $0.create(note, id: id, [(1, .text("of b"))]) }
+        let cause = try sites[1].runs(TestSchema.space)
+        var forge = Forge(sites[2])
+        try forge.write("saw b", on: id, deps: [b: 1])
+        try forge.write("saw it no more", on: id, exceptions: [VersionVector.Exception(replica: b, first: 1, last: 1)])
+        let run = try forge.run()
+        #expect(try sites[0].receive([run]) == [.held(waitsFor: "\(b.device.short) 1")])
+        #expect(try sites[0].receive(cause) == [.applied(1)])
+        try sites[1].receive([run])
+        #expect(try sites[0].digest() == sites[1].digest())
+        #expect(try sites[0].record(id)?.values == sites[1].record(id)?.values)
+        #expect(try sites[0].conflicts().map(\.id) == sites[1].conflicts().map(\.id))
+        for site in sites.prefix(2) { try check(site) }
+    }
+
+    @Test(.timeLimit(.minutes(1))) func astronomicDepsWaitAndCostNothing() throws {
+        let (sites, id, scratch) = try ward()
+        defer { withExtendedLifetime(scratch) {} }
+        let b = sites[1].replica
+        let nobody = ReplicaID(device: DeviceID(signingKey: [9]), incarnation: 9)
+        var forge = Forge(sites[2])
+        try forge.write(
+            "x",
+            on: id,
+            deps: [b: .max],
+            exceptions: [VersionVector.Exception(replica: b, first: 2, last: .max - 1)]
+        )
+        #expect(try sites[0].receive([try forge.run()]) == [.held(waitsFor: "\(b.device.short) 1")])
+        forge = Forge(sites[2])
+        try forge.write("x", on: id, deps: [nobody: .max])
+        #expect(try sites[0].receive([try forge.run()]) == [.held(waitsFor: "\(nobody.device.short) 1")])
+        forge = Forge(sites[2])
+        try forge.write("x", on: id, system: [nobody: 3])
+        #expect(try sites[0].receive([try forge.run()]) == [.held(waitsFor: "\(nobody.device.short) 1")])
+        // Whatever is excepted in full is no cause.
+        forge = Forge(sites[2])
+        try forge.write(
+            "x",
+            on: id,
+            deps: [b: .max],
+            exceptions: [VersionVector.Exception(replica: b, first: 1, last: .max)]
+        )
+        #expect(try sites[0].receive([try forge.run()]) == [.applied(1)])
+        // Its own work goes on, and others take it.
+        try sites[0].write { try $0.set(note, id, [(1, .text("y"))]) }
+        #expect(try sites[1].pull(from: sites[0]).allSatisfy { if case .applied = $0 { true } else { false } })
+        #expect(try sites[0].digest() == sites[1].digest())
+    }
+
+    @Test func depsThatNameTheirOwnAuthorAreRefused() throws {
+        let (sites, id, scratch) = try ward()
+        defer { withExtendedLifetime(scratch) {} }
+        let own = sites[2].replica
+        for exceptions in [nil, [VersionVector.Exception(replica: own, first: 1, last: 1)]] {
+            var forge = Forge(sites[2])
+            try forge.write("x", on: id)
+            try forge.write("y", on: id, deps: exceptions == nil ? [own: 1] : [:], exceptions: exceptions)
+            let receipt = try sites[0].receive([try forge.run()])
+            #expect(receipt == [.refused(.malformed("\(CodecError.invalid("deps name their own author"))"))])
+        }
+    }
+
+    /// Its first seed of a block is what names and salts hang on.
+    @Test func aBlockHasOneSeed() throws {
+        let (sites, id, scratch) = try ward()
+        defer { withExtendedLifetime(scratch) {} }
+        var forge = Forge(sites[2])
+        try forge.write("x", on: id)
+        #expect(try sites[0].receive([try forge.run()]) == [.applied(1)])
+        try forge.write("y", on: id)
+        let second = try forge.run()
+        // The same changes under another seed have other salts, so other hashes: the author signs those instead.
+        var other = Forge(sites[2], seed: Bytes16(6))
+        other.continueFrom(forge)
+        try other.write("y", on: id)
+        #expect(try sites[0].receive([try other.run()]) == [.refused(.malformed("block 1 has two seeds"))])
+        #expect(try sites[0].receive([second]) == [.applied(1)])
+    }
+
+    @Test func exceptionsOutOfOrderOrOverlappingAreRefused() throws {
+        let (sites, id, scratch) = try ward()
+        defer { withExtendedLifetime(scratch) {} }
+        let b = sites[1].replica
+        let lists: [[(UInt64, UInt64)]] = [[(3, 4), (1, 2)], [(1, 3), (3, 4)], [(2, 1)], [(0, 1)], [(1, 2), (1, 2)]]
+        for list in lists {
+            var forge = Forge(sites[2])
+            let exceptions = list.map { VersionVector.Exception(replica: b, first: $0.0, last: $0.1) }
+            try forge.write("x", on: id, exceptions: exceptions)
+            guard case .refused(.malformed) = try sites[0].receive([try forge.run()])[0] else {
+                Issue.record("\(list)")
+                continue
+            }
+        }
+    }
+}
