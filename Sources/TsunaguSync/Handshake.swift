@@ -148,7 +148,7 @@ package enum Handshake {
 package struct SessionKeys: Sendable {
     package let session: Bytes16
     package let key: SymmetricKey
-    /// The client's signature over the transcript; goes with every request, so that none depends on another's arrival.
+    /// The client's signature over the transcript; goes with the first request.
     package let proof: [UInt8]
 }
 

@@ -163,11 +163,7 @@ package struct SyncClient {
     }
 
     private mutating func settle(_ item: SyncFrame.Item, _ receipt: Receipt, here: Bool) {
-        let (space, replica, first) =
-            switch item {
-            case .run(let run): (run.space, run.replica, run.first)
-            case .part(let part, _, _): (part.space, part.replica, part.first)
-            }
+        let (space, (replica, first)) = (item.space, item.origin)
         switch receipt {
         case .applied(let count), .quarantined(let count):
             moved = true
@@ -187,13 +183,8 @@ package struct SyncClient {
 
     /// A frame of the answer to a pull; it is applied before the next is read.
     package mutating func received(frame: SyncFrame, _ storage: some ReplicaStorage) throws {
-        for item in frame.items {
-            let space =
-                switch item {
-                case .run(let run): run.space
-                case .part(let part, _, _): part.space
-                }
-            guard wants[space] != nil else { throw SyncError.protocolViolation("\(space) was not asked for") }
+        for space in frame.items.map(\.space) where wants[space] == nil {
+            throw SyncError.protocolViolation("\(space) was not asked for")
         }
         for (item, receipt) in zip(frame.items, try storage.receive(frame, from: peer)) {
             settle(item, receipt, here: true)

@@ -12,6 +12,22 @@ package struct SyncFrame: Hashable, Sendable {
         case run(RunEnvelope)
         /// Some bytes of an encoded run that is larger than a frame.
         case part(StagedRun, total: Int, bytes: [UInt8])
+
+        /// Where it belongs.
+        package var space: SpaceID {
+            switch self {
+            case .run(let run): run.space
+            case .part(let part, _, _): part.space
+            }
+        }
+
+        /// Whose changes it carries, and from which number on.
+        package var origin: (replica: ReplicaID, first: UInt64) {
+            switch self {
+            case .run(let run): (run.replica, run.first)
+            case .part(let part, _, _): (part.replica, part.first)
+            }
+        }
     }
 
     package var items: [Item]

@@ -55,12 +55,7 @@ package struct SyncServer {
     private func take(_ frame: SyncFrame, _ storage: some ReplicaStorage) throws -> [Receipt] {
         var allowed = SyncFrame()
         let isAllowed = try frame.items.map { item in
-            let space =
-                switch item {
-                case .run(let run): run.space
-                case .part(let part, _, _): part.space
-                }
-            let isAllowed = try storage.mayRead(client, space)
+            let isAllowed = try storage.mayRead(client, item.space)
             if isAllowed { allowed.items.append(item) }
             return isAllowed
         }

@@ -5,12 +5,6 @@ package import TsunaguCore
 import TsunaguStore
 
 extension Site {
-    /// What `init` made.
-    package struct Founded: Sendable {
-        package let device: DeviceID
-        package let replica: ReplicaID
-    }
-
     /// The spaces that a ward begins with; a lesson space comes into being with its first lesson.
     private static let firstSpaces = ["system", "residents", "procedures", "cases"].compactMap { SpaceID($0) }
 

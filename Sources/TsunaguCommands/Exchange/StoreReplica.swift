@@ -166,24 +166,6 @@ extension StoreTransaction {
     }
 }
 
-extension SyncFrame.Item {
-    /// Whose changes it carries, and from which number on.
-    fileprivate var origin: (replica: ReplicaID, first: UInt64) {
-        switch self {
-        case .run(let run): (run.replica, run.first)
-        case .part(let part, _, _): (part.replica, part.first)
-        }
-    }
-
-    /// Where it belongs.
-    package var space: SpaceID {
-        switch self {
-        case .run(let run): run.space
-        case .part(let part, _, _): part.space
-        }
-    }
-}
-
 extension Site {
     /// How many of this replica's changes in a space no peer is known to hold.
     package func unsent(in space: SpaceID, _ transaction: StoreTransaction) throws -> Int {

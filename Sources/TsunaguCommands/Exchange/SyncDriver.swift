@@ -95,18 +95,14 @@ struct SyncDriver {
                 action = try client.received(reply, storage)
             }
         }
-        let refused = client.outcome.refused.filter { !$0.here }
-        guard !refused.isEmpty else { return }
+        let refused = client.outcome.refused
+        let known = try site.read { try $0.refusals() }.contains { $0.peer == hub.description }
+        guard known || !refused.isEmpty else { return }
         try site.write { transaction in
-            for refusal in refused {
-                try transaction.setRefusal(
-                    peer: hub.description,
-                    refusal.space,
-                    refusal.replica,
-                    refusal.first,
-                    refusal.reason
-                )
-            }
+            try transaction.replaceRefusals(
+                with: hub.description,
+                refused.map { ($0.space, $0.replica, $0.first, $0.reason, $0.here) }
+            )
         }
     }
 

@@ -10,7 +10,6 @@ enum LessonGroups {
     static let rights = WardSchema.lesson.field(named: "rights")!.group
     static let capacity = WardSchema.lesson.field(named: "capacity")!
     static let lessonCode = WardSchema.lesson.field(named: "code")!.field
-    static let bookingLesson = WardSchema.booking.field(named: "lesson")!.field
     static let status = WardSchema.booking.field(named: "status")!.group
     static let seat = WardSchema.booking.field(named: "seat")!.group
     static let needs = WardSchema.booking.field(named: "needs")!.group

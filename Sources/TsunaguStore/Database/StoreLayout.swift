@@ -169,7 +169,8 @@ enum StoreLayout {
             replica BLOB NOT NULL,
             first INTEGER NOT NULL,
             reason TEXT NOT NULL,
-            UNIQUE(peer, space, replica, first)
+            here INTEGER NOT NULL,              -- 1: this side would not take it; 0: the peer would not
+            UNIQUE(peer, space, replica, first, here)
         );
         """
     ]

@@ -130,11 +130,16 @@ extension StoreTransaction {
         package let space: SpaceID
         package let replica: ReplicaID
         package let first: UInt64
-        /// A fixed word, `Refusal.code`.
+        /// A fixed word, `Refusal.code`, or what the run waits for.
         package let reason: String
+        /// Whether it was this side that would not.
+        package let here: Bool
     }
 
-    /// Keeps a refusal until the run is taken.
+    /// A list for people: a peer that sends rubbish without end does not fill the disk.
+    private static let refusalsMax = 1000
+
+    /// Notes that this side would not take a run.
     package func setRefusal(
         peer: String,
         _ space: SpaceID,
@@ -147,22 +152,15 @@ extension StoreTransaction {
         _ = try count.step()
         let known = count.int(0)
         count.reset()
-        // A list for people: a peer that sends rubbish without end does not fill the disk.
-        guard known < 1000 else { return }
-        let insert = try statement(
-            "INSERT OR REPLACE INTO refusal(at, peer, space, replica, first, reason) VALUES (?, ?, ?, ?, ?, ?)"
-        )
-        insert.bind(1, environment.now())
-        insert.bind(2, peer)
-        insert.bind(3, space.name)
-        insert.bind(4, replica.bytes)
-        insert.bind(5, first)
-        insert.bind(6, reason)
-        try insert.run()
+        guard known < Self.refusalsMax else { return }
+        try insertRefusal(peer, space, replica, first, reason, here: true)
     }
 
+    /// Forgets that this side would not take a run, once it has.
     package func clearRefusal(peer: String, _ space: SpaceID, _ replica: ReplicaID, _ first: UInt64) throws {
-        let delete = try statement("DELETE FROM refusal WHERE peer = ? AND space = ? AND replica = ? AND first = ?")
+        let delete = try statement(
+            "DELETE FROM refusal WHERE peer = ? AND space = ? AND replica = ? AND first = ? AND here = 1"
+        )
         delete.bind(1, peer)
         delete.bind(2, space.name)
         delete.bind(3, replica.bytes)
@@ -170,9 +168,50 @@ extension StoreTransaction {
         try delete.run()
     }
 
+    /// Puts what was refused in a whole exchange with a peer in the place of what was before: the rest is taken since.
+    package func replaceRefusals(
+        with peer: String,
+        _ refusals: [(space: SpaceID, replica: ReplicaID, first: UInt64, reason: String, here: Bool)]
+    ) throws {
+        let delete = try statement("DELETE FROM refusal WHERE peer = ?")
+        delete.bind(1, peer)
+        try delete.run()
+        for refusal in refusals.prefix(Self.refusalsMax) {
+            try insertRefusal(
+                peer,
+                refusal.space,
+                refusal.replica,
+                refusal.first,
+                refusal.reason,
+                here: refusal.here
+            )
+        }
+    }
+
+    private func insertRefusal(
+        _ peer: String,
+        _ space: SpaceID,
+        _ replica: ReplicaID,
+        _ first: UInt64,
+        _ reason: String,
+        here: Bool
+    ) throws {
+        let insert = try statement(
+            "INSERT OR REPLACE INTO refusal(at, peer, space, replica, first, reason, here) VALUES (?, ?, ?, ?, ?, ?, ?)"
+        )
+        insert.bind(1, environment.now())
+        insert.bind(2, peer)
+        insert.bind(3, space.name)
+        insert.bind(4, replica.bytes)
+        insert.bind(5, first)
+        insert.bind(6, reason)
+        insert.bind(7, here ? 1 : 0)
+        try insert.run()
+    }
+
     /// What was refused, here and by peers, oldest first.
     package func refusals() throws -> [RefusalRow] {
-        let select = try statement("SELECT at, peer, space, replica, first, reason FROM refusal ORDER BY no")
+        let select = try statement("SELECT at, peer, space, replica, first, reason, here FROM refusal ORDER BY no")
         var out: [RefusalRow] = []
         while try select.step() {
             guard let space = SpaceID(select.text(2)), let replica = ReplicaID(bytes: select.bytes(3)) else { continue }
@@ -183,7 +222,8 @@ extension StoreTransaction {
                     space: space,
                     replica: replica,
                     first: select.unsigned(4),
-                    reason: select.text(5)
+                    reason: select.text(5),
+                    here: select.int(6) != 0
                 )
             )
         }

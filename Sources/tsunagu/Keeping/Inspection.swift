@@ -179,6 +179,7 @@ extension JSON {
                 ("at", .text(TokyoTime(milliseconds: refusal.at).iso)), ("peer", .text(refusal.peer)),
                 ("space", .text(refusal.space.name)), ("replica", JSON(refusal.replica)),
                 ("first", .integer(Int64(bitPattern: refusal.first))), ("reason", .text(refusal.reason)),
+                ("here", .bool(refusal.here)),
             ])
         }
         let notices = status.notices.map { notice in
