@@ -84,16 +84,21 @@ extension StoreTransaction {
         for space in numbers.values where keys.contains(where: { $0.space == space.no }) {
             backing.merge(try logEntries(space) { keys.contains($0) }) { first, _ in first }
         }
-        for key in keys where backing[key] == nil { try dropRecord(key) }
         // A row that was left behind keeps its number for its record.
-        var rids: [Verification.RecordKey: Int64] = [:]
-        for key in backing.keys { rids[key] = try formerNumber(key) }
+        let rids = try formerNumbers(backing.keys)
+        for (key, rid) in rids {
+            let other = try self.key(of: rid)
+            if other.map({ keys.contains($0) && backing[$0] == nil }) ?? true { try rename(rid, key) }
+        }
+        for key in keys where backing[key] == nil { try dropRecord(key) }
         if found.unreadableSpaces.isEmpty {
             try statement("DELETE FROM record WHERE length(id) <> 16").run()
             for (table, orphans) in orphanQueries { try statement("DELETE FROM \(table) WHERE \(orphans)").run() }
         }
         try rebuild(backing, rids, numbers)
         for space in numbers.values where !found.unreadableSpaces.contains(space.no) { try sumUp(space) }
+        // What was dropped as not in effect may have a grant.
+        hasNewsOfMembers = !keys.isEmpty
         return Set(keys.map(\.id))
     }
 
@@ -111,9 +116,8 @@ extension StoreTransaction {
     package func restate(_ ids: Set<RecordID>, in id: SpaceID) throws -> Set<RecordID> {
         guard let space = try space(id) else { return [] }
         let wrong = ids.isEmpty ? [:] : try misstatedKeys(ids, space)
+        let rids = try formerNumbers(wrong.keys)
         for key in wrong.keys where wrong[key]!.isEmpty { try dropRecord(key) }
-        var rids: [Verification.RecordKey: Int64] = [:]
-        for key in wrong.keys { rids[key] = try formerNumber(key) }
         try rebuild(wrong.filter { !$0.value.isEmpty }, rids, [space.no: space])
         try sumUp(space)
         return Set(wrong.keys.map(\.id))
@@ -188,14 +192,20 @@ extension StoreTransaction {
     /// Whether a record's row, its history and what is live of it are what some changes make of it.
     private func isStated(_ key: Verification.RecordKey, _ entries: [LogEntry], _ space: SpaceRow) throws -> Bool {
         guard let row = try recordRow(key) else { return entries.isEmpty }
-        var noted = [row.first]
-        let select = try statement("SELECT author, seq FROM history WHERE rid = ?")
-        select.bind(1, row.rid)
-        while try select.step() { noted.append(LocalDot(author: select.number(0), seq: select.unsigned(1))) }
+        let noted = try [row.first] + history(row.rid)
         let dots = Set(entries.map(\.dot))
         guard noted.count == dots.count, Set(noted) == dots else { return false }
         let state = try RecordHistory.evaluate(past(space, key.collection, key.id, dots).map(\.entry))
         return try storedSum(row.rid) == state.digest
+    }
+
+    /// The later changes of a record, as they are noted.
+    private func history(_ rid: Int64) throws -> [LocalDot] {
+        let select = try statement("SELECT author, seq FROM history WHERE rid = ?")
+        select.bind(1, rid)
+        var out: [LocalDot] = []
+        while try select.step() { out.append(LocalDot(author: select.number(0), seq: select.unsigned(1))) }
+        return out
     }
 
     private func recordRow(_ key: Verification.RecordKey) throws -> (rid: Int64, first: LocalDot)? {
@@ -208,21 +218,48 @@ extension StoreTransaction {
         return (select.int(0), LocalDot(author: select.number(1), seq: select.unsigned(2)))
     }
 
-    /// The number that a record has, or had by what is left of its typed row.
-    private func formerNumber(_ key: Verification.RecordKey) throws -> Int64? {
-        if let row = try recordRow(key) { return row.rid }
-        guard let collection = schema.collection(key.collection) else { return nil }
-        let select = try statement(
-            """
-            SELECT rid FROM \(collection.name) WHERE id = ? AND space = ?
-            AND NOT EXISTS (SELECT 1 FROM record WHERE record.rid = \(collection.name).rid)
-            """
-        )
-        select.bind(1, key.id.bytes)
-        select.bind(2, key.space)
+    /// The numbers that missing records had, by what is left of their typed rows.
+    private func formerNumbers(_ keys: some Collection<Verification.RecordKey>) throws -> [Verification.RecordKey:
+        Int64]
+    {
+        var out: [Verification.RecordKey: Int64] = [:]
+        for key in keys where try recordRow(key) == nil {
+            guard let collection = schema.collection(key.collection) else { continue }
+            let select = try statement("SELECT rid FROM \(collection.name) WHERE id = ? AND space = ?")
+            select.bind(1, key.id.bytes)
+            select.bind(2, key.space)
+            if try select.step() { out[key] = select.int(0) }
+            select.reset()
+        }
+        return out
+    }
+
+    /// What a row of the table of records is named; `nil` where there is no such row or no such name.
+    private func key(of rid: Int64) throws -> Verification.RecordKey? {
+        let select = try statement("SELECT id, space, collection FROM record WHERE rid = ?")
+        select.bind(1, rid)
         guard try select.step() else { return nil }
         defer { select.reset() }
-        return select.int(0)
+        return RecordID(bytes: select.bytes(0)).map {
+            Verification.RecordKey(space: select.int(1), collection: select.number(2), id: $0)
+        }
+    }
+
+    /// Gives a row back its name.
+    private func rename(_ rid: Int64, _ key: Verification.RecordKey) throws {
+        let update = try statement("UPDATE record SET id = ?, space = ?, collection = ? WHERE rid = ?")
+        update.bind(1, key.id.bytes)
+        update.bind(2, key.space)
+        update.bind(3, key.collection)
+        update.bind(4, rid)
+        try update.run()
+    }
+
+    private func isFree(_ rid: Int64) throws -> Bool {
+        let select = try statement("SELECT 1 FROM record WHERE rid = ?")
+        select.bind(1, rid)
+        defer { select.reset() }
+        return try !select.step()
     }
 
     /// Writes records anew, in the order of the log, so that each run is read once.
@@ -244,15 +281,17 @@ extension StoreTransaction {
         _ former: Int64?,
         _ space: SpaceRow
     ) throws {
-        let noted = try recordRow(key)?.first
+        let row = try recordRow(key)
+        let later = try row.map { try history($0.rid) } ?? []
+        let unnoted = entries.filter { !later.contains($0.dot) }
         let first =
-            entries.first { $0.dot == noted } ?? entries.first { $0.place >= 0 }
-            ?? entries.min { ($0.timestamp, $0.dot) < ($1.timestamp, $1.dot) }!
-        if try recordRow(key) == nil {
+            (unnoted.count == 1 ? unnoted[0] : nil) ?? entries.first { $0.dot == row?.first }
+            ?? entries.first { $0.place >= 0 } ?? entries.min { ($0.timestamp, $0.dot) < ($1.timestamp, $1.dot) }!
+        if row == nil {
             let insert = try statement(
                 "INSERT INTO record(rid, id, space, collection, author, seq, entry, meta) VALUES (?, ?, ?, ?, 0, 0, 0, x'')"
             )
-            if let former { insert.bind(1, former) } else { insert.bindNull(1) }
+            if let former, try isFree(former) { insert.bind(1, former) } else { insert.bindNull(1) }
             insert.bind(2, key.id.bytes)
             insert.bind(3, key.space)
             insert.bind(4, key.collection)

@@ -96,8 +96,7 @@ extension Verifier {
         _ meta: [UInt8],
         _ state: RecordHistory.State
     ) throws {
-        let stored = try? meta.withMemory { memory throws(CodecError) in try RecordMeta(decoding: memory) }
-        if stored?.encoded != state.meta.encoded { fault(key, "what is live is not what the log says") }
+        if meta != state.meta.encoded { fault(key, "what is live is not what the log says") }
         let collection = transaction.schema.collection(key.collection)
         let items = try storedItems(rid)
         let expected = state.items.flatMap { group, items in items.map { GroupItem(group: group, item: $0) } }
