@@ -29,6 +29,21 @@ package protocol ReplicaStorage {
     /// Whether a device may hold a space, by the grants in effect here.
     func mayRead(_ device: DeviceID, _ space: SpaceID) throws -> Bool
 
+    /// What each record in a range adds to its space's digest, by id, from what is live of it.
+    func forEachSum(
+        in space: SpaceID,
+        _ range: RecordPrefix,
+        _ body: (RecordID, SpaceDigest) throws -> Void
+    ) throws
+
+    /// Works records out anew from the log where they are not what it says, and sums the space up again.
+    ///
+    /// Gives those that were wrong.
+    func restate(_ records: Set<RecordID>, in space: SpaceID) throws -> Set<RecordID>
+
+    /// The sealed run of an author that begins at a number.
+    func run(_ space: SpaceID, _ replica: ReplicaID, first: UInt64) throws -> RunEnvelope?
+
     /// Notes how far a peer holds what was written here, and what is proved to be equal.
     func note(peer: DeviceID, holds: [SpaceID: UInt64], proved: [SpaceID]) throws
 }

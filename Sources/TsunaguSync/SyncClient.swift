@@ -29,8 +29,30 @@ package struct SyncClient {
         package var refused: [Refused] = []
         /// Spaces whose state differs although everything in effect is the same: corruption or a defect.
         package var diverged: [SpaceID] = []
+        /// The records on which such a space differed.
+        package var differences: [Difference] = []
 
         package init() {}
+    }
+
+    /// A record that was not the same on both sides although everything in effect was.
+    package struct Difference: Hashable, Sendable {
+        /// Whose state was not what the log says, as far as that could be told; it was set right from there.
+        package enum Side: String, Sendable {
+            case here
+            case peer
+            case unknown
+        }
+
+        package var space: SpaceID
+        package var record: RecordID
+        package var wrong: Side
+
+        package init(space: SpaceID, record: RecordID, wrong: Side) {
+            self.space = space
+            self.record = record
+            self.wrong = wrong
+        }
     }
 
     /// A run that one side would not take.
@@ -56,6 +78,9 @@ package struct SyncClient {
     private var moved = true
     /// What was said of each space in the comparison under way.
     private var named: [SpaceID: SpaceSummary] = [:]
+    /// The search for what differs in a space, and the spaces that were searched.
+    private var search: RangeSearch?
+    private var searched: Set<SpaceID> = []
 
     package init(peer: DeviceID, frameBytesMax: Int = SyncFrame.bytesMax) {
         self.peer = peer
@@ -72,6 +97,8 @@ package struct SyncClient {
         switch reply {
         case .compared(let spaces): try compared(spaces, storage)
         case .receipts(let receipts): try acknowledged(receipts, storage)
+        case .sums(let sums): try summed(sums, storage)
+        case .run: throw SyncError.protocolViolation("a run that was not asked for")
         case .failed(let reason): throw SyncError.peerFailed(reason)
         }
     }
@@ -116,12 +143,46 @@ package struct SyncClient {
         try storage.note(peer: peer, holds: holds, proved: proved)
         outcome.upToDate = isEqual
         guard !isEqual, moved, rounds <= Self.roundsMax, !rows.isEmpty || !wants.isEmpty else {
-            return .finish(outcome)
+            return try lookIntoDivergence(storage)
         }
         moved = false
         // Over all spaces in the log's order, so that what belongs together arrives together.
         pushing = FrameWriter(rows: rows.sorted(), bytesMax: frameBytesMax)
         return try next(storage)
+    }
+
+    /// Where spaces are what they should not be, the records concerned are looked for, once in an exchange.
+    private mutating func lookIntoDivergence(_ storage: some ReplicaStorage) throws -> Action {
+        guard let summary = outcome.diverged.first(where: { !searched.contains($0) }).flatMap({ named[$0] }) else {
+            return .finish(outcome)
+        }
+        searched.insert(summary.space)
+        search = RangeSearch(summary)
+        return try goOnSearching(storage)
+    }
+
+    private mutating func goOnSearching(_ storage: some ReplicaStorage) throws -> Action {
+        if let request = try search?.next(storage) { return .send(.sums(request)) }
+        if let search {
+            for record in search.differing.sorted() {
+                let wrong: Difference.Side =
+                    search.wrongHere.contains(record) ? .here : search.wrongThere.contains(record) ? .peer : .unknown
+                outcome.differences.append(Difference(space: search.summary.space, record: record, wrong: wrong))
+            }
+        }
+        search = nil
+        return try begin(storage)
+    }
+
+    private mutating func summed(_ sums: [RangeSum]?, _ storage: some ReplicaStorage) throws -> Action {
+        guard search != nil else { throw SyncError.protocolViolation("sums that were not asked for") }
+        guard let sums else {
+            // The peer moved on meanwhile: the next comparison tells.
+            search = nil
+            return try begin(storage)
+        }
+        try search!.received(sums, storage)
+        return try goOnSearching(storage)
     }
 
     private mutating func lacking(

@@ -6,7 +6,7 @@ package import TsunaguCore
 /// The answering side: a function of the request and what is stored.
 package struct SyncServer {
     /// The device that asks; whoever calls has made sure of it.
-    private let client: DeviceID
+    let client: DeviceID
 
     package init(client: DeviceID) { self.client = client }
 
@@ -15,6 +15,9 @@ package struct SyncServer {
         switch request {
         case .compare(let theirs): .compared(try compare(theirs, storage))
         case .push(let frame): .receipts(try take(frame, storage))
+        case .sums(let request): .sums(try sums(request, storage))
+        case .run(let space, let replica, let first):
+            .run(try storage.mayRead(client, space) ? try storage.run(space, replica, first: first) : nil)
         case .pull: .failed("a pull is answered by frames")
         }
     }

@@ -27,9 +27,13 @@ package final class Hub: Sendable {
     /// Sessions at most, and the silence after which one ends: a hub keeps little for people who went away.
     private static let sessionsMax = 4096
     private static let sessionMilliseconds: UInt64 = 10 * 60 * 1000
+    /// What a device may have the hub add up or work out in the length of a session: a search takes a handful.
+    private static let looksMax = 256
 
     private let site: Site
     private let sessions = Mutex<[Bytes16: Session]>([:])
+    /// How often each device had something added up, and since when that is counted.
+    private let looks = Mutex<[DeviceID: (count: Int, since: UInt64)]>([:])
 
     package init(_ site: Site) { self.site = site }
 
@@ -127,6 +131,9 @@ package final class Hub: Sendable {
         let request = try content.withMemory { memory throws(CodecError) in try SyncRequest(decoding: memory) }
         let server = SyncServer(client: client)
         let replica = StoreReplica(site)
+        if let refusal = refusalOfLook(request, client) {
+            return .whole(Envelope.reply(refusal.encoded, counter: counter, piece: 0, key))
+        }
         guard case .pull(let pull) = request else {
             let reply = try server.answer(request, replica)
             return .whole(Envelope.reply(reply.encoded, counter: counter, piece: 0, key))
@@ -141,6 +148,24 @@ package final class Hub: Sendable {
                 state.piece += 1
                 return PieceStream.length(piece.count) + piece
             }
+        }
+    }
+
+    /// What a device is told that asks without end for what costs more to answer than to ask.
+    private func refusalOfLook(_ request: SyncRequest, _ client: DeviceID) -> SyncReply? {
+        let refusal: SyncReply
+        switch request {
+        case .sums: refusal = .sums(nil)
+        case .run: refusal = .run(nil)
+        case .compare, .push, .pull: return nil
+        }
+        let now = site.store.now()
+        return looks.withLock { looks in
+            var look = looks[client] ?? (0, now)
+            if now >= look.since + Self.sessionMilliseconds { look = (0, now) }
+            look.count += 1
+            looks[client] = look
+            return look.count > Self.looksMax ? refusal : nil
         }
     }
 

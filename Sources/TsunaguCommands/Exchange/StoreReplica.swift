@@ -118,6 +118,40 @@ package struct StoreReplica: ReplicaStorage {
         }
     }
 
+    package func forEachSum(
+        in space: SpaceID,
+        _ range: RecordPrefix,
+        _ body: (RecordID, SpaceDigest) throws -> Void
+    ) throws {
+        try site.read { try $0.forEachSum(in: space, range, body) }
+    }
+
+    /// Looks before it writes: whoever asks without reason must not hold up those who work here.
+    package func restate(_ records: Set<RecordID>, in space: SpaceID) throws -> Set<RecordID> {
+        do {
+            let isRight = try site.store.read { transaction in
+                try transaction.misstated(records, in: space).isEmpty && transaction.missummed(space) == nil
+            }
+            if isRight { return [] }
+            return try site.store.write { transaction in
+                let wrong = try transaction.restate(records, in: space)
+                for record in wrong.sorted() { try transaction.note("record_restated", "\(space) \(record)") }
+                if wrong.isEmpty { try transaction.note("digest_restated", "\(space)") }
+                return wrong
+            }
+        } catch StoreError.damagedLog(_, let replica, let seq, _) {
+            // Nothing can be worked out from a log that cannot be read; `doctor` says what to do.
+            try site.write { try $0.note("log_damaged", "\(space) \(replica.device.short) \(seq)") }
+            return []
+        } catch let error as StoreError {
+            throw CommandError(error)
+        }
+    }
+
+    package func run(_ space: SpaceID, _ replica: ReplicaID, first: UInt64) throws -> RunEnvelope? {
+        try site.read { try $0.sealedRun(RunPlace(space: space, replica: replica, first: first)) }
+    }
+
     package func note(peer: DeviceID, holds: [SpaceID: UInt64], proved: [SpaceID]) throws {
         try site.write { transaction in
             for (space, seq) in holds {
