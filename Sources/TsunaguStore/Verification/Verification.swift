@@ -30,7 +30,7 @@ package struct StoreCheck: Sendable {
 }
 
 /// A run by its place in its author's chain.
-package struct RunPlace: Hashable, Sendable {
+package struct RunPlace: Hashable, Sendable, CustomStringConvertible {
     package var space: SpaceID
     package var replica: ReplicaID
     /// The number of its first change.
@@ -41,6 +41,8 @@ package struct RunPlace: Hashable, Sendable {
         self.replica = replica
         self.first = first
     }
+
+    package var description: String { "\(space) \(replica.device.short) \(first)" }
 }
 
 /// What one walk over the whole log found, and what it takes to set it right.
@@ -53,6 +55,12 @@ package struct Verification: Sendable {
     package var digests = StoreCheck()
     /// Sealed runs whose stored bytes are not what was sealed; a peer may have them whole.
     package var damagedRuns: [RunPlace] = []
+
+    /// How many faults of the log can be mended from the runs themselves.
+    package var mendableLogFaults: Int { logRepairs.count }
+
+    /// Whether some of the log cannot be read.
+    package var isLogUnreadable: Bool { !unreadableSpaces.isEmpty }
 
     /// A record by this store's numbers; the space may be one that does not exist.
     struct RecordKey: Hashable {

@@ -100,6 +100,8 @@ final class ChainWalk {
         if try transaction.encode(base) != run.base {
             verifier.out.log.fault("\(name) \(run.first): the chain before it is another")
             verifier.out.logRepairs.append(.base(run: run.no, try transaction.encode(base)))
+            // Whoever reads the past of a record begins at what is noted.
+            verifier.unreadable[place, default: []].append(run.first...run.last)
         }
         verifier.out.log.checked += decoded.changes.count
         chain = decoded.chain
@@ -169,14 +171,15 @@ final class ChainWalk {
     /// What is noted there may be damaged itself: then the run behind it must fit.
     private func isFollowed(_ end: Chain) throws -> Bool {
         guard let successor = try transaction.storedRun(space, author, from: end.seq + 1) else {
-            return try notedEnd()?.hash == end.hash
+            // Where nothing can be read there it is that which is damaged.
+            return try notedEnd().map { $0.hash == end.hash } ?? true
         }
         if (try? transaction.decodeChain(successor.base))?.hash == end.hash { return true }
         guard let decoded = try? read(successor, after: end) else { return false }
         if isSealed(successor.signature, decoded.chain) { return true }
         let third = try transaction.storedRun(space, author, from: successor.last + 1)
         let noted = if let third { try? transaction.decodeChain(third.base) } else { try notedEnd() }
-        return noted?.hash == decoded.chain.hash
+        return noted.map { $0.hash == decoded.chain.hash } ?? true
     }
 
     /// What the chain's own row says of its end; `nil` where it cannot be read.
