@@ -146,7 +146,8 @@ package struct SyncClient {
             return try lookIntoDivergence(storage)
         }
         moved = false
-        pushing = FrameWriter(rows: rows, bytesMax: frameBytesMax)
+        // Over all spaces in the log's order, so that what belongs together arrives together.
+        pushing = FrameWriter(rows: rows.sorted(), bytesMax: frameBytesMax)
         return try next(storage)
     }
 

@@ -68,10 +68,8 @@ package struct SyncServer {
 
     /// The frames that answer a pull, made one at a time as they are asked for.
     package func frames(_ pull: SyncRequest.PullRequest, _ storage: some ReplicaStorage) throws -> FrameWriter {
-        var rows: [Int64] = []
-        // Grants first: they say what becomes of the rest.
-        let spaces = pull.wants.keys.sorted()
-        for space in spaces.filter({ $0 == .system }) + spaces.filter({ $0 != .system }) {
+        var (grants, rows): ([Int64], [Int64]) = ([], [])
+        for space in pull.wants.keys.sorted() {
             let wanted = pull.wants[space] ?? [:]
             guard try storage.mayRead(client, space) else { continue }
             // Authors that were not asked for are known to the client as far as they go here.
@@ -79,8 +77,11 @@ package struct SyncServer {
             for entry in try storage.vector(of: space) where wanted[entry.replica] == nil {
                 known[entry.replica] = entry.seq
             }
-            rows += try storage.runs(of: space, lacking: known)
+            let lacking = try storage.runs(of: space, lacking: known)
+            if space == .system { grants = lacking } else { rows += lacking }
         }
-        return FrameWriter(rows: rows, staged: pull.staged, bytesMax: pull.frameBytesMax)
+        // Grants first: they say what becomes of the rest. The rest over all spaces in the log's order, so that what
+        // belongs together arrives together.
+        return FrameWriter(rows: grants + rows.sorted(), staged: pull.staged, bytesMax: pull.frameBytesMax)
     }
 }

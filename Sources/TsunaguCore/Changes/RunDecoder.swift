@@ -289,7 +289,7 @@ package struct RunDecoder {
     private mutating func readTransaction() throws(CodecError) -> ChangeHeader.Transaction {
         let id = try headers.bytes16()
         var parts: [Hash32] = []
-        for _ in 0..<(try headers.varint("transaction parts", atMost: 64)) {
+        for _ in 0..<(try headers.varint("transaction parts", atMost: UInt64(ChangeHeader.Transaction.partsMax))) {
             parts.append(Array(try headers.bytes(32)))
         }
         return ChangeHeader.Transaction(id: id, parts: parts)

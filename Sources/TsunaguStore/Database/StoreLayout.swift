@@ -71,6 +71,16 @@ enum StoreLayout {
         );
         CREATE UNIQUE INDEX run_by_author ON run(space, author, first);
         CREATE INDEX run_waiting ON run(state) WHERE state <> 0;
+        CREATE INDEX run_unsealed ON run(author) WHERE signature IS NULL;
+
+        -- Changes that are parts of transactions over several spaces: which of them are in the log.
+        CREATE TABLE part(
+            txn BLOB NOT NULL,                  -- 16 bytes
+            space INTEGER NOT NULL,
+            author INTEGER NOT NULL,
+            seq INTEGER NOT NULL,
+            PRIMARY KEY(txn, space, author)
+        ) WITHOUT ROWID;
 
         -- Runs whose causes are not here yet; bounded, retried after every arrival.
         CREATE TABLE holding(
