@@ -108,6 +108,21 @@ import Testing
         #expect(try (site.run("digest").text != digest) == sql.contains("digest"))
     }
 
+    @Test func aSealThatNobodyElseHasIsNamedAndNotMadeUp() throws {
+        let site = try TestSite.ward()
+        try site.start()
+        _ = try site.invite("麹町出張所", role: "branch")
+        site.stop()
+        let file = site.directory.appending(path: "ward.sqlite").path
+        try DatabaseQueue(path: file).write {
+            try $0.execute(sql: "UPDATE run SET signature = zeroblob(64) WHERE no = (SELECT min(no) FROM run)")
+        }
+        let repaired = try site.run("doctor", "--repair", "--json")
+        #expect(repaired.status == 1 && Self.failed(repaired) == ["log"])
+        let steps = repaired.object["repairs"] as? [[String: Any]] ?? []
+        #expect(steps.map { $0["done"] as? Bool } == [false])
+    }
+
     @Test func aBranchComparesItsClockAndTakesADamagedRunAgain() throws {
         let centre = try TestSite.ward()
         for name in ["佐藤", "鈴木"] { _ = try centre.add("family_name=\(name)") }

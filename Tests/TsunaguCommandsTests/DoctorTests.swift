@@ -18,7 +18,9 @@ struct DoctorTests {
         let ward = try WardFixture()
         let branch = try ward.join("branch")
         for site in [ward.centre, branch] {
-            for index in 0..<20 { _ = try site.addResident(["family_name=家\(index)", "phone=03-0000-\(1000 + index)"]) }
+            for index in 0..<20 {
+                _ = try site.addResident(["family_name=家\(index)", "phone=03-0000-\(1000 + index)"])
+            }
         }
         for site in [branch, branch] { #expect(try ward.sync(site).upToDate) }
         return (ward, branch)
@@ -82,7 +84,9 @@ struct DoctorTests {
         let (ward, branch) = try filled()
         #expect(try branch.repair { _ in ward.transport() }.isEmpty)
         let queue = try DatabaseQueue(path: branch.directory.database)
-        try queue.write { try $0.execute(sql: "UPDATE resident SET phone = 'x'; DELETE FROM seed; UPDATE run SET base = x'00'") }
+        try queue.write {
+            try $0.execute(sql: "UPDATE resident SET phone = 'x'; DELETE FROM seed; UPDATE run SET base = x'00'")
+        }
         let steps = try branch.repair { _ in ward.transport() }
         #expect(Set(steps.map(\.name)) == ["log", "tables"])
         #expect(try branch.repair { _ in ward.transport() }.isEmpty)
@@ -96,13 +100,15 @@ struct DoctorTests {
         try queue.writeWithoutTransaction { db in
             try db.execute(sql: "PRAGMA writable_schema = 1")
             try db.execute(
-                sql: "UPDATE sqlite_schema SET sql = 'CREATE INDEX conflict_by_id ON conflict(grp)' WHERE name = 'conflict_by_id'"
+                sql:
+                    "UPDATE sqlite_schema SET sql = 'CREATE INDEX conflict_by_id ON conflict(grp)' WHERE name = 'conflict_by_id'"
             )
             try db.execute(sql: "PRAGMA writable_schema = RESET")
             try db.execute(sql: "INSERT INTO conflict SELECT rid, 9, 'abcdefghijkl' FROM record LIMIT 1")
             try db.execute(sql: "PRAGMA writable_schema = 1")
             try db.execute(
-                sql: "UPDATE sqlite_schema SET sql = 'CREATE INDEX conflict_by_id ON conflict(id)' WHERE name = 'conflict_by_id'"
+                sql:
+                    "UPDATE sqlite_schema SET sql = 'CREATE INDEX conflict_by_id ON conflict(id)' WHERE name = 'conflict_by_id'"
             )
             try db.execute(sql: "PRAGMA writable_schema = RESET")
         }

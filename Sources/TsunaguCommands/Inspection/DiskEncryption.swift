@@ -115,7 +115,8 @@ package enum DiskEncryption: String, Sendable {
             var out: [UInt8] = []
             var rest = Array(text.utf8)[...]
             while let byte = rest.popFirst() {
-                guard byte == UInt8(ascii: "\\"), let code = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
+                guard byte == UInt8(ascii: "\\"),
+                    let code = UInt8(String(decoding: rest.prefix(3), as: UTF8.self), radix: 8)
                 else {
                     out.append(byte)
                     continue

@@ -156,7 +156,9 @@ extension Site {
     /// Keys and records are the owner's alone to read.
     private func permissions() -> HealthCheck {
         let open = openFiles()
-        guard !open.isEmpty else { return HealthCheck(fine: "permissions", "所有者だけが読めます", "only the owner can read the files") }
+        guard !open.isEmpty else {
+            return HealthCheck(fine: "permissions", "所有者だけが読めます", "only the owner can read the files")
+        }
         let list = open.joined(separator: " ")
         return HealthCheck(
             fault: "permissions",
@@ -213,7 +215,11 @@ extension Site {
         }
         guard !details.isEmpty else {
             return offset == nil
-                ? HealthCheck(fine: "clock", "時計のずれは見つかりません。本庁の時計とはまだ比べていません", "no clock is far off; not yet compared with the hub's")
+                ? HealthCheck(
+                    fine: "clock",
+                    "時計のずれは見つかりません。本庁の時計とはまだ比べていません",
+                    "no clock is far off; not yet compared with the hub's"
+                )
                 : HealthCheck(fine: "clock", "本庁の時計と合っています", "the clock agrees with the hub's")
         }
         let list = details.joined(separator: "; ")

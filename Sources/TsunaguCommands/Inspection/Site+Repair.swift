@@ -65,7 +65,20 @@ extension Site {
             )
         }
         let before = try digests()
-        let records = try write { try $0.repairRecords() }
+        let repaired = try write { try $0.repairTables() }
+        let records = repaired.records
+        if repaired.rows > 0 {
+            steps.append(
+                RepairStep(
+                    name: "tables",
+                    done: true,
+                    detail: Localized(
+                        ja: "どの記録にも、どの変更にも当たらない行など \(repaired.rows) 行を直しました",
+                        en: "\(repaired.rows) rows that no record or change backs, or that were missing, were set right"
+                    )
+                )
+            )
+        }
         if !records.isEmpty {
             let names = records.sorted().prefix(5).map(\.description).joined(separator: " ")
             steps.append(

@@ -59,6 +59,9 @@ package struct Verification: Sendable {
     /// How many faults of the log can be mended from the runs themselves.
     package var mendableLogFaults: Int { logRepairs.count }
 
+    /// Whether ``StoreTransaction/repairTables()`` has something to look at.
+    package var areTablesFaulty: Bool { tables.faultCount + digests.faultCount > 0 }
+
     /// Whether some of the log cannot be read.
     package var isLogUnreadable: Bool { !unreadableSpaces.isEmpty }
 
@@ -67,6 +70,13 @@ package struct Verification: Sendable {
         let space: Int64
         let collection: UInt32
         let id: RecordID
+    }
+
+    /// A row of the table of parts.
+    struct Part {
+        let transaction: [UInt8]
+        let space: Int64
+        let dot: LocalDot
     }
 
     /// What can be written anew because the runs themselves say it.
@@ -80,6 +90,10 @@ package struct Verification: Sendable {
     var logRepairs: [LogRepair] = []
     /// Records that are not what the log says.
     var faultyRecords: Set<RecordKey> = []
+    /// Parts that the log's headers carry and the table does not.
+    var missingParts: [Part] = []
+    /// Rows of the table of parts that no header backs.
+    var needlessParts: [Part] = []
     /// Spaces of which some of the log cannot be read: what it says of their records is not known.
     var unreadableSpaces: Set<Int64> = []
     /// What each space adds up to, where all of it could be worked out.

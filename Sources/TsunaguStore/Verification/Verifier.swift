@@ -16,6 +16,8 @@ final class Verifier {
     var unreadable: [StoreTransaction.ChainKey: [ClosedRange<UInt64>]] = [:]
     /// Records whose past could not be read, for want of a run that may come later in the walk.
     var unread: [(rid: Int64, key: Verification.RecordKey, cause: String)] = []
+    /// How many rows of the table of parts are what a header says.
+    var soundParts = 0
 
     init(_ transaction: StoreTransaction) { self.transaction = transaction }
 
@@ -27,13 +29,17 @@ final class Verifier {
         }
         try checkUnread()
         try checkRows()
+        try checkParts()
         try checkDigests()
     }
 
     private func check(_ walk: ChainWalk) throws {
         try transaction.forEachRun(walk.space, walk.author) { run in
-            guard let decoded = try walk.follow(run), run.isInEffect else { return }
-            for change in decoded.changes { try check(change, walk.space, walk.author) }
+            guard let decoded = try walk.follow(run) else { return }
+            for change in decoded.changes {
+                try checkPart(change.header, walk.space, walk.author)
+                if run.isInEffect { try check(change, walk.space, walk.author) }
+            }
         }
         try walk.finish()
     }
