@@ -102,7 +102,7 @@ import TsunaguStore
 
     private static func repair(_ site: TestSite) throws {
         _ = try site.store.write { try $0.repairLog() }
-        _ = try site.store.write { try $0.repairRecords() }
+        _ = try site.store.write { try $0.repairTables() }
         _ = try site.store.write { try $0.dropUnreadableWaiting() }
     }
 

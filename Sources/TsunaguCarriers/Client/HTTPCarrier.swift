@@ -41,6 +41,8 @@ package final class HTTPCarrier {
 
     package let base: HubURL
     package private(set) var traffic = Traffic()
+    /// What the peer's clock showed at its last answer, Unix seconds.
+    package private(set) var peerTime: Int?
 
     private let handle: UnsafeMutableRawPointer
     private let errorText: UnsafeMutablePointer<CChar>
@@ -97,6 +99,7 @@ package final class HTTPCarrier {
             traffic.connections += long(CURLINFO_NUM_CONNECTS)
             traffic.bytesSent += sent
             traffic.bytesReceived += transfer.bytesReceived
+            peerTime = transfer.date ?? peerTime
 
             if let failure = transfer.failure { throw failure }
             guard code == CURLE_OK else { throw failure(code, afterAnswer: transfer.headerBytes > 0) }

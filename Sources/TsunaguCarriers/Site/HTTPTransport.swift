@@ -32,6 +32,8 @@ package final class HTTPTransport: Transport {
 
     package var traffic: (sent: Int, received: Int) { (carrier.traffic.bytesSent, carrier.traffic.bytesReceived) }
 
+    package var peerTime: UInt64? { carrier.peerTime.map { UInt64(max(0, $0)) * 1000 } }
+
     package func post(_ path: String, _ body: [UInt8], onChunk: (UnsafeRawBufferPointer) throws -> Void) throws {
         do {
             _ = try carrier.post(path, body: body, cancellation: cancellation, onChunk: onChunk)

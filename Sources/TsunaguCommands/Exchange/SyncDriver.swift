@@ -60,6 +60,21 @@ struct SyncDriver {
         guard isTrusted else { throw SyncError.notAuthenticated("the hub is no admin's device of this ward") }
         keys = try handshake.finish(welcome, sign: site.keys.sign)
         try noteEpoch(welcome.epoch)
+        try noteClock()
+    }
+
+    /// By how much the hub's clock is ahead of this machine's, milliseconds.
+    static let clockOffset = "clock_offset"
+
+    /// Carriers tell the time by the second, and the line takes some: what is nearer is the same.
+    private static let clockMillisecondsMin: Int64 = 5000
+
+    private func noteClock() throws {
+        guard let theirs = transport.peerTime else { return }
+        let offset = Int64(clamping: theirs) - Int64(clamping: site.store.now())
+        let known = try site.read { try $0.meta(Self.clockOffset)?.integer }
+        if let known, abs(offset - known) < Self.clockMillisecondsMin { return }
+        try site.write { try $0.setMeta(Self.clockOffset, .integer(offset)) }
     }
 
     /// A hub whose epoch changed was replaced or rolled back; it gets again what it lacks, since what is sent follows
@@ -83,18 +98,14 @@ struct SyncDriver {
         defer { outcome = client.outcome }
         var action = try client.begin(storage)
         while case .send(let request) = action {
-            counter += 1
-            let body = Envelope.request(request.encoded, counter: counter, keys)
             if case .pull = request {
-                try pull(body, &client, storage)
+                try pull(request, &client, storage)
                 action = try client.pullEnded(storage)
             } else {
-                let answer = try transport.collect("/v1/exchange", body, atMost: 4 << 20)
-                let content = try Envelope.open(answer, counter: counter, piece: 0, keys.key)
-                let reply = try content.withMemory { memory throws(CodecError) in try SyncReply(decoding: memory) }
-                action = try client.received(reply, storage)
+                action = try client.received(ask(request), storage)
             }
         }
+        try noteDifferences(client.outcome.differences)
         let refused = client.outcome.refused
         let known = try site.read { try $0.refusals() }.contains { $0.peer == hub.description }
         guard known || !refused.isEmpty else { return }
@@ -106,7 +117,40 @@ struct SyncDriver {
         }
     }
 
-    private func pull(_ body: [UInt8], _ client: inout SyncClient, _ storage: StoreReplica) throws {
+    private mutating func ask(_ request: SyncRequest) throws -> SyncReply {
+        let answer = try transport.collect("/v1/exchange", seal(request), atMost: 4 << 20)
+        let content = try Envelope.open(answer, counter: counter, piece: 0, keys.key)
+        return try content.withMemory { memory throws(CodecError) in try SyncReply(decoding: memory) }
+    }
+
+    private mutating func seal(_ request: SyncRequest) -> [UInt8] {
+        counter += 1
+        return Envelope.request(request.encoded, counter: counter, keys)
+    }
+
+    /// A sealed run of the hub's log.
+    mutating func run(_ place: RunPlace) throws -> RunEnvelope? {
+        switch try ask(.run(place.space, place.replica, first: place.first)) {
+        case .run(let run): return run
+        case .failed(let reason): throw SyncError.peerFailed(reason)
+        case .compared, .receipts, .sums: throw SyncError.protocolViolation("no run")
+        }
+    }
+
+    /// What was wrong here is noted where it was set right; this is about the other side.
+    private func noteDifferences(_ differences: [SyncClient.Difference]) throws {
+        let others = differences.filter { $0.wrong != .here }
+        guard !others.isEmpty else { return }
+        try site.write { transaction in
+            for difference in others {
+                let detail = "\(difference.space) \(difference.record) \(hub.short) \(difference.wrong.rawValue)"
+                try transaction.note("record_differed", detail)
+            }
+        }
+    }
+
+    private mutating func pull(_ request: SyncRequest, _ client: inout SyncClient, _ storage: StoreReplica) throws {
+        let body = seal(request)
         var stream = PieceStream()
         var piece: UInt64 = 0
         var isComplete = false

@@ -7,6 +7,8 @@ package protocol Transport {
     var address: String { get }
     /// Bytes of bodies so far.
     var traffic: (sent: Int, received: Int) { get }
+    /// What the peer's clock showed at its last answer, Unix milliseconds; `nil` where the carrier does not tell.
+    var peerTime: UInt64? { get }
 
     /// Posts a body and hands over the answer as it arrives.
     ///
@@ -29,6 +31,8 @@ package enum TransportError: Error, Hashable, Sendable {
 }
 
 extension Transport {
+    package var peerTime: UInt64? { nil }
+
     /// Posts and collects an answer of bounded size.
     func collect(_ path: String, _ body: [UInt8], atMost bound: Int) throws -> [UInt8] {
         var answer: [UInt8] = []

@@ -221,7 +221,12 @@ struct Sync: ParsableCommand {
                     tr("  受け取られない変更", "  not taken")
                         + ": \(refused.space) \(refused.replica.device.short) \(refused.first): \(refused.reason)\n"
                 }
+                let differing = report.outcome.differences.map { difference in
+                    tr("食い違っていた記録", "differed") + ": \(difference.space) \(difference.record)"
+                        + " (\(difference.wrong.rawValue))\n"
+                }
                 return "\(report.url): \(moved) — \(state)\n" + refused.joined()
+                    + differing.map { "  " + $0 }.joined()
             }.joined()
         }
         // Nobody asked is no proof.
@@ -251,10 +256,16 @@ extension JSON {
                     ("here", .bool(refused.here)),
                 ])
             }
+            let diverged = report.outcome.differences.map { difference in
+                JSON.object([
+                    ("space", .text(difference.space.name)), ("record", JSON(difference.record)),
+                    ("wrong", .text(difference.wrong.rawValue)),
+                ])
+            }
             return JSON.object([
                 ("url", .text(report.url)), ("sent", JSON(report.outcome.sent)),
                 ("received", JSON(report.outcome.received)),
-                ("refused", .array(refused)), ("up_to_date", .bool(report.upToDate)),
+                ("refused", .array(refused)), ("diverged", .array(diverged)), ("up_to_date", .bool(report.upToDate)),
                 ("error", report.failure.map { JSON($0) } ?? .null),
             ])
         }
