@@ -160,6 +160,27 @@ import Testing
         #expect(try branch.run("digest").text == centre.run("digest").text)
     }
 
+    @Test func aRecordThatDiffersIsNamedBySyncAndStatus() throws {
+        let centre = try TestSite.ward()
+        let ids = try ["佐藤", "鈴木"].map { try centre.add("family_name=\($0)") }
+        try centre.start()
+        let branch = try centre.invite("麹町出張所", role: "branch")
+        try DatabaseQueue(path: branch.directory.appending(path: "ward.sqlite").path).write { db in
+            try db.execute(sql: "UPDATE record SET meta = x'00' WHERE lower(hex(id)) = ?", arguments: [ids[1]])
+            try db.execute(sql: "UPDATE space SET digest = zeroblob(16) WHERE name = 'residents'")
+        }
+        let sync = try branch.json("sync").object
+        #expect(sync["up_to_date"] as? Bool == true)
+        let peers = sync["peers"] as? [[String: Any]] ?? []
+        let diverged = peers.flatMap { $0["diverged"] as? [[String: Any]] ?? [] }
+        #expect(diverged.compactMap { $0["record"] as? String } == [ids[1]])
+        #expect(diverged.compactMap { $0["space"] as? String } == ["residents"])
+        #expect(diverged.compactMap { $0["wrong"] as? String } == ["here"])
+        let notices = try branch.json("status").object["notices"] as? [[String: Any]] ?? []
+        #expect(notices.contains { $0["code"] as? String == "record_restated" })
+        #expect(try branch.json("doctor").object["ok"] as? Bool == true)
+    }
+
     @Test func whatADeviceMayNotDoIsRefused() throws {
         let centre = try TestSite.ward()
         let id = try centre.add("family_name=佐藤", "number=1")

@@ -93,7 +93,6 @@ struct DivergenceTests {
             bytes.append(report.bytesSent + report.bytesReceived - before.bytesSent - before.bytesReceived)
         }
         // Sixteen times the records are a level or two more, of sixteen sums with their envelope.
-        print("one record of 250 and of 4000 located and set right: \(bytes) bytes")
         #expect(bytes[0] < 4096 && bytes[1] < 2 * bytes[0], "\(bytes)")
     }
 

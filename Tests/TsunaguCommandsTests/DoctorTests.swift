@@ -121,6 +121,26 @@ struct DoctorTests {
         #expect(try opened.doctor().allSatisfy(\.ok))
     }
 
+    @Test func `What others could read is closed, and what waits unreadably is dropped and comes again`() throws {
+        let (ward, branch) = try filled()
+        for name in [branch.directory.path, branch.directory.deviceKey] { #expect(chmod(name, 0o755) == 0) }
+        let queue = try DatabaseQueue(path: branch.directory.database)
+        try queue.write { db in
+            try db.execute(
+                sql: """
+                    INSERT INTO holding(space, replica, first, count, signature, body, waits_for, presenter)
+                    SELECT 'residents', zeroblob(24), 2, 1, zeroblob(64), x'00', '', zeroblob(16);
+                    INSERT INTO staged VALUES ('residents', zeroblob(3), 1, 10, zeroblob(16), zeroblob(4))
+                    """
+            )
+        }
+        #expect(try names(branch.doctor()) { !$0.ok } == ["waiting", "permissions"])
+        let steps = try branch.repair { _ in ward.transport() }
+        #expect(steps.map(\.name) == ["permissions", "permissions", "waiting"])
+        #expect(steps.filter { !$0.done }.isEmpty)
+        #expect(try branch.doctor().allSatisfy(\.ok))
+    }
+
     // MARK: - The clock
 
     @Test(arguments: [(0, false), (59, false), (-59, false), (61, true), (-7200, true)] as [(Int64, Bool)])

@@ -15,6 +15,10 @@ package struct RepairStep: Sendable {
     package let name: String
     package let done: Bool
     package let detail: Localized
+
+    fileprivate static func done(_ name: String, _ ja: String, _ en: String) -> RepairStep {
+        RepairStep(name: name, done: true, detail: Localized(ja: ja, en: en))
+    }
 }
 
 extension Site {
@@ -27,13 +31,12 @@ extension Site {
     /// - Parameter connect: makes a transport to an address.
     package func repair(connect: (HubAddress) throws -> any Transport) throws -> [RepairStep] {
         var steps = try repairFiles()
-        steps += try repairStore()
-        let damaged = try read { try $0.verify().damagedRuns }
+        let damaged = try repairStore(&steps)
         guard !damaged.isEmpty else { return steps }
         let fetched = try refetch(damaged, connect)
         steps += fetched
         // Chains and records behind the runs can be read now.
-        if fetched.contains(where: \.done) { steps += try repairStore() }
+        if fetched.contains(where: \.done) { _ = try repairStore(&steps) }
         return steps
     }
 
@@ -46,70 +49,56 @@ extension Site {
         }
         if let file = try? read({ try $0.checkFile() }), Self.isOfIndexes(file) {
             try write { try $0.rebuildIndexes() }
-            let detail = Localized(ja: "索引を作り直しました", en: "the indexes were made anew")
-            steps.append(RepairStep(name: "database", done: true, detail: detail))
+            steps.append(.done("database", "索引を作り直しました", "the indexes were made anew"))
         }
         return steps
     }
 
-    private func repairStore() throws -> [RepairStep] {
+    /// Sets right what the log tells; what is sound is looked at without keeping those waiting who write.
+    ///
+    /// - Returns: runs that are damaged themselves.
+    private func repairStore(_ steps: inout [RepairStep]) throws -> [RunPlace] {
+        var found = try read { try $0.verify() }
+        if found.mendableLogFaults > 0 {
+            let count = try write { try $0.repairLog() }
+            steps.append(.done("log", "連鎖と種を \(count) 件書き直しました", "\(count) chains and seeds were written anew"))
+            found = try read { try $0.verify() }
+        }
+        if found.areTablesFaulty { steps += try Self.steps(write { try $0.repairTables() }) }
+        if try read({ try $0.checkWaiting() }).faultCount > 0 {
+            let count = try write { try $0.dropUnreadableWaiting() }
+            steps.append(
+                .done(
+                    "waiting",
+                    "読めない待ち \(count) 件を捨てました。次の同期でまた届きます",
+                    "\(count) unreadable waiting runs or parts were dropped; they come again with a sync"
+                )
+            )
+        }
+        return found.damagedRuns
+    }
+
+    private static func steps(_ repaired: StoreTransaction.RepairedTables) -> [RepairStep] {
         var steps: [RepairStep] = []
-        let log = try write { try $0.repairLog() }
-        if log > 0 {
+        let (count, rows) = (repaired.records.count, repaired.rows)
+        if count > 0 {
+            let names = repaired.records.sorted().prefix(5).map(\.description).joined(separator: " ")
             steps.append(
-                RepairStep(
-                    name: "log",
-                    done: true,
-                    detail: Localized(ja: "連鎖と種を \(log) 件書き直しました", en: "\(log) chains and seeds were written anew")
+                .done(
+                    "tables",
+                    "\(count) 件の記録を変更の記録から作り直しました: \(names)",
+                    "\(count) records were worked out anew from the log: \(names)"
                 )
             )
         }
-        let before = try digests()
-        let repaired = try write { try $0.repairTables() }
-        let records = repaired.records
-        if repaired.rows > 0 {
+        if rows > 0 {
             steps.append(
-                RepairStep(
-                    name: "tables",
-                    done: true,
-                    detail: Localized(
-                        ja: "どの記録にも、どの変更にも当たらない行など \(repaired.rows) 行を直しました",
-                        en: "\(repaired.rows) rows that no record or change backs, or that were missing, were set right"
-                    )
-                )
+                .done("tables", "記録に属さない行などを \(rows) 行直しました", "\(rows) rows that hang on no record were set right")
             )
         }
-        if !records.isEmpty {
-            let names = records.sorted().prefix(5).map(\.description).joined(separator: " ")
-            steps.append(
-                RepairStep(
-                    name: "tables",
-                    done: true,
-                    detail: Localized(
-                        ja: "\(records.count) 件の記録を変更の記録から作り直しました: \(names)",
-                        en: "\(records.count) records were worked out anew from the log: \(names)"
-                    )
-                )
-            )
-        }
-        let moved = try zip(before, digests()).filter { $0.digest != $1.digest }.map(\.0.space.name)
-        if !moved.isEmpty {
-            let names = moved.joined(separator: " ")
-            let detail = Localized(ja: "\(names) を合計し直しました", en: "\(names): added up again")
-            steps.append(RepairStep(name: "digests", done: true, detail: detail))
-        }
-        let waiting = try write { try $0.dropUnreadableWaiting() }
-        if waiting > 0 {
-            steps.append(
-                RepairStep(
-                    name: "waiting",
-                    done: true,
-                    detail: Localized(
-                        ja: "読めない待ち \(waiting) 件を捨てました。次の同期でまた届きます",
-                        en: "\(waiting) unreadable waiting runs or parts were dropped; they come again with a sync"
-                    )
-                )
-            )
+        if !repaired.spaces.isEmpty {
+            let names = repaired.spaces.map(\.name).joined(separator: " ")
+            steps.append(.done("digests", "\(names) を合計し直しました", "\(names): added up again"))
         }
         return steps
     }
@@ -129,11 +118,13 @@ extension Site {
                         guard run.space == place.space, run.replica == place.replica, run.first == place.first,
                             try write({ try $0.replaceRun(run) })
                         else { return true }
-                        let detail = Localized(
-                            ja: "\(place) を \(address.url) から取り直しました",
-                            en: "\(place) was taken again from \(address.url)"
+                        steps.append(
+                            .done(
+                                "log",
+                                "\(place) を \(address.url) から取り直しました",
+                                "\(place) was taken again from \(address.url)"
+                            )
                         )
-                        steps.append(RepairStep(name: "log", done: true, detail: detail))
                         return false
                     }
                 }

@@ -73,6 +73,8 @@ extension StoreTransaction {
         package var records: Set<RecordID> = []
         /// Rows that belonged to no record, or told of parts of transactions.
         package var rows = 0
+        /// Spaces whose kept digest was another.
+        package var spaces: [SpaceID] = []
     }
 
     /// Works out anew every record that is not what the log says, drops rows that it does not back, and sums up.
@@ -86,6 +88,7 @@ extension StoreTransaction {
         for id in try spaces() {
             if let space = try space(id) { numbers[space.no] = space }
         }
+        let digests = numbers.mapValues(\.digest)
         let keys = found.faultyRecords.filter { !found.unreadableSpaces.contains($0.space) }
         var backing: [Verification.RecordKey: [LogEntry]] = [:]
         for space in numbers.values where keys.contains(where: { $0.space == space.no }) {
@@ -106,7 +109,8 @@ extension StoreTransaction {
         for space in numbers.values where !found.unreadableSpaces.contains(space.no) { try sumUp(space) }
         // What was dropped as not in effect may have a grant.
         hasNewsOfMembers = !keys.isEmpty
-        return RepairedTables(records: Set(keys.map(\.id)), rows: rows)
+        let moved = numbers.values.filter { $0.digest != digests[$0.no] }.map(\.id).sorted()
+        return RepairedTables(records: Set(keys.map(\.id)), rows: rows, spaces: moved)
     }
 
     private func repairParts(_ found: Verification) throws -> Int {
