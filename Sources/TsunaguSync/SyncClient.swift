@@ -27,6 +27,10 @@ package struct SyncClient {
         package var received = 0
         package var upToDate = false
         package var refused: [Refused] = []
+        /// Spaces that the last comparison proved to be equal: what `upToDate` is said of.
+        package var proved: [SpaceID] = []
+        /// Spaces of which the peer no longer has what it was proved to hold: an older copy of it was put back.
+        package var lost: [SpaceID] = []
         /// Spaces whose state differs although everything in effect is the same: corruption or a defect.
         package var diverged: [SpaceID] = []
 
@@ -64,7 +68,9 @@ package struct SyncClient {
 
     package mutating func begin(_ storage: some ReplicaStorage) throws -> Action {
         rounds += 1
-        named = Dictionary(uniqueKeysWithValues: try storage.summaries().map { ($0.space, $0) })
+        let scope = try storage.scope(with: peer)
+        let summaries = try storage.summaries(for: peer).filter { scope.mayName($0.space) }
+        named = Dictionary(uniqueKeysWithValues: summaries.map { ($0.space, $0) })
         return .send(.compare(named.values.sorted { $0.space < $1.space }))
     }
 
@@ -80,40 +86,41 @@ package struct SyncClient {
         _ spaces: [(space: SpaceID, relation: SyncReply.Relation)],
         _ storage: some ReplicaStorage
     ) throws -> Action {
-        var holds: [SpaceID: UInt64] = [:]
-        var proved: [SpaceID] = []
+        let scope = try storage.scope(with: peer)
+        var findings: [PeerFinding] = []
         var rows: [Int64] = []
         // A space that the peer passes over in silence is no proof.
         var isEqual = Set(named.keys).isSubset(of: spaces.map(\.space))
         wants = [:]
         outcome.diverged = []
+        outcome.proved = []
         let systemDiffers = spaces.contains { space, relation in
             if case .differs = relation { space == .system } else { false }
         }
         for (space, relation) in spaces {
             switch relation {
             case .equal(let exceptions, let digest):
-                holds[space] = named[space]?.ownSeq ?? 0
-                if exceptions && digest { proved.append(space) } else { isEqual = false }
+                guard let summary = named[space] else { throw SyncError.protocolViolation("\(space) was not named") }
+                findings.append(.equal(summary, isProved: exceptions && digest))
+                if exceptions && digest { outcome.proved.append(space) } else { isEqual = false }
                 if exceptions && !digest { outcome.diverged.append(space) }
             case .notGranted:
                 // What was written here for a space that the peer does not give us cannot have arrived.
-                if try storage.mayRead(storage.device, space) || (named[space]?.ownSeq ?? 0) > 0 { isEqual = false }
+                if scope.mayTake(space) || (named[space]?.ownSeq ?? 0) > 0 { isEqual = false }
             case .differs(let theirs):
-                isEqual = false
-                guard !systemDiffers || space == .system else { continue }
-                guard try storage.mayRead(storage.device, space) || space == .system else { continue }
-                let ours = try storage.vector(of: space)
-                let known = Dictionary(uniqueKeysWithValues: theirs.map { ($0.replica, $0.seq) })
-                for entry in ours where entry.replica.device == storage.device {
-                    holds[space] = max(holds[space] ?? 0, known[entry.replica] ?? 0)
+                guard scope.isShared(space) else {
+                    if named[space] != nil { isEqual = false }
+                    continue
                 }
-                rows += try storage.runs(of: space, lacking: known)
-                let lacking = try lacking(theirs, ours, space)
-                if !lacking.isEmpty { wants[space] = lacking }
+                isEqual = false
+                if let summary = named[space] { findings.append(.differs(summary, theirs)) }
+                guard !systemDiffers || space == .system else { continue }
+                try differ(space, theirs, &rows, storage)
             }
         }
-        try storage.note(peer: peer, holds: holds, proved: proved)
+        for space in try storage.note(peer: peer, findings) where !outcome.lost.contains(space) {
+            outcome.lost.append(space)
+        }
         outcome.upToDate = isEqual
         guard !isEqual, moved, rounds <= Self.roundsMax, !rows.isEmpty || !wants.isEmpty else {
             return .finish(outcome)
@@ -123,23 +130,31 @@ package struct SyncClient {
         return try next(storage)
     }
 
-    private mutating func lacking(
+    /// What is to be pushed and pulled of a space, without the chains that are not the same at both ends.
+    private mutating func differ(
+        _ space: SpaceID,
         _ theirs: [VectorEntry],
-        _ ours: [VectorEntry],
-        _ space: SpaceID
-    ) throws -> [ReplicaID: UInt64] {
-        let own = Dictionary(uniqueKeysWithValues: ours.map { ($0.replica, $0) })
-        var out: [ReplicaID: UInt64] = [:]
+        _ rows: inout [Int64],
+        _ storage: some ReplicaStorage
+    ) throws {
+        let ours = try storage.vector(of: space)
+        let own = Dictionary(uniqueKeysWithValues: ours.map { ($0.replica, $0.seq) })
+        var known = Dictionary(uniqueKeysWithValues: theirs.map { ($0.replica, $0.seq) })
+        var lacking: [ReplicaID: UInt64] = [:]
         for entry in theirs {
-            let known = own[entry.replica]
-            if entry.seq > known?.seq ?? 0 { out[entry.replica] = known?.seq ?? 0 }
-            if let known, known.seq == entry.seq, known.hash != entry.hash {
+            let here = own[entry.replica] ?? 0
+            if entry.seq > here {
+                lacking[entry.replica] = here
+            } else if try storage.headerHash(of: entry.replica, at: entry.seq, in: space) != entry.hash {
                 note(
                     Refused(space: space, replica: entry.replica, first: entry.seq, reason: "equivocation", here: true)
                 )
+                // Nothing of it would fit there: as if the peer had it all.
+                known[entry.replica] = here
             }
         }
-        return out
+        rows += try storage.runs(of: space, lacking: known)
+        if !lacking.isEmpty { wants[space] = lacking }
     }
 
     private mutating func next(_ storage: some ReplicaStorage) throws -> Action {
@@ -151,7 +166,7 @@ package struct SyncClient {
         guard !wants.isEmpty else { return try begin(storage) }
         return .send(
             .pull(
-                SyncRequest.PullRequest(wants: wants, staged: try storage.staged(), frameBytesMax: frameBytesMax)
+                SyncRequest.PullRequest(wants: wants, staged: try storage.staged(from: peer), frameBytesMax: frameBytesMax)
             )
         )
     }
