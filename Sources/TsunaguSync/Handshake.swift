@@ -1,7 +1,7 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-package import Crypto
+import Crypto
 package import TsunaguCore
 
 /// Both ends prove their device keys and agree on a key for one exchange, whatever carries the bytes: signed ephemeral

@@ -9,9 +9,7 @@ package protocol ReplicaStorage {
     var device: DeviceID { get }
 
     /// The spaces held, each summed up; what was written here is sealed first.
-    ///
-    /// - Parameter peer: whom it will be compared with.
-    func summaries(for peer: DeviceID) throws -> [SpaceSummary]
+    func summaries() throws -> [SpaceSummary]
 
     /// How far each author's chain goes here.
     func vector(of space: SpaceID) throws -> [VectorEntry]
@@ -34,13 +32,26 @@ package protocol ReplicaStorage {
     /// The grants in effect here; `nil` before anything of the ward is known.
     func access() throws -> Access?
 
-    /// Notes what a peer that was asked holds.
-    ///
-    /// - Returns: the spaces in which it lacks what it was proved to hold before the asking: it lost them.
-    func note(peer: DeviceID, _ findings: [PeerFinding]) throws -> [SpaceID]
+    /// What each record in a range adds to its space's digest, by id, from what is live of it.
+    func forEachSum(
+        in space: SpaceID,
+        _ range: RecordPrefix,
+        _ body: (RecordID, SpaceDigest) throws -> Void
+    ) throws
 
-    /// Notes what a client that asked holds.
-    func note(client: DeviceID, _ findings: [PeerFinding]) throws
+    /// Works records out anew from the log where they are not what it says, and sums the space up again.
+    ///
+    /// Gives those that were wrong.
+    func restate(_ records: Set<RecordID>, in space: SpaceID) throws -> Set<RecordID>
+
+    /// The sealed run of an author that begins at a number.
+    func run(_ space: SpaceID, _ replica: ReplicaID, first: UInt64) throws -> RunEnvelope?
+
+    /// Notes what a peer holds.
+    ///
+    /// - Returns: the spaces in which it lacks what it was known to hold: it lost them.
+    @discardableResult
+    func note(_ findings: [PeerFinding], of peer: DeviceID) throws -> [SpaceID]
 }
 
 extension ReplicaStorage {
@@ -71,7 +82,7 @@ struct ExchangeScope {
 package enum PeerFinding {
     /// It holds all that was summed up here; `isProved` where what is in effect and the digests are equal too.
     case equal(SpaceSummary, isProved: Bool)
-    /// It holds this much; what it had been proved to hold before is in the summary.
+    /// It holds this much.
     case differs(SpaceSummary, [VectorEntry])
 }
 
@@ -88,8 +99,6 @@ package struct SpaceSummary: Hashable, Sendable {
     package var ownSeq: UInt64
     /// How far this side's log goes, in its own count; not sent.
     package var position: Int64
-    /// How far the peer was proved to hold this side's log; not sent.
-    package var provedPosition: Int64
 
     package init(
         space: SpaceID,
@@ -97,8 +106,7 @@ package struct SpaceSummary: Hashable, Sendable {
         exceptionsHash: Bytes16,
         digest: Bytes16,
         ownSeq: UInt64 = 0,
-        position: Int64 = 0,
-        provedPosition: Int64 = 0
+        position: Int64 = 0
     ) {
         self.space = space
         self.vectorHash = vectorHash
@@ -106,7 +114,6 @@ package struct SpaceSummary: Hashable, Sendable {
         self.digest = digest
         self.ownSeq = ownSeq
         self.position = position
-        self.provedPosition = provedPosition
     }
 }
 

@@ -11,6 +11,10 @@ package enum SyncRequest: Hashable, Sendable {
     case push(SyncFrame)
     /// Give me what I lack of these authors' changes.
     case pull(PullRequest)
+    /// What do these ranges of records add up to?
+    case sums(SumsRequest)
+    /// Give me this sealed run again.
+    case run(SpaceID, ReplicaID, first: UInt64)
 
     package struct PullRequest: Hashable, Sendable {
         /// For each space the authors of whom something is lacking, with the last number known.
@@ -32,13 +36,7 @@ package enum SyncRequest: Hashable, Sendable {
         case .compare(let summaries):
             out.append(1)
             out.appendVarint(UInt64(summaries.count))
-            for summary in summaries {
-                out.appendPrefixed(Array(summary.space.name.utf8))
-                out.append(summary.vectorHash)
-                out.append(summary.digest)
-                out.append(summary.exceptionsHash == Bytes16(0) ? 0 : 1)
-                if summary.exceptionsHash != Bytes16(0) { out.append(summary.exceptionsHash) }
-            }
+            for summary in summaries { out.append(summary) }
         case .push(let frame):
             out.append(2)
             out += frame.encoded
@@ -56,6 +54,16 @@ package enum SyncRequest: Hashable, Sendable {
             }
             out.appendVarint(UInt64(pull.staged.count))
             for staged in pull.staged { out.append(staged) }
+        case .sums(let sums):
+            out += [4, 0]
+            out.append(sums.summary)
+            out.appendVarint(UInt64(sums.ranges.count))
+            for range in sums.ranges { out.append(range) }
+        case .run(let space, let replica, let first):
+            out += [4, 1]
+            out.appendPrefixed(Array(space.name.utf8))
+            out.append(replica)
+            out.appendVarint(first)
         }
         return out
     }
@@ -66,14 +74,7 @@ package enum SyncRequest: Hashable, Sendable {
         case 1:
             var summaries: [SpaceSummary] = []
             for _ in 0..<(try reader.varint("spaces", atMost: SyncReply.spacesMax)) {
-                var summary = SpaceSummary(
-                    space: try reader.space(),
-                    vectorHash: try reader.bytes16(),
-                    exceptionsHash: Bytes16(0),
-                    digest: try reader.bytes16()
-                )
-                if try reader.byte() != 0 { summary.exceptionsHash = try reader.bytes16() }
-                summaries.append(summary)
+                summaries.append(try reader.summary())
             }
             guard Set(summaries.map(\.space)).count == summaries.count else { throw .invalid("a space stands twice") }
             self = .compare(summaries)
@@ -94,6 +95,17 @@ package enum SyncRequest: Hashable, Sendable {
             var staged: [StagedRun] = []
             for _ in 0..<(try reader.varint("parts", atMost: 65_536)) { staged.append(try reader.stagedRun()) }
             self = .pull(PullRequest(wants: wants, staged: staged, frameBytesMax: frameBytesMax))
+        case 4:
+            switch try reader.byte() {
+            case 0: self = .sums(try reader.sumsRequest())
+            case 1:
+                self = .run(
+                    try reader.space(),
+                    try reader.replica(),
+                    first: UInt64(try reader.varint("number", atMost: Chain.seqMax))
+                )
+            case let code: throw .invalid("request 4 \(code)")
+            }
         case let code:
             throw .invalid("request \(code)")
         }
@@ -121,8 +133,16 @@ package enum SyncReply: Hashable, Sendable {
     case compared([(space: SpaceID, relation: Relation)])
     /// What became of each item of a pushed frame.
     case receipts([Receipt])
+    /// What the ranges add up to; `nil` where the two do not hold the same changes, or it was asked too often.
+    case sums([RangeSum]?)
+    /// The run; `nil` where it is not here.
+    case run(RunEnvelope?)
     /// The request was not answered, and why.
     case failed(String)
+    /// The client is nobody here: its ward may show itself by bringing `system`.
+    case unknownClient
+    /// The client's ward and the one here began apart, and both have been worked in.
+    case newBeginning
 
     package static func == (a: SyncReply, b: SyncReply) -> Bool { a.encoded == b.encoded }
     package func hash(into hasher: inout Hasher) { hasher.combine(encoded) }
@@ -158,9 +178,24 @@ package enum SyncReply: Hashable, Sendable {
                 out.append(code)
                 out.appendPrefixed(Array(text.utf8))
             }
+        case .sums(let sums):
+            out += [4, 0]
+            out.append(sums == nil ? 0 : 1)
+            if let sums {
+                out.appendVarint(UInt64(sums.count))
+                for sum in sums { out.append(sum) }
+            }
+        case .run(let run):
+            out += [4, 1]
+            out.append(run == nil ? 0 : 1)
+            if let run { out += run.encoded }
         case .failed(let reason):
             out.append(3)
             out.appendPrefixed(Array(reason.utf8))
+        case .unknownClient:
+            out.append(5)
+        case .newBeginning:
+            out.append(6)
         }
         return out
     }
@@ -207,6 +242,21 @@ package enum SyncReply: Hashable, Sendable {
             self = .receipts(receipts)
         case 3:
             self = .failed(try reader.text("reason", atMost: 1024).string)
+        case 4:
+            switch (try reader.byte(), try reader.byte()) {
+            case (0, 0): self = .sums(nil)
+            case (0, 1):
+                var sums: [RangeSum] = []
+                for _ in 0..<(try reader.varint("sums", atMost: UInt64(SumsRequest.rangesMax))) {
+                    sums.append(try reader.rangeSum())
+                }
+                self = .sums(sums)
+            case (1, 0): self = .run(nil)
+            case (1, 1): self = .run(try RunEnvelope(decoding: try reader.bytes(reader.count)))
+            case let (what, code): throw .invalid("reply 4 \(what) \(code)")
+            }
+        case 5: self = .unknownClient
+        case 6: self = .newBeginning
         case let code:
             throw .invalid("reply \(code)")
         }
@@ -228,6 +278,7 @@ extension Receipt {
         case .refused(.fork(let seq)): (20, "\(seq)")
         case .refused(.holdingFull): (21, "")
         case .refused(.notGranted): (22, "")
+        case .refused(.shareFull): (23, "")
         case .partial: (5, "")
         }
     }
@@ -246,7 +297,74 @@ extension Receipt {
         case 20: self = .refused(.fork(seq: UInt64(text) ?? 0))
         case 21: self = .refused(.holdingFull)
         case 22: self = .refused(.notGranted)
+        case 23: self = .refused(.shareFull)
         default: return nil
+        }
+    }
+}
+
+extension [UInt8] {
+    fileprivate mutating func append(_ summary: SpaceSummary) {
+        appendPrefixed(Array(summary.space.name.utf8))
+        append(summary.vectorHash)
+        append(summary.digest)
+        append(summary.exceptionsHash == Bytes16(0) ? 0 : 1)
+        if summary.exceptionsHash != Bytes16(0) { append(summary.exceptionsHash) }
+    }
+
+    fileprivate mutating func append(_ sum: RangeSum) {
+        switch sum {
+        case .parts(let parts):
+            append(0)
+            for part in parts { append(part) }
+        case .records(let records):
+            append(1)
+            appendVarint(UInt64(records.count))
+            for record in records {
+                append(record.id.raw)
+                append(record.sum)
+                append(record.wasWrong ? 1 : 0)
+            }
+        }
+    }
+}
+
+extension ByteReader {
+    fileprivate mutating func summary() throws(CodecError) -> SpaceSummary {
+        var summary = SpaceSummary(
+            space: try space(),
+            vectorHash: try bytes16(),
+            exceptionsHash: Bytes16(0),
+            digest: try bytes16()
+        )
+        if try byte() != 0 { summary.exceptionsHash = try bytes16() }
+        return summary
+    }
+
+    fileprivate mutating func sumsRequest() throws(CodecError) -> SumsRequest {
+        var request = SumsRequest(summary: try summary(), ranges: [])
+        for _ in 0..<(try varint("ranges", atMost: UInt64(SumsRequest.rangesMax))) {
+            let range = try recordPrefix()
+            guard request.ranges.last.map({ $0.last < range.first }) ?? true else { throw .invalid("ranges order") }
+            request.ranges.append(range)
+        }
+        return request
+    }
+
+    fileprivate mutating func rangeSum() throws(CodecError) -> RangeSum {
+        switch try byte() {
+        case 0:
+            var parts: [Bytes16] = []
+            for _ in 0..<16 { parts.append(try bytes16()) }
+            return .parts(parts)
+        case 1:
+            var records: [RangeSum.Record] = []
+            for _ in 0..<(try varint("records", atMost: UInt64(RangeSum.recordsMax))) {
+                let (id, sum) = (RecordID(try bytes16()), try bytes16())
+                records.append(RangeSum.Record(id: id, sum: sum, wasWrong: try byte() != 0))
+            }
+            return .records(records)
+        case let code: throw .invalid("sum \(code)")
         }
     }
 }

@@ -6,7 +6,7 @@ package import TsunaguCore
 /// The answering side: a function of the request and what is stored.
 package struct SyncServer {
     /// The device that asks; whoever calls has made sure of it.
-    private let client: DeviceID
+    let client: DeviceID
 
     package init(client: DeviceID) { self.client = client }
 
@@ -15,6 +15,9 @@ package struct SyncServer {
         switch request {
         case .compare(let theirs): .compared(try compare(theirs, storage))
         case .push(let frame): .receipts(try take(frame, storage))
+        case .sums(let request): .sums(try sums(request, storage))
+        case .run(let space, let replica, let first):
+            .run(try storage.scope(with: client).isShared(space) ? try storage.run(space, replica, first: first) : nil)
         case .pull: .failed("a pull is answered by frames")
         }
     }
@@ -23,7 +26,7 @@ package struct SyncServer {
         _ theirs: [SpaceSummary],
         _ storage: some ReplicaStorage
     ) throws -> [(space: SpaceID, relation: SyncReply.Relation)] {
-        let ours = Dictionary(uniqueKeysWithValues: try storage.summaries(for: client).map { ($0.space, $0) })
+        let ours = Dictionary(uniqueKeysWithValues: try storage.summaries().map { ($0.space, $0) })
         let scope = try storage.scope(with: client)
         var out: [(SpaceID, SyncReply.Relation)] = []
         var findings: [PeerFinding] = []
@@ -45,7 +48,7 @@ package struct SyncServer {
         for space in ours.keys.sorted() where !named.contains(space) && scope.isShared(space) {
             out.append((space, .differs(try storage.vector(of: space))))
         }
-        try storage.note(client: client, findings)
+        try storage.note(findings, of: client)
         return out
     }
 
@@ -61,10 +64,8 @@ package struct SyncServer {
     /// The frames that answer a pull, made one at a time as they are asked for.
     package func frames(_ pull: SyncRequest.PullRequest, _ storage: some ReplicaStorage) throws -> FrameWriter {
         let scope = try storage.scope(with: client)
-        var rows: [Int64] = []
-        // Grants first: they say what becomes of the rest.
-        let spaces = pull.wants.keys.sorted()
-        for space in spaces.filter({ $0 == .system }) + spaces.filter({ $0 != .system }) {
+        var (grants, rows): ([Int64], [Int64]) = ([], [])
+        for space in pull.wants.keys.sorted() {
             let wanted = pull.wants[space] ?? [:]
             guard scope.isShared(space) else { continue }
             // Authors that were not asked for are known to the client as far as they go here.
@@ -72,8 +73,11 @@ package struct SyncServer {
             for entry in try storage.vector(of: space) where wanted[entry.replica] == nil {
                 known[entry.replica] = entry.seq
             }
-            rows += try storage.runs(of: space, lacking: known)
+            let lacking = try storage.runs(of: space, lacking: known)
+            if space == .system { grants = lacking } else { rows += lacking }
         }
-        return FrameWriter(rows: rows, staged: pull.staged, bytesMax: pull.frameBytesMax)
+        // Grants first: they say what becomes of the rest. The rest over all spaces in the log's order, so that what
+        // belongs together arrives together.
+        return FrameWriter(rows: grants + rows.sorted(), staged: pull.staged, bytesMax: pull.frameBytesMax)
     }
 }

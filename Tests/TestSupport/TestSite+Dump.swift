@@ -45,8 +45,8 @@ extension TestSite {
     /// change nothing.
     package func compareWithDefinition(rederiving: Bool, _ failure: (String) -> any Error) throws {
         func check(_ transaction: StoreTransaction, _ place: String) throws {
-            let (tables, digests) = try transaction.checkRecords()
-            for fault in tables.faults + digests.faults {
+            let found = try transaction.verify()
+            for fault in found.log.faults + found.tables.faults + found.digests.faults {
                 throw failure("\(place): \(fault.record?.description ?? "") \(fault.detail)")
             }
         }

@@ -102,7 +102,7 @@ import TsunaguStore
         try sites[1].pull(from: sites[0])
         #expect(try sites[0].digest() == sites[1].digest())
         #expect(try sites[1].store.read { try $0.records(note).count } == 20)
-        let log = try sites[0].store.read { try $0.checkLog() }
+        let log = try sites[0].store.read { try $0.verify().log }
         #expect(log.faultCount == 0, "\(log.faults)")
     }
 

@@ -12,7 +12,7 @@ import TsunaguStore
 
     private func check(_ site: TestSite) throws {
         try site.compareWithDefinition(rederiving: true) { SimulatedWard.Disagreement($0) }
-        let log = try site.store.read { try $0.checkLog() }
+        let log = try site.store.read { try $0.verify().log }
         #expect(log.faultCount == 0, "\(log.faults)")
     }
 

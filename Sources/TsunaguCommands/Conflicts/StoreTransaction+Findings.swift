@@ -13,7 +13,7 @@ extension StoreTransaction {
     func findings() throws -> [Case] {
         var out: [Case] = []
         for (collection, field) in Self.uniqueFields { out += try doubles(collection, field) }
-        return try out + seats()
+        return try out + seats() + splits()
     }
 
     private static let uniqueFields: [(CollectionSchema, Field)] = [
@@ -57,10 +57,15 @@ extension StoreTransaction {
         }
     }
 
+    /// Acts over several spaces of which a part is quarantined.
+    private func splits() throws -> [Case] {
+        try splitTransactions().map { finding("split_transaction", $0.space, nil, $0.records, label: nil) }
+    }
+
     private func finding(
         _ code: String,
         _ space: SpaceID,
-        _ collection: CollectionSchema,
+        _ collection: CollectionSchema?,
         _ records: [RecordID],
         label: ExactText?
     ) -> Case {

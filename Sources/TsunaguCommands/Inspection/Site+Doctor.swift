@@ -25,9 +25,8 @@ extension Site {
     /// permissions, and what the machine gives.
     package func doctor() throws -> [HealthCheck] {
         var out: [HealthCheck] = []
-        let (file, log, records) = try read { transaction in
-            (try transaction.checkFile(), try transaction.checkLog(), try transaction.checkRecords())
-        }
+        let (file, records) = try read { transaction in (try transaction.checkFile(), try transaction.verify()) }
+        let log = records.log
         let again = Localized(
             ja: "tsunagu sync で送れるものを送り、新しい場所で参加し直してください",
             en: "send what can be sent with 'tsunagu sync', then join again in another place"

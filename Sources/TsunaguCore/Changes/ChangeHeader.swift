@@ -17,6 +17,9 @@ public struct ChangeHeader: Hashable, Sendable {
         /// HMAC-SHA-256 of the id under each other space's secret, sorted.
         public var parts: [Hash32]
 
+        /// Other spaces at most.
+        package static let partsMax = 64
+
         /// Joins the parts.
         public init(id: Bytes16, parts: [Hash32]) {
             self.id = id

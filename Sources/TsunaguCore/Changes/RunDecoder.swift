@@ -99,9 +99,12 @@ package struct RunDecoder {
         }
     }
 
-    private init(_ memory: UnsafeRawBufferPointer, _ context: Context) throws(CodecError) {
-        self.context = context
-        run.chain = context.chain
+    /// Whether a body can be taken apart, as far as that can be told without the chain before it.
+    package static func checkForm(_ body: [UInt8]) throws(CodecError) {
+        _ = try expand(body).withMemory { memory throws(CodecError) in try streams(memory).count }
+    }
+
+    private static func streams(_ memory: UnsafeRawBufferPointer) throws(CodecError) -> [ByteReader] {
         var reader = ByteReader(memory)
         let streamCount = try reader.varint("streams", atMost: 4096)
         guard streamCount >= 4, streamCount % 2 == 0 else { throw .invalid("\(streamCount) streams") }
@@ -110,10 +113,17 @@ package struct RunDecoder {
         var streams: [ByteReader] = []
         for length in lengths { streams.append(ByteReader(try reader.bytes(length))) }
         try reader.expectEnd()
+        return streams
+    }
+
+    private init(_ memory: UnsafeRawBufferPointer, _ context: Context) throws(CodecError) {
+        self.context = context
+        run.chain = context.chain
+        let streams = try Self.streams(memory)
         headers = streams[1]
         entries = streams[2]
         ids = streams[3]
-        for index in stride(from: 4, to: streamCount, by: 2) {
+        for index in stride(from: 4, to: streams.count, by: 2) {
             columnLengths.append(streams[index])
             columnContents.append(streams[index + 1])
         }
@@ -279,7 +289,7 @@ package struct RunDecoder {
     private mutating func readTransaction() throws(CodecError) -> ChangeHeader.Transaction {
         let id = try headers.bytes16()
         var parts: [Hash32] = []
-        for _ in 0..<(try headers.varint("transaction parts", atMost: 64)) {
+        for _ in 0..<(try headers.varint("transaction parts", atMost: UInt64(ChangeHeader.Transaction.partsMax))) {
             parts.append(Array(try headers.bytes(32)))
         }
         return ChangeHeader.Transaction(id: id, parts: parts)

@@ -1,7 +1,6 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-import Crypto
 package import TsunaguCore
 
 /// What one transaction writes in one space, before it is a change.
@@ -251,6 +250,7 @@ package final class Draft {
             body: body
         )
         transaction.setChainRow(row, space, author)
+        try transaction.insertParts(of: [change], space, author)
         try transaction.apply(change, at: row.chain, space)
         self.open = nil
         bulk = []
@@ -299,20 +299,21 @@ extension StoreTransaction {
     }
 
     /// Makes changes of what was drafted, so that what follows in this transaction reads it.
+    ///
+    /// What is written in `system` stands alone and first: grants never wait for what they allow.
     package func flushDrafts() throws {
+        try drafts[.system]?.flush(in: nil)
         let written = drafts.values.filter { !$0.isEmpty }.sorted { $0.space.id < $1.space.id }
         guard written.count > 1 else { return try written.first?.flush(in: nil) ?? () }
+        guard written.count - 1 <= ChangeHeader.Transaction.partsMax else {
+            throw StoreError.changeTooLarge(bytes: written.count * 32)
+        }
         let id = Bytes16(random128())
         for draft in written {
-            let parts = try written.compactMap { other -> Hash32? in
-                guard other !== draft, let secret = try secret(of: other.space.id) else { return nil }
-                let code = HMAC<SHA256>.authenticationCode(
-                    for: Array("tsunagu/part/1".utf8) + id.bytes,
-                    using: SymmetricKey(data: secret)
-                )
-                return Array(code)
+            let codes = try written.compactMap { other in
+                try other === draft ? nil : secret(of: other.space.id).map { Self.partCode(id, secret: $0) }
             }
-            let sorted = parts.sorted { $0.lexicographicallyPrecedes($1) }
+            let sorted = codes.sorted { $0.lexicographicallyPrecedes($1) }
             try draft.flush(in: ChangeHeader.Transaction(id: id, parts: sorted))
         }
     }

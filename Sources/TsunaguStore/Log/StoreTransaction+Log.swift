@@ -208,43 +208,81 @@ extension StoreTransaction {
 
     /// Puts a seal on everything that this replica wrote, cutting it into runs within the bounds of `Seal`.
     ///
+    /// All spaces are cut at the same transactions: whoever holds several of them takes the parts of one together, and
+    /// needs no more than one run of each for that.
+    ///
     /// - Parameter sign: signs a message with the device's key.
     package func seal(_ sign: ([UInt8]) throws -> [UInt8]) throws {
         guard let own = try ownReplica(), let author = try knownAuthor(own) else { return }
-        for id in try spaces() {
-            guard let space = try space(id) else { continue }
-            let row = try chainRow(space, author)
-            if row.sealed < row.chain.seq { try seal(space, author, own, row, sign) }
+        let select = try statement(
+            "SELECT no, space FROM run INDEXED BY run_unsealed WHERE signature IS NULL AND author = ? ORDER BY no"
+        )
+        select.bind(1, author)
+        var numbers: [(no: Int64, space: Int64)] = []
+        while try select.step() { numbers.append((select.int(0), select.int(1))) }
+        var cut = Cut()
+        var transaction: [Cut.Row] = []
+        for (no, number) in numbers {
+            guard let space = try space(try spaceName(number)) else { continue }
+            let (base, run) = try unsealed(no, space, author)
+            let row = Cut.Row(no: no, space: space.id, base: base, run: run)
+            if let id = row.transaction, id == transaction.last?.transaction {
+                transaction.append(row)
+                continue
+            }
+            try add(transaction, to: &cut, author, own, sign)
+            transaction = [row]
         }
+        try add(transaction, to: &cut, author, own, sign)
+        try seal(cut, author, own, sign)
     }
 
-    private func seal(
-        _ space: SpaceRow,
+    /// Adds the rows of a transaction to what is sealed at once, which is sealed before where they do not fit.
+    private func add(
+        _ transaction: [Cut.Row],
+        to cut: inout Cut,
         _ author: UInt32,
         _ own: ReplicaID,
-        _ row: ChainRow,
         _ sign: ([UInt8]) throws -> [UInt8]
     ) throws {
-        let select = try statement(
-            "SELECT no FROM run WHERE space = ? AND author = ? AND signature IS NULL ORDER BY first"
-        )
-        select.bind(1, space.no)
-        select.bind(2, author)
-        var rows: [Int64] = []
-        while try select.step() { rows.append(select.int(0)) }
-        var group = Unsealed()
-        for no in rows {
-            let (base, run) = try unsealed(no, space, author)
-            if !group.takes(run) {
-                try seal(group, space, own, sign)
-                group = Unsealed()
-            }
-            group.append(no, base, run)
+        if !cut.takes(transaction) {
+            try seal(cut, author, own, sign)
+            cut = Cut()
         }
-        try seal(group, space, own, sign)
-        var row = row
-        row.sealed = row.chain.seq
-        setChainRow(row, space, author)
+        cut.append(transaction)
+    }
+
+    /// What is sealed at once: a run of each space.
+    private struct Cut {
+        struct Row {
+            let no: Int64
+            let space: SpaceID
+            let base: [UInt8]
+            let run: RunDecoder.Run
+
+            var transaction: Bytes16? { run.changes.last?.header.transaction?.id }
+            var bytes: Int { run.changes.reduce(0) { $0 + $1.sealedBytes } }
+        }
+
+        private(set) var spaces: [SpaceID: Unsealed] = [:]
+        private var changes = 0
+        private var bytes = 0
+
+        /// Whether further rows stay within the bounds of `Seal` and within what a decoder takes.
+        func takes(_ rows: [Row]) -> Bool {
+            changes == 0
+                || changes + rows.reduce(0) { $0 + $1.run.changes.count } <= Seal.changesMax
+                    && bytes + rows.reduce(0) { $0 + $1.bytes } <= Seal.bytesMax
+                    && rows.allSatisfy { spaces[$0.space]?.takes($0.run) != false }
+        }
+
+        mutating func append(_ rows: [Row]) {
+            for row in rows {
+                spaces[row.space, default: Unsealed()].append(row.no, row.base, row.run)
+                changes += row.run.changes.count
+                bytes += row.bytes
+            }
+        }
     }
 
     /// Rows of the log that become one run.
@@ -252,22 +290,16 @@ extension StoreTransaction {
         var rows: [Int64] = []
         var base: [UInt8] = []
         var run = RunDecoder.Run()
-        private var bytes = 0
         private var shapes: Set<Shape> = []
 
-        /// Whether a further row stays within the bounds of `Seal` and within what a decoder takes.
-        mutating func takes(_ next: RunDecoder.Run) -> Bool {
-            if rows.isEmpty { return true }
-            let size = next.changes.reduce(0) { $0 + $1.sealedBytes }
-            let all = shapes.union(next.changes.flatMap { $0.payload.entries.map(\.shape) })
-            return run.changes.count + next.changes.count <= Seal.changesMax && bytes + size <= Seal.bytesMax
-                && all.count <= RunDecoder.shapesMax
+        /// Whether a decoder takes a further row's shapes.
+        func takes(_ next: RunDecoder.Run) -> Bool {
+            shapes.union(next.changes.flatMap { $0.payload.entries.map(\.shape) }).count <= RunDecoder.shapesMax
         }
 
         mutating func append(_ no: Int64, _ base: [UInt8], _ next: RunDecoder.Run) {
             if rows.isEmpty { self.base = base }
             rows.append(no)
-            bytes += next.changes.reduce(0) { $0 + $1.sealedBytes }
             for change in next.changes { shapes.formUnion(change.payload.entries.map(\.shape)) }
             run.changes += next.changes
             run.chain = next.chain
@@ -287,6 +319,21 @@ extension StoreTransaction {
         let (base, body) = (select.bytes(2), select.bytes(3))
         select.reset()
         return (base, try decode(body, base: base, first: first, last: last, space, author))
+    }
+
+    private func seal(
+        _ cut: Cut,
+        _ author: UInt32,
+        _ own: ReplicaID,
+        _ sign: ([UInt8]) throws -> [UInt8]
+    ) throws {
+        for (id, group) in cut.spaces.sorted(by: { $0.key < $1.key }) {
+            guard let space = try space(id) else { continue }
+            try seal(group, space, own, sign)
+            var row = try chainRow(space, author)
+            row.sealed = group.run.chain.seq
+            setChainRow(row, space, author)
+        }
     }
 
     /// Makes one sealed run of some unsealed rows.

@@ -5,59 +5,152 @@ package import Crypto
 package import TsunaguCore
 
 extension StoreTransaction {
-    /// Runs that one peer may have in the holding area, and their bytes: what it brings cannot be verified yet, so it
-    /// must not crowd out what others bring.
-    private static let heldRunsMax: Int64 = 64
-    private static let heldBytesMax: Int64 = 16 << 20
-
     /// Takes in a run: checks it whole, appends it to the log, and applies it where it is allowed and its causes are in
     /// effect.
     ///
     /// What waited for it is tried again. A run that is refused leaves nothing behind.
     ///
     /// - Parameter presenter: the device that brings it.
+    /// - Returns: what became of it; the count of what was applied includes what waited for it.
     package func receive(_ run: RunEnvelope, from presenter: DeviceID? = nil) throws -> Receipt {
         self.presenter = presenter
-        let receipt = try take(run)
-        switch receipt {
-        case .applied, .quarantined: try retryWaiting()
-        case .duplicate, .held, .partial, .refused: break
+        switch try take(run) {
+        case .applied(let count): return .applied(count + (try retryWaiting()))
+        case .quarantined(let count):
+            try retryWaiting()
+            return .quarantined(count)
+        case let receipt: return receipt
         }
-        return receipt
+    }
+
+    /// A run that is sound in itself, with where its author's chain stands before it.
+    private struct SoundRun {
+        let envelope: RunEnvelope
+        let decoded: RunDecoder.Run
+        let base: Chain
+    }
+
+    private enum Examination {
+        /// It needs no further look.
+        case settled(Receipt)
+        case waits(for: String)
+        case sound(SoundRun)
     }
 
     private func take(_ run: RunEnvelope) throws -> Receipt {
+        switch try examine(run) {
+        case .settled(let receipt): return receipt
+        case .waits(let cause): return try hold(run, waitsFor: cause)
+        case .sound(let sound):
+            switch try together(with: sound) {
+            case .waits(let cause): return try hold(run, waitsFor: cause)
+            case .complete(let group):
+                var receipt = Receipt.duplicate
+                var applied = 0
+                for (place, member) in group.enumerated() {
+                    let outcome = try append(member)
+                    if place == 0 { receipt = outcome }
+                    if case .applied(let count) = outcome { applied += count }
+                    try removeFromHolding(member.envelope)
+                }
+                return applied > 0 ? .applied(applied) : receipt
+            }
+        }
+    }
+
+    private func examine(_ run: RunEnvelope) throws -> Examination {
         guard (1...Seal.changesMax).contains(run.count), 1...Chain.seqMax ~= run.first else {
-            return .refused(.malformed("\(run.count) changes from number \(run.first) on"))
+            return .settled(.refused(.malformed("\(run.count) changes from number \(run.first) on")))
         }
         var base = Chain()
         if let space = try space(run.space), let author = try knownAuthor(run.replica) {
             base = try chainRow(space, author).chain
-            if run.first <= base.seq { return try known(run, space, author, base) }
+            if run.first <= base.seq { return .settled(try known(run, space, author, base)) }
         }
         // Nothing can be known of a run whose author is not: it comes again once `system` has said who that is.
-        guard let key = try signingKey(of: run.replica.device) else { return .refused(.unknownDevice) }
-        guard run.first == base.seq + 1 else {
-            return try hold(run, waitsFor: "\(run.replica.device.short) \(base.seq + 1)")
-        }
+        guard let key = try signingKey(of: run.replica.device) else { return .settled(.refused(.unknownDevice)) }
+        guard run.first == base.seq + 1 else { return .waits(for: "\(run.replica.device.short) \(base.seq + 1)") }
         let decoded: RunDecoder.Run
         do {
             decoded = try RunDecoder.decode(run.body, count: run.count, in: context(run.space, run.replica, base))
         } catch CodecError.unresolvedReference(let dot) {
-            return try hold(run, waitsFor: "\(dot.replica.device.short) \(dot.seq)")
+            return .waits(for: "\(dot.replica.device.short) \(dot.seq)")
         } catch {
-            return .refused(.malformed("\(error)"))
+            return .settled(.refused(.malformed("\(error)")))
         }
-        guard key.isValidSignature(run.signature, for: Self.message(run, decoded)) else { return .refused(.badSeal) }
-        if let problem = try contradiction(decoded, in: run) { return .refused(.malformed(problem)) }
+        guard key.isValidSignature(run.signature, for: Self.message(run, decoded)) else {
+            return .settled(.refused(.badSeal))
+        }
+        if let problem = try contradiction(decoded, in: run) { return .settled(.refused(.malformed(problem))) }
         if let missing = try missingCause(of: decoded, from: base, run) {
-            return try hold(run, waitsFor: "\(missing.replica.device.short) \(missing.seq)")
+            return .waits(for: "\(missing.replica.device.short) \(missing.seq)")
         }
-        return try append(run, decoded, after: base)
+        if try currentAccess()?.mayWrite(run.replica.device, run.space) != true,
+            try quarantinedBytes(of: run.replica.device) + run.body.count > Self.quarantinedBytesMax
+        {
+            return .settled(.refused(.shareFull))
+        }
+        return .sound(SoundRun(envelope: run, decoded: decoded, base: base))
+    }
+
+    /// Bytes of quarantined runs that one device may have here: whoever writes without a grant does not fill the disk.
+    private static let quarantinedBytesMax = 16 << 20
+
+    private func quarantinedBytes(of device: DeviceID) throws -> Int {
+        let select = try statement(
+            """
+            SELECT coalesce(sum(length(body)), 0) FROM run INDEXED BY run_waiting JOIN author ON author.no = run.author
+            WHERE state <> 0 AND substr(replica, 1, 16) = ?
+            """
+        )
+        select.bind(1, device.bytes)
+        defer { select.reset() }
+        return try select.step() ? Int(select.int(0)) : 0
+    }
+
+    private enum Togetherness {
+        /// The runs that become visible in one step, the one asked about first.
+        case complete([SoundRun])
+        case waits(for: String)
+    }
+
+    /// Gathers the runs that hold the other parts of a run's transactions, from the holding area.
+    ///
+    /// An author seals all spaces at once, and cuts them at the same transactions, so at most one run of each space
+    /// belongs together.
+    private func together(with run: SoundRun) throws -> Togetherness {
+        var group = [run]
+        var place = 0
+        while place < group.count {
+            for missing in try missingParts(of: group[place].decoded, in: group[place].envelope.space) {
+                if let known = group.first(where: { $0.envelope.space == missing.space }) {
+                    if known.decoded.settles(missing) { continue }
+                } else if let partner = try heldRun(settling: missing, of: run.envelope.replica) {
+                    group.append(partner)
+                    continue
+                }
+                return .waits(for: "\(run.envelope.replica.device.short) \(missing.space)")
+            }
+            place += 1
+        }
+        return .complete(group)
+    }
+
+    /// The held run with which an author's chain in a part's space goes on, where that settles the part.
+    private func heldRun(settling part: MissingPart, of replica: ReplicaID) throws -> SoundRun? {
+        let next = try nextSeq(in: part.space, of: replica)
+        // Each presenter may have brought something else under this name.
+        for held in try heldRuns() where held.space == part.space && held.replica == replica && held.first == next {
+            if let run = try heldRun(held.no), case .sound(let sound) = try examine(run), sound.decoded.settles(part) {
+                return sound
+            }
+        }
+        return nil
     }
 
     /// Appends a checked run to the log and applies it where a grant covers it.
-    private func append(_ run: RunEnvelope, _ decoded: RunDecoder.Run, after base: Chain) throws -> Receipt {
+    private func append(_ sound: SoundRun) throws -> Receipt {
+        let (run, decoded, base) = (sound.envelope, sound.decoded, sound.base)
         let space = try openSpace(run.space)
         let author = try author(run.replica)
         let allowed = try currentAccess()?.mayWrite(run.replica.device, run.space) ?? false
@@ -74,6 +167,7 @@ extension StoreTransaction {
             body: run.body
         )
         for block in decoded.blocks { try insertSeed(space, author, block) }
+        try insertParts(of: decoded.changes, space, author)
         var row = try chainRow(space, author)
         row.chain = decoded.chain
         row.sealed = decoded.chain.seq
@@ -214,101 +308,45 @@ extension StoreTransaction {
 
     // MARK: - Waiting
 
-    private func hold(_ run: RunEnvelope, waitsFor: String) throws -> Receipt {
-        let presenter = presenter?.bytes ?? []
-        // A run that is held already may come again: it takes no further place.
-        let count = try statement(
-            """
-            SELECT count(*), coalesce(sum(length(body)), 0) FROM holding
-            WHERE presenter = ? AND NOT (space = ? AND replica = ? AND first = ?)
-            """
-        )
-        count.bind(1, presenter)
-        count.bind(2, run.space.name)
-        count.bind(3, run.replica.bytes)
-        count.bind(4, run.first)
-        _ = try count.step()
-        let isFull = count.int(0) >= Self.heldRunsMax || count.int(1) + Int64(run.body.count) > Self.heldBytesMax
-        count.reset()
-        guard !isFull else { return .refused(.holdingFull) }
-        let insert = try statement(
-            """
-            INSERT OR REPLACE INTO holding(space, replica, first, count, signature, body, waits_for, presenter)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-            """
-        )
-        insert.bind(1, run.space.name)
-        insert.bind(2, run.replica.bytes)
-        insert.bind(3, run.first)
-        insert.bind(4, run.count)
-        insert.bind(5, run.signature)
-        insert.bind(6, run.body)
-        insert.bind(7, waitsFor)
-        insert.bind(8, presenter)
-        try insert.run()
-        return .held(waitsFor: waitsFor)
-    }
-
     /// Tries what is held and what is quarantined until nothing more moves.
-    func retryWaiting() throws {
+    ///
+    /// - Returns: how many changes took effect.
+    @discardableResult
+    func retryWaiting() throws -> Int {
         hasNewsOfMembers = false
+        var applied = 0
         var moved = true
         while moved {
-            moved = try retryQuarantined()
-            if try retryHeld() { moved = true }
+            moved = false
+            for retry in [retryQuarantined, retryHeld] {
+                let (count, isMoved) = try retry()
+                applied += count
+                if isMoved { moved = true }
+            }
         }
+        return applied
     }
 
     /// Takes held runs up again whose turn in their author's chain has come; only these are read whole.
-    private func retryHeld() throws -> Bool {
-        let select = try statement("SELECT no, space, replica, first, presenter FROM holding ORDER BY first")
-        var held: [(no: Int64, space: SpaceID, replica: ReplicaID, first: UInt64, presenter: DeviceID?)] = []
-        while try select.step() {
-            guard let space = SpaceID(select.text(1)), let replica = ReplicaID(bytes: select.bytes(2)) else { continue }
-            held.append((select.int(0), space, replica, select.unsigned(3), DeviceID(bytes: select.bytes(4))))
-        }
-        var moved = false
-        for waiting in held {
-            var next: UInt64 = 1
-            if let space = try space(waiting.space), let author = try knownAuthor(waiting.replica) {
-                next = try chainRow(space, author).chain.seq + 1
-            }
-            guard waiting.first <= next, let run = try takeOutOfHolding(waiting.no) else { continue }
+    private func retryHeld() throws -> (applied: Int, moved: Bool) {
+        var (applied, moved) = (0, false)
+        for waiting in try heldRuns().sorted(by: { $0.first < $1.first }) {
+            guard try waiting.first <= nextSeq(in: waiting.space, of: waiting.replica),
+                let run = try heldRun(waiting.no)
+            else { continue }
             presenter = waiting.presenter
-            // Where it still waits, `take` puts it back.
             switch try take(run) {
-            case .applied, .quarantined: moved = true
-            case .held, .duplicate, .partial, .refused: break
+            case .applied(let count): (applied, moved) = (applied + count, true)
+            case .quarantined: moved = true
+            case .held: break
+            case .duplicate, .partial, .refused: try removeFromHolding(waiting.no)
             }
         }
-        return moved
-    }
-
-    private func takeOutOfHolding(_ no: Int64) throws -> RunEnvelope? {
-        let select = try statement("SELECT space, replica, first, count, signature, body FROM holding WHERE no = ?")
-        select.bind(1, no)
-        guard try select.step() else { return nil }
-        let run = SpaceID(select.text(0)).flatMap { space in
-            ReplicaID(bytes: select.bytes(1)).map { replica in
-                RunEnvelope(
-                    space: space,
-                    replica: replica,
-                    first: select.unsigned(2),
-                    count: Int(select.int(3)),
-                    signature: select.bytes(4),
-                    body: select.bytes(5)
-                )
-            }
-        }
-        select.reset()
-        let delete = try statement("DELETE FROM holding WHERE no = ?")
-        delete.bind(1, no)
-        try delete.run()
-        return run
+        return (applied, moved)
     }
 
     /// Lets quarantined runs take effect where a grant has come that covers them; only these are read whole.
-    private func retryQuarantined() throws -> Bool {
+    private func retryQuarantined() throws -> (applied: Int, moved: Bool) {
         let select = try statement(
             "SELECT no, space, author, first, last FROM run INDEXED BY run_waiting WHERE state <> 0 ORDER BY no"
         )
@@ -316,7 +354,7 @@ extension StoreTransaction {
         while try select.step() {
             rows.append((select.int(0), select.int(1), select.number(2), select.unsigned(3), select.unsigned(4)))
         }
-        var moved = false
+        var applied = 0
         for row in rows {
             guard let space = try space(try spaceName(row.space)) else { continue }
             let replica = try replica(row.author)
@@ -333,8 +371,8 @@ extension StoreTransaction {
             try update.run()
             exceptionCache[space.no] = nil
             try apply(decoded, from: decodeChain(base), space)
-            moved = true
+            applied += decoded.changes.count
         }
-        return moved
+        return (applied, applied > 0)
     }
 }

@@ -54,10 +54,12 @@ extension StoreTransaction {
     func coverage(of chain: Chain, _ author: UInt32) throws -> (LocalDot) -> Bool {
         var known: [UInt32: UInt64] = [author: chain.seq - 1]
         for (replica, seq) in chain.deps.entries {
-            let number = try self.author(replica)
-            if number != author { known[number] = seq }
+            // Of an author without a number nothing is here that could be covered.
+            if let number = try knownAuthor(replica), number != author { known[number] = seq }
         }
-        let exceptions = try chain.deps.exceptions.map { (try self.author($0.replica), $0.first, $0.last) }
+        let exceptions = try chain.deps.exceptions.compactMap { exception in
+            try knownAuthor(exception.replica).map { ($0, exception.first, exception.last) }
+        }
         return { dot in
             guard dot.seq <= known[dot.author] ?? 0 else { return false }
             return !exceptions.contains { $0.0 == dot.author && $0.1 <= dot.seq && dot.seq <= $0.2 }

@@ -32,7 +32,7 @@ extension StoreTransaction {
     }
 
     /// Twelve characters over (space, collection, record, group, sorted dots): the same at every site.
-    private func conflictID(
+    func conflictID(
         _ space: SpaceID,
         _ collection: UInt32,
         _ id: [UInt8],
@@ -72,9 +72,19 @@ extension StoreTransaction {
         later.bind(1, rid)
         while try later.step() { dots.append(LocalDot(author: later.number(0), seq: later.unsigned(1))) }
         guard let space = try space(try spaceName(spaceNo)) else { return [] }
+        return try past(space, collection, id, Set(dots))
+    }
+
+    /// What some changes wrote on a record, in the same order.
+    func past(
+        _ space: SpaceRow,
+        _ collection: UInt32,
+        _ id: RecordID,
+        _ dots: Set<LocalDot>
+    ) throws -> [PastEntry] {
         var out: [PastEntry] = []
-        for dot in Set(dots).sorted() { out.append(try pastEntry(space, collection, id, dot)) }
-        return try causalOrder(out)
+        for dot in dots.sorted() { out.append(try pastEntry(space, collection, id, dot)) }
+        return causalOrder(out)
     }
 
     private func pastEntry(
@@ -136,7 +146,7 @@ extension StoreTransaction {
     }
 
     /// Earlier before later; what is concurrent by (timestamp, replica).
-    private func causalOrder(_ entries: [PastEntry]) throws -> [PastEntry] {
+    private func causalOrder(_ entries: [PastEntry]) -> [PastEntry] {
         var rest = entries.sorted {
             ($0.header.timestamp, $0.header.dot) < ($1.header.timestamp, $1.header.dot)
         }

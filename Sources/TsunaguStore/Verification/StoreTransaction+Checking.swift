@@ -2,38 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Crypto
-package import TsunaguCore
+import TsunaguCore
 
-/// What is wrong with a store, as its own check found it.
-package struct StoreFault: Sendable {
-    /// What does not hold.
-    package let detail: String
-    /// The record concerned, where it is one.
-    package let record: RecordID?
-}
-
-/// A check of some part of a store.
-package struct StoreCheck: Sendable {
-    /// How many things were looked at.
-    package var checked = 0
-    /// How many faults there are; the first are in `faults`.
-    package var faultCount = 0
-    package private(set) var faults: [StoreFault] = []
-
-    private static let faultsMax = 20
-
-    package init() {}
-
-    package mutating func fault(_ detail: String, record: RecordID? = nil) {
-        faultCount += 1
-        if faults.count < Self.faultsMax { faults.append(StoreFault(detail: detail, record: record)) }
-    }
-}
-
-/// Reads the whole store back and compares its parts with each other: the file with itself, the log with its chains and
-/// seals, the records with the log, the digests with the records.
-///
-/// A run at a time is in memory, whatever the store holds.
+/// Reads the whole store back and compares its parts with each other.
 extension StoreTransaction {
     /// SQLite's own check of the file.
     package func checkFile() throws -> StoreCheck {
@@ -49,23 +20,113 @@ extension StoreTransaction {
         return out
     }
 
-    /// Every author's chain from its first change on: numbers, hashes, seals.
-    package func checkLog() throws -> StoreCheck {
+    /// The log with its chains and seals, the records with the log, the digests with the records.
+    ///
+    /// A run at a time is in memory, whatever the store holds.
+    package func verify() throws -> Verification {
+        let verifier = Verifier(self)
+        try verifier.verify()
+        return verifier.out
+    }
+
+    /// Runs that wait for their causes, and parts of runs: whether they can be taken up again.
+    ///
+    /// The chain before a run that waits for an earlier one is not known here, so of such a run only the form can be
+    /// told; its hashes are checked when its turn comes.
+    package func checkWaiting() throws -> StoreCheck {
         var out = StoreCheck()
-        for id in try spaces() {
-            guard let space = try space(id) else { continue }
-            for author in try authors(of: space) {
-                do {
-                    try checkChain(space, author, &out)
-                } catch let error as CodecError {
-                    out.fault("\(id) \(try replica(author).device.short): \(error)")
-                } catch StoreError.damagedLog(_, let replica, let seq, let cause) {
-                    out.fault("\(id) \(replica.device.short) \(seq): \(cause)")
+        for problem in try unreadableWaiting(&out.checked) { out.fault("\(problem.place): \(problem.reason)") }
+        return out
+    }
+
+    /// A row of the holding area or of the staged parts that is of no use.
+    struct WaitingFault {
+        /// Its key: `no`, or space and replica.
+        enum Key {
+            case held(Int64)
+            case staged(space: [UInt8], replica: [UInt8])
+        }
+
+        let key: Key
+        let place: String
+        let reason: String
+    }
+
+    func unreadableWaiting(_ checked: inout Int) throws -> [WaitingFault] {
+        var out: [WaitingFault] = []
+        let held = try statement("SELECT no FROM holding ORDER BY no")
+        var rows: [Int64] = []
+        while try held.step() { rows.append(held.int(0)) }
+        for no in rows {
+            checked += 1
+            guard let reason = try problemOfHeld(no) else { continue }
+            out.append(WaitingFault(key: .held(no), place: "holding \(no)", reason: reason))
+        }
+        let staged = try statement(
+            "SELECT CAST(space AS BLOB), replica, first, total, hash, length(bytes) FROM staged ORDER BY space, replica"
+        )
+        while try staged.step() {
+            checked += 1
+            let (space, replica) = (staged.bytes(0), staged.bytes(1))
+            let (total, count) = (staged.int(3), staged.int(5))
+            let reason: String? =
+                if SpaceID(String(decoding: space, as: UTF8.self)) == nil {
+                    "no space"
+                } else if ReplicaID(bytes: replica) == nil {
+                    "no replica"
+                } else if !(1...Chain.seqMax ~= staged.unsigned(2)) {
+                    "number \(staged.int(2))"
+                } else if staged.bytes(4).count != 16 {
+                    "no hash"
+                } else if !(1..<max(total, 2) ~= count) {
+                    "\(count) bytes of \(total)"
+                } else {
+                    nil
                 }
-            }
+            guard let reason else { continue }
+            let place = "staged \(String(decoding: space, as: UTF8.self)) \(Hex.encode(replica.prefix(8)))"
+            out.append(WaitingFault(key: .staged(space: space, replica: replica), place: place, reason: reason))
         }
         return out
     }
+
+    private func problemOfHeld(_ no: Int64) throws -> String? {
+        let select = try statement(
+            "SELECT space, replica, first, count, signature, body, presenter FROM holding WHERE no = ?"
+        )
+        select.bind(1, no)
+        guard try select.step() else { return nil }
+        defer { select.reset() }
+        guard let space = SpaceID(select.text(0)) else { return "no space" }
+        guard let replica = ReplicaID(bytes: select.bytes(1)) else { return "no replica" }
+        let (first, count) = (select.unsigned(2), select.int(3))
+        guard 1...Chain.seqMax ~= first, 1...Int64(Seal.changesMax) ~= count else {
+            return "\(count) changes from number \(select.int(2)) on"
+        }
+        let (signature, body) = (select.bytes(4), select.bytes(5))
+        guard signature.count == 64 else { return "no seal" }
+        guard [0, 16].contains(select.bytes(6).count) else { return "no presenter" }
+        select.reset()
+        do {
+            try RunDecoder.checkForm(body)
+        } catch {
+            return "\(error)"
+        }
+        let base = try self.space(space).flatMap { row in
+            try knownAuthor(replica).map { try chainRow(row, $0).chain }
+        }
+        guard (base ?? Chain()).seq + 1 == first, let key = try signingKey(of: replica.device) else { return nil }
+        do {
+            let run = try RunDecoder.decode(body, count: Int(count), in: context(space, replica, base ?? Chain()))
+            return key.hasSealed(run.chain, space, replica, signature) ? nil : "the seal is wrong"
+        } catch CodecError.unresolvedReference {
+            return nil
+        } catch {
+            return "\(error)"
+        }
+    }
+
+    // MARK: - Reading the log
 
     func authors(of space: SpaceRow) throws -> [UInt32] {
         let select = try statement(
@@ -77,39 +138,8 @@ extension StoreTransaction {
         return out
     }
 
-    private func checkChain(_ space: SpaceRow, _ author: UInt32, _ out: inout StoreCheck) throws {
-        let name = "\(space.id) \(try replica(author).device.short)"
-        let isOwn = try ownReplica() == replica(author)
-        let key = try signingKey(of: replica(author).device)
-        var chain = Chain()
-        try forEachRun(space, author) { run in
-            guard run.first == chain.seq + 1 else {
-                out.fault("\(name): \(run.first) follows \(chain.seq)")
-                return
-            }
-            if try encode(chain) != run.base { out.fault("\(name) \(run.first): the chain before it is another") }
-            let decoded = try decode(run.body, base: run.base, first: run.first, last: run.last, space, author)
-            chain = decoded.chain
-            out.checked += decoded.changes.count
-            if let signature = run.signature {
-                let message = Seal.message(
-                    space: space.id,
-                    replica: try replica(author),
-                    seq: chain.seq,
-                    hash: chain.hash
-                )
-                if key?.isValidSignature(signature, for: message) != true {
-                    out.fault("\(name) \(chain.seq): the seal is wrong")
-                }
-            } else if !isOwn {
-                out.fault("\(name) \(chain.seq): no seal")
-            }
-        }
-        let row = try chainRow(space, author)
-        if row.chain != chain { out.fault("\(name): the chain ends at \(chain.seq), noted is \(row.chain.seq)") }
-    }
-
     struct StoredRun {
+        let no: Int64
         let first: UInt64
         let last: UInt64
         let isInEffect: Bool
@@ -120,27 +150,44 @@ extension StoreTransaction {
 
     /// An author's runs in order; one is in memory at a time.
     func forEachRun(_ space: SpaceRow, _ author: UInt32, _ body: (StoredRun) throws -> Void) throws {
-        let select = try statement(
-            "SELECT first, last, state, base, signature, body FROM run WHERE space = ? AND author = ? AND first >= ? ORDER BY first LIMIT 1"
-        )
         var next: UInt64 = 0
-        while true {
-            select.bind(1, space.no)
-            select.bind(2, author)
-            select.bind(3, next)
-            guard try select.step() else { return }
-            let run = StoredRun(
-                first: select.unsigned(0),
-                last: select.unsigned(1),
-                isInEffect: select.int(2) == 0,
-                base: select.bytes(3),
-                signature: select.isNull(4) ? nil : select.bytes(4),
-                body: select.bytes(5)
-            )
-            // Whoever reads may use statements of this transaction, this one too.
-            select.reset()
+        while let run = try storedRun(space, author, from: next) {
             try body(run)
             next = run.first + 1
         }
+    }
+
+    /// An author's first run that begins at a number or later.
+    func storedRun(_ space: SpaceRow, _ author: UInt32, from first: UInt64) throws -> StoredRun? {
+        let select = try statement(
+            """
+            SELECT no, first, last, state, base, signature, body FROM run
+            WHERE space = ? AND author = ? AND first >= ? ORDER BY first LIMIT 1
+            """
+        )
+        select.bind(1, space.no)
+        select.bind(2, author)
+        select.bind(3, first)
+        guard try select.step() else { return nil }
+        defer { select.reset() }
+        return StoredRun(
+            no: select.int(0),
+            first: select.unsigned(1),
+            last: select.unsigned(2),
+            isInEffect: select.int(3) == 0,
+            base: select.bytes(4),
+            signature: select.isNull(5) ? nil : select.bytes(5),
+            body: select.bytes(6)
+        )
+    }
+}
+
+extension Curve25519.Signing.PublicKey {
+    /// Whether a signature is this key's seal over the end of a chain.
+    func hasSealed(_ end: Chain, _ space: SpaceID, _ replica: ReplicaID, _ signature: [UInt8]) -> Bool {
+        isValidSignature(
+            signature,
+            for: Seal.message(space: space, replica: replica, seq: end.seq, hash: end.hash)
+        )
     }
 }

@@ -1,0 +1,124 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import TsunaguCore
+
+/// The holding area: runs whose turn has not come, kept beside the log until it has.
+extension StoreTransaction {
+    /// Runs that one peer may have in the holding area, and their bytes: what it brings cannot be verified yet, so it
+    /// must not crowd out what others bring.
+    private static let heldRunsMax = 64
+    private static let heldBytesMax = 16 << 20
+
+    /// What is known of a held run without its body.
+    struct HeldRun {
+        let no: Int64
+        let presenter: DeviceID?
+        let space: SpaceID
+        let replica: ReplicaID
+        let first: UInt64
+        let bytes: Int
+        let signature: [UInt8]
+        let waitsFor: String
+    }
+
+    func heldRuns() throws -> [HeldRun] {
+        let select = try statement(
+            "SELECT no, presenter, space, replica, first, length(body), signature, waits_for FROM holding"
+        )
+        var out: [HeldRun] = []
+        while try select.step() {
+            guard let space = SpaceID(select.text(2)), let replica = ReplicaID(bytes: select.bytes(3)) else { continue }
+            out.append(
+                HeldRun(
+                    no: select.int(0),
+                    presenter: DeviceID(bytes: select.bytes(1)),
+                    space: space,
+                    replica: replica,
+                    first: select.unsigned(4),
+                    bytes: Int(select.int(5)),
+                    signature: select.bytes(6),
+                    waitsFor: select.text(7)
+                )
+            )
+        }
+        return out
+    }
+
+    /// Keeps a run within its presenter's share of the area.
+    ///
+    /// Where the share is full, runs that are farther from their turn make room: they come again with the next exchange,
+    /// and a run that is next must not wait outside for its partner in another space.
+    func hold(_ run: RunEnvelope, waitsFor: String) throws -> Receipt {
+        let shared = try heldRuns().filter { $0.presenter == presenter }
+        let same = shared.first { $0.space == run.space && $0.replica == run.replica && $0.first == run.first }
+        if let same, same.signature == run.signature, same.waitsFor == waitsFor { return .held(waitsFor: waitsFor) }
+        var others = try shared.filter { $0.no != same?.no }.map { ($0, try distance($0.space, $0.replica, $0.first)) }
+        let own = try distance(run.space, run.replica, run.first)
+        others.sort { $0.1 < $1.1 }
+        while others.count >= Self.heldRunsMax
+            || others.reduce(run.body.count, { $0 + $1.0.bytes }) > Self.heldBytesMax
+        {
+            guard let last = others.popLast(), last.1 > own else { return .refused(.holdingFull) }
+            try removeFromHolding(last.0.no)
+        }
+        let insert = try statement(
+            """
+            INSERT OR REPLACE INTO holding(space, replica, first, count, signature, body, waits_for, presenter)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            """
+        )
+        insert.bind(1, run.space.name)
+        insert.bind(2, run.replica.bytes)
+        insert.bind(3, run.first)
+        insert.bind(4, run.count)
+        insert.bind(5, run.signature)
+        insert.bind(6, run.body)
+        insert.bind(7, waitsFor)
+        insert.bind(8, presenter?.bytes ?? [])
+        try insert.run()
+        return .held(waitsFor: waitsFor)
+    }
+
+    /// How many numbers of its author's chain come before a run.
+    private func distance(_ space: SpaceID, _ replica: ReplicaID, _ first: UInt64) throws -> UInt64 {
+        let next = try nextSeq(in: space, of: replica)
+        return first > next ? first - next : 0
+    }
+
+    func nextSeq(in id: SpaceID, of replica: ReplicaID) throws -> UInt64 {
+        guard let space = try space(id), let author = try knownAuthor(replica) else { return 1 }
+        return try chainRow(space, author).chain.seq + 1
+    }
+
+    func heldRun(_ no: Int64) throws -> RunEnvelope? {
+        let select = try statement("SELECT space, replica, first, count, signature, body FROM holding WHERE no = ?")
+        select.bind(1, no)
+        guard try select.step() else { return nil }
+        defer { select.reset() }
+        guard let space = SpaceID(select.text(0)), let replica = ReplicaID(bytes: select.bytes(1)) else { return nil }
+        return RunEnvelope(
+            space: space,
+            replica: replica,
+            first: select.unsigned(2),
+            count: Int(select.int(3)),
+            signature: select.bytes(4),
+            body: select.bytes(5)
+        )
+    }
+
+    /// Forgets what waited under the name of a run that is in the log now, whoever brought it.
+    func removeFromHolding(_ run: RunEnvelope) throws {
+        let delete = try statement("DELETE FROM holding WHERE space = ? AND replica = ? AND first = ?")
+        delete.bind(1, run.space.name)
+        delete.bind(2, run.replica.bytes)
+        delete.bind(3, run.first)
+        try delete.run()
+    }
+
+    func removeFromHolding(_ no: Int64) throws {
+        let delete = try statement("DELETE FROM holding WHERE no = ?")
+        delete.bind(1, no)
+        try delete.run()
+    }
+}

@@ -1,0 +1,79 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+
+/// What is wrong with a store, as its own check found it.
+package struct StoreFault: Sendable {
+    /// What does not hold.
+    package let detail: String
+    /// The record concerned, where it is one.
+    package let record: RecordID?
+}
+
+/// A check of some part of a store.
+package struct StoreCheck: Sendable {
+    /// How many things were looked at.
+    package var checked = 0
+    /// How many faults there are; the first are in `faults`.
+    package private(set) var faultCount = 0
+    package private(set) var faults: [StoreFault] = []
+
+    private static let faultsMax = 20
+
+    package init() {}
+
+    package mutating func fault(_ detail: String, record: RecordID? = nil) {
+        faultCount += 1
+        if faults.count < Self.faultsMax { faults.append(StoreFault(detail: detail, record: record)) }
+    }
+}
+
+/// A run by its place in its author's chain.
+package struct RunPlace: Hashable, Sendable {
+    package var space: SpaceID
+    package var replica: ReplicaID
+    /// The number of its first change.
+    package var first: UInt64
+
+    package init(space: SpaceID, replica: ReplicaID, first: UInt64) {
+        self.space = space
+        self.replica = replica
+        self.first = first
+    }
+}
+
+/// What one walk over the whole log found, and what it takes to set it right.
+package struct Verification: Sendable {
+    /// Chains, seals, seeds: the log with itself.
+    package var log = StoreCheck()
+    /// Records, items, siblings, conflicts and typed rows against the log.
+    package var tables = StoreCheck()
+    /// The kept sums against those of what is live.
+    package var digests = StoreCheck()
+    /// Sealed runs whose stored bytes are not what was sealed; a peer may have them whole.
+    package var damagedRuns: [RunPlace] = []
+
+    /// A record by this store's numbers; the space may be one that does not exist.
+    struct RecordKey: Hashable {
+        let space: Int64
+        let collection: UInt32
+        let id: RecordID
+    }
+
+    /// What can be written anew because the runs themselves say it.
+    enum LogRepair {
+        case base(run: Int64, [UInt8])
+        case chain(StoreTransaction.ChainKey, StoreTransaction.ChainRow)
+        case seed(StoreTransaction.ChainKey, RunEncoder.Block)
+        case needlessSeed(StoreTransaction.ChainKey, start: UInt64)
+    }
+
+    var logRepairs: [LogRepair] = []
+    /// Records that are not what the log says.
+    var faultyRecords: Set<RecordKey> = []
+    /// Spaces of which some of the log cannot be read: what it says of their records is not known.
+    var unreadableSpaces: Set<Int64> = []
+    /// What each space adds up to, where all of it could be worked out.
+    var sums: [Int64: SpaceDigest] = [:]
+}
