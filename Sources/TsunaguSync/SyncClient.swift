@@ -99,6 +99,8 @@ package struct SyncClient {
     private var allowance = Allowance()
     /// Chains of which a pull brought nothing but what is not taken.
     private var leftOut: Set<ChainPlace> = []
+    /// Chains of which the peer was shown that it holds them otherwise.
+    private var accused: Set<ChainPlace> = []
     private var isIntroduced = false
     /// What was said of each space in the comparison under way.
     private var named: [SpaceID: SpaceSummary] = [:]
@@ -265,12 +267,16 @@ package struct SyncClient {
             if entry.seq > here {
                 guard !leftOut.contains(ChainPlace(space: space, replica: entry.replica)) else { continue }
                 lacking[entry.replica] = here
-                allowance.changes += min(entry.seq - here, Chain.seqMax / 65_536 / SyncReply.spacesMax)
+                let (told, isBeyond) = allowance.changes.addingReportingOverflow(entry.seq - here)
+                allowance.changes = isBeyond ? .max : told
             } else if try storage.headerHash(of: entry.replica, at: entry.seq, in: space) != entry.hash {
                 let fork = Refusal.fork(seq: entry.seq)
                 note(Refused(space: space, replica: entry.replica, first: entry.seq, reason: fork.code, here: true))
-                // Nothing of it would fit there: as if the peer had it all.
+                // Nothing of it would fit there: as if the peer had it all, but for what shows it the fork, once.
                 known[entry.replica] = here
+                guard accused.insert(ChainPlace(space: space, replica: entry.replica)).inserted else { continue }
+                let elsewhere = own.merging([entry.replica: entry.seq - 1]) { $1 }
+                rows += try storage.runs(of: space, lacking: elsewhere).prefix(1)
             }
         }
         rows += try storage.runs(of: space, lacking: known)

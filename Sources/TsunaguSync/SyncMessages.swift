@@ -88,7 +88,7 @@ package enum SyncRequest: Hashable, Sendable {
                 var known: [ReplicaID: UInt64] = [:]
                 for _ in 0..<(try reader.varint("authors", atMost: 65_536)) {
                     let replica = try reader.replica()
-                    known[replica] = try reader.varint()
+                    known[replica] = UInt64(try reader.varint("number", atMost: Chain.seqMax))
                 }
                 wants[space] = known
             }
@@ -216,12 +216,13 @@ package enum SyncReply: Hashable, Sendable {
                         vector.append(
                             VectorEntry(
                                 replica: try reader.replica(),
-                                seq: try reader.varint(),
+                                seq: UInt64(try reader.varint("number", atMost: Chain.seqMax)),
                                 hash: Array(try reader.bytes(32))
                             )
                         )
                         let isAscending =
                             vector.count < 2 || vector[vector.count - 2].replica < vector[vector.count - 1].replica
+                        guard vector[vector.count - 1].seq > 0 else { throw .invalid("a vector with an empty chain") }
                         guard isAscending else { throw .invalid("a vector out of order") }
                     }
                     spaces.append((space, .differs(vector)))
