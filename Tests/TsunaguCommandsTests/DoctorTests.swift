@@ -130,7 +130,7 @@ struct DoctorTests {
                 sql: """
                     INSERT INTO holding(space, replica, first, count, signature, body, waits_for, presenter)
                     SELECT 'residents', zeroblob(24), 2, 1, zeroblob(64), x'00', '', zeroblob(16);
-                    INSERT INTO staged VALUES ('residents', zeroblob(3), 1, 10, zeroblob(16), zeroblob(4))
+                    INSERT INTO staged VALUES (zeroblob(16), 'residents', zeroblob(3), 1, 10, zeroblob(16), zeroblob(4))
                     """
             )
         }

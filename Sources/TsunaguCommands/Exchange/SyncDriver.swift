@@ -171,7 +171,8 @@ struct SyncDriver {
         switch try ask(.run(place.space, place.replica, first: place.first)) {
         case .run(let run): return run
         case .failed(let reason): throw SyncError.peerFailed(reason)
-        case .compared, .receipts, .sums: throw SyncError.protocolViolation("no run")
+        case .newBeginning: throw SyncError.newBeginning
+        case .compared, .receipts, .sums, .unknownClient: throw SyncError.protocolViolation("no run")
         }
     }
 

@@ -29,7 +29,7 @@ extension Site {
     /// change, and what only a damaged log could tell stays as it is.
     ///
     /// - Parameter connect: makes a transport to an address.
-    package func repair(connect: (HubAddress) throws -> any Transport) throws -> [RepairStep] {
+    package func repair(connect: (PeerAddress) throws -> any Transport) throws -> [RepairStep] {
         var steps = try repairFiles()
         let damaged = try repairStore(&steps)
         guard !damaged.isEmpty else { return steps }
@@ -104,7 +104,7 @@ extension Site {
     }
 
     /// Asks the known hubs for damaged runs, one after another.
-    private func refetch(_ places: [RunPlace], _ connect: (HubAddress) throws -> any Transport) throws -> [RepairStep] {
+    private func refetch(_ places: [RunPlace], _ connect: (PeerAddress) throws -> any Transport) throws -> [RepairStep] {
         var rest = places
         var steps: [RepairStep] = []
         for address in try peers() where !rest.isEmpty {
