@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import TsunaguCore
-import TsunaguStore
+package import TsunaguStore
 
 extension Site {
     /// The spaces that a ward begins with; a lesson space comes into being with its first lesson.
@@ -19,6 +19,8 @@ extension Site {
         name: String,
         code: String,
         deviceName: String,
+        schema: Schema = Site.schema,
+        environment: Store.Environment = .system,
         identity: (String) throws -> (key: String, certificate: String, pin: [UInt8])
     ) throws -> Site {
         guard code.utf8.count == 6, code.utf8.allSatisfy({ 48...57 ~= $0 }) else {
@@ -27,7 +29,7 @@ extension Site {
                 Localized(ja: "団体コードは数字6桁です: \(code)", en: "a municipality's code has six digits: \(code)")
             )
         }
-        guard !DataDirectory.exists(directory.database) else {
+        guard !environment.files.exists(directory.database) else {
             throw CommandError(StoreError.exists(path: directory.database))
         }
         try directory.create()
@@ -35,7 +37,7 @@ extension Site {
         try DataDirectory.write(tls.key, to: directory.hubKey)
         try DataDirectory.write(tls.certificate, to: directory.hubCertificate)
         let root = { (keys: DeviceKeys) in (device: keys.device, key: Optional(keys.signingPublic)) }
-        return try create(directory, person: person, root: root) { site, transaction in
+        return try create(directory, person: person, schema: schema, environment: environment, root: root) { site, transaction in
             try transaction.setMeta("hub_pin", .bytes(tls.pin))
             try transaction.setMeta("joined", .integer(1))
             for space in firstSpaces { try transaction.found(space, by: person) }

@@ -3,7 +3,7 @@
 
 import Crypto
 package import TsunaguCore
-import TsunaguStore
+package import TsunaguStore
 import TsunaguSync
 
 extension Site {
@@ -19,6 +19,8 @@ extension Site {
         code text: String,
         hub: String?,
         deviceName: String,
+        schema: Schema = Site.schema,
+        environment: Store.Environment = .system,
         connect: (PeerAddress) throws -> any Transport
     ) throws -> (site: Site, report: SyncReport) {
         guard let code = InvitationCode(text) else {
@@ -35,7 +37,7 @@ extension Site {
                 hint: Localized(ja: "--hub で指定してください", en: "name it with --hub")
             )
         }
-        let site = try begin(directory, person: person, code: code)
+        let site = try begin(directory, person: person, code: code, schema, environment)
         let transport = try connect(address)
         try site.enrol(code, address, deviceName: deviceName, transport)
         let report = try site.sync(with: transport)
@@ -43,11 +45,23 @@ extension Site {
         return (site, report)
     }
 
-    private static func begin(_ directory: DataDirectory, person: Operator, code: InvitationCode) throws -> Site {
-        guard DataDirectory.exists(directory.database) else {
-            return try create(directory, person: person, root: { _ in (code.root, nil) }) { _, _ in }
+    private static func begin(
+        _ directory: DataDirectory,
+        person: Operator,
+        code: InvitationCode,
+        _ schema: Schema,
+        _ environment: Store.Environment
+    ) throws -> Site {
+        guard environment.files.exists(directory.database) else {
+            return try create(
+                directory,
+                person: person,
+                schema: schema,
+                environment: environment,
+                root: { _ in (code.root, nil) }
+            ) { _, _ in }
         }
-        let site = try open(directory, person: person)
+        let site = try open(directory, person: person, schema: schema, environment: environment)
         let (joined, root, invitation) = try site.read { transaction in
             (try transaction.meta("joined"), try transaction.root(), try transaction.meta("invitation"))
         }

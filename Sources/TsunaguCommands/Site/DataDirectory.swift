@@ -1,6 +1,8 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
+import TsunaguStore
+
 #if canImport(Glibc)
     import Glibc
 #endif
@@ -47,20 +49,14 @@ package struct DataDirectory: Sendable {
 
     /// Gives a file its name for good.
     package static func rename(_ old: String, to new: String) throws {
-        guard Glibc.rename(old, new) == 0 else { throw failure(new) }
-        // The name is on disk once the directory is.
-        let parent = open(String(new[..<(new.lastIndex(of: "/") ?? new.startIndex)]) + "/.", O_RDONLY)
-        if parent >= 0 {
-            fsync(parent)
-            close(parent)
-        }
+        try Site.translating { try MachineFiles().rename(old, to: new) }
     }
 
     /// Removes a file that may not be there.
-    package static func remove(_ path: String) { unlink(path) }
+    package static func remove(_ path: String) { MachineFiles().remove(path) }
 
     /// Whether there is a file.
-    package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
+    package static func exists(_ path: String) -> Bool { MachineFiles().exists(path) }
 
     /// The text of a file; `nil` where there is none.
     package static func read(_ path: String) throws -> String? {

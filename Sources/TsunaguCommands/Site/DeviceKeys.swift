@@ -11,9 +11,14 @@ package struct DeviceKeys: Sendable {
     package let signing: Curve25519.Signing.PrivateKey
     package let receiving: Curve25519.KeyAgreement.PrivateKey
 
-    package init() {
-        signing = Curve25519.Signing.PrivateKey()
-        receiving = Curve25519.KeyAgreement.PrivateKey()
+    /// New keys from a generator that nobody can predict.
+    package init(random: () -> UInt64) {
+        func secret() -> [UInt8] {
+            (0..<4).flatMap { _ in withUnsafeBytes(of: random().bigEndian) { Array($0) } }
+        }
+        // Any 32 bytes are a key of either kind.
+        signing = try! Curve25519.Signing.PrivateKey(rawRepresentation: secret())
+        receiving = try! Curve25519.KeyAgreement.PrivateKey(rawRepresentation: secret())
     }
 
     package var device: DeviceID { DeviceID(signingKey: Array(signing.publicKey.rawRepresentation)) }

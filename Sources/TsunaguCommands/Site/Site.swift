@@ -20,12 +20,14 @@ package final class Site: Sendable {
         self.person = person
     }
 
+    /// What a ward's sites keep where nobody brings a schema of his own.
     package static var schema: Schema { WardSchema.schema }
 
     /// Opens the site of a data directory.
     package static func open(
         _ directory: DataDirectory,
         person: Operator,
+        schema: Schema = Site.schema,
         environment: Store.Environment = .system
     ) throws -> Site {
         let store = try translating {
@@ -68,23 +70,27 @@ package final class Site: Sendable {
     static func create(
         _ directory: DataDirectory,
         person: Operator,
+        schema: Schema,
+        environment: Store.Environment,
         root: (DeviceKeys) -> (device: DeviceID, key: [UInt8]?),
         _ body: (Site, StoreTransaction) throws -> Void
     ) throws -> Site {
         try directory.create()
-        guard !DataDirectory.exists(directory.database) else {
+        guard !environment.files.exists(directory.database) else {
             throw CommandError(StoreError.exists(path: directory.database))
         }
         let keys: DeviceKeys
         if let text = try DataDirectory.read(directory.deviceKey), let known = DeviceKeys(text) {
             keys = known
         } else {
-            keys = DeviceKeys()
+            keys = DeviceKeys(random: environment.random)
             try DataDirectory.write(keys.encoded, to: directory.deviceKey)
         }
         let temporary = directory.database + ".new"
-        for suffix in ["", "-wal", "-shm"] { DataDirectory.remove(temporary + suffix) }
-        let store = try translating { try Store.create(at: temporary, schema: schema) }
+        for suffix in ["", "-wal", "-shm"] { environment.files.remove(temporary + suffix) }
+        let store = try translating {
+            try Store.create(at: temporary, schema: schema, environment: environment)
+        }
         let site = Site(directory, store, keys, person)
         let replica = ReplicaID(device: keys.device, incarnation: store.random())
         let root = root(keys)
@@ -96,9 +102,11 @@ package final class Site: Sendable {
             if let key = root.key { try transaction.setMeta("root_key", .bytes(key)) }
             try body(site, transaction)
         }
-        try translating { try store.close() }
-        try DataDirectory.rename(temporary, to: directory.database)
-        return try open(directory, person: person)
+        try translating {
+            try store.close()
+            try environment.files.rename(temporary, to: directory.database)
+        }
+        return try open(directory, person: person, schema: schema, environment: environment)
     }
 
     /// Whether the ward began on this device.

@@ -24,6 +24,7 @@ package final class Store: Sendable {
         package var now: @Sendable () -> UInt64
         /// Sixty-four random bits, unpredictable in production.
         package var random: @Sendable () -> UInt64
+        package var files: any StoreFiles = MachineFiles()
         /// Told the SQL of each transaction's statements when it ends; for tests of what is read.
         package var observe: (@Sendable ([String]) -> Void)?
 
@@ -54,12 +55,7 @@ package final class Store: Sendable {
         schema: Schema,
         environment: Environment = .system
     ) throws -> Store {
-        let descriptor = Glibc.open(path, O_CREAT | O_EXCL | O_RDWR, 0o600)
-        guard descriptor >= 0 else {
-            if errno == EEXIST { throw StoreError.exists(path: path) }
-            throw StoreError.disk(String(cString: strerror(errno)))
-        }
-        Glibc.close(descriptor)
+        try environment.files.create(path)
         do {
             let store = try Store(path: path, schema: schema, environment: environment)
             try store.translating {
@@ -75,7 +71,7 @@ package final class Store: Sendable {
             return store
         } catch {
             // A database that was never whole must not be found by the next start.
-            for name in [path, path + "-wal", path + "-shm"] { unlink(name) }
+            for suffix in ["", "-wal", "-shm"] { environment.files.remove(path + suffix) }
             throw error
         }
     }
@@ -89,7 +85,7 @@ package final class Store: Sendable {
         schema: Schema,
         environment: Environment = .system
     ) throws -> Store {
-        let lags = try checkFile(at: path)
+        let lags = try checkFile(at: path, environment.files)
         let store = try Store(path: path, schema: schema, environment: environment)
         try store.translating {
             let (application, version) = try store.queue.read { db in
@@ -221,33 +217,21 @@ package final class Store: Sendable {
     ///
     /// - Returns: whether the file is shorter than its header says and a write-ahead log may hold the rest: only a look
     ///   at every page tells whether it does.
-    private static func checkFile(at path: String) throws -> Bool {
-        let descriptor = Glibc.open(path, O_RDONLY)
-        guard descriptor >= 0 else {
-            if errno == ENOENT { throw StoreError.missing(path: path) }
-            throw StoreError.disk(String(cString: strerror(errno)))
+    private static func checkFile(at path: String, _ files: any StoreFiles) throws(StoreError) -> Bool {
+        let (header, size) = try files.head(of: path, 100)
+        guard header.count == 100 else {
+            throw .unusable(path: path, reason: "it is cut off after \(header.count) bytes")
         }
-        defer { Glibc.close(descriptor) }
-        var header = [UInt8](repeating: 0, count: 100)
-        let count = header.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, 100) }
-        guard count >= 0 else { throw StoreError.disk(String(cString: strerror(errno))) }
-        guard count == 100 else { throw StoreError.unusable(path: path, reason: "it is cut off after \(count) bytes") }
         guard header.starts(with: Array("SQLite format 3\0".utf8)) else {
-            throw StoreError.unusable(path: path, reason: "it is no SQLite database")
+            throw .unusable(path: path, reason: "it is no SQLite database")
         }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw StoreError.disk(String(cString: strerror(errno))) }
         let pageSize = Int(header[16]) << 8 | Int(header[17])
         let pages = header[28..<32].reduce(0) { $0 << 8 | Int($1) }
         let expected = pages * (pageSize == 1 ? 65_536 : pageSize)
-        var log = stat()
-        let hasLog = stat(path + "-wal", &log) == 0 && log.st_size > 0
-        guard hasLog || status.st_size >= expected else {
-            throw StoreError.unusable(
-                path: path,
-                reason: "it is cut off: \(status.st_size) of \(expected) bytes are there"
-            )
+        let hasLog = (try? files.head(of: path + "-wal", 1))?.bytes.isEmpty == false
+        guard hasLog || size >= expected else {
+            throw .unusable(path: path, reason: "it is cut off: \(size) of \(expected) bytes are there")
         }
-        return status.st_size < expected
+        return size < expected
     }
 }
