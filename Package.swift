@@ -105,6 +105,16 @@ let package = Package(
                 .product(name: "GRDB", package: "GRDB.swift"),
             ]
         ),
+        // A ward in one thread, by seed.
+        .target(
+            name: "Simulation",
+            dependencies: [
+                "TsunaguCore", "TsunaguStore", "TsunaguSync", "TsunaguWard", "TsunaguCommands", "TestSupport",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "GRDBSQLite", package: "GRDB.swift"),
+            ],
+            path: "Tests/Simulation"
+        ),
         .testTarget(name: "StructureTests"),
         .testTarget(name: "CrashTests", dependencies: ["tsunagu", "tsunagud"]),
         .testTarget(

@@ -6,27 +6,15 @@ import TsunaguStore
 
 /// Real stores beside the reference model: random edits and deliveries by seed, compared after every step.
 package final class SimulatedWard {
-    /// Two sites or a store and the model that do not agree.
-    package struct Disagreement: Error, CustomStringConvertible {
-        package let description: String
-
-        package init(_ description: String) { self.description = description }
-    }
-
     package let sites: [TestSite]
     private let scratch: Scratch
-    private(set) var model = ReferenceModel(registers: TestSchema.modelRegisters, flows: TestSchema.modelFlows)
+    private let book = ModelBook()
     private var generator: SeededGenerator
     private let seed: UInt64
     /// What is in effect at each site, by the model's numbers.
     private(set) var inEffect: [Set<Int>]
     /// What reached a site and waits for its causes.
     private var waiting: [[[Int]]]
-    private var recordIDs: [RecordID] = []
-    private var numberOf: [Dot: Int] = [:]
-    /// The facts that must be the same wherever they are seen.
-    private var digests: [Set<ReferenceModel.Live>: Bytes16] = [:]
-    private var conflictIDs: [ConflictKey: String] = [:]
     package private(set) var steps = 0
     /// The site without a grant, and the founder's number of the change that gives it one.
     private let outsider: Int?
@@ -34,12 +22,6 @@ package final class SimulatedWard {
     /// How far each site knows `system`, and how far each change's author did.
     private var systemKnown: [UInt64]
     private var systemPast: [UInt64] = []
-
-    private struct ConflictKey: Hashable {
-        let record: Int
-        let group: UInt32
-        let changes: Set<Int>
-    }
 
     /// - Parameter withOutsider: whether the last site is a member that gets its grant only later.
     package init(sites count: Int, seed: UInt64, withOutsider: Bool = false) throws {
@@ -99,7 +81,7 @@ package final class SimulatedWard {
             }
         }
         for index in sites.indices {
-            guard inEffect[index] == Set(model.changes.indices) else { throw failure(index, "not everything arrived") }
+            guard inEffect[index] == Set(book.changes) else { throw failure(index, "not everything arrived") }
             try compare(index)
         }
         let conflicts = try sites.map { site in try site.conflicts().map(\.id).sorted() }
@@ -114,15 +96,13 @@ package final class SimulatedWard {
         steps += 1
         let authors = past.count
         precondition(sites.count == authors + orders.count, "one receiver an order")
-        let first = max(recordIDs.count, 3)
-        while recordIDs.count < first + 2 {
-            recordIDs.append(RecordID(derivedFrom: [Array("record \(recordIDs.count)".utf8)]))
-        }
+        let first = max(book.recordIDs.count, 3)
+        book.nameRecords(upTo: first + 1)
         var runs: [RunEnvelope] = []
         for author in 0..<authors {
             try take(past[author].sorted().map { runs[$0] }, at: author)
             let entries = [first, first + 1].map {
-                RandomEdit.entry(on: $0, of: model, in: inEffect[author], &generator, dot: dot)
+                RandomEdit.entry(on: $0, of: book.model, in: inEffect[author], &generator, dot: book.dot)
             }
             try write(entries, at: author, derived: true)
             let own = sites[author].replica
@@ -158,91 +138,27 @@ package final class SimulatedWard {
         Disagreement("seed \(seed), step \(steps), site \(site): \(text)")
     }
 
-    private func dot(_ change: Int) -> Dot {
-        Dot(sites[model.changes[change].site].replica, model.changes[change].number)
-    }
-
     private func edit(at site: Int) throws {
-        let visible = inEffect[site]
-        var entries: [ReferenceModel.Entry] = []
-        var taken: Set<Int> = []
-        for _ in 0...generator.below(2) {
-            // A few records, so that edits meet; some come into being at several sites at once under a derived id.
-            let known = model.records(in: visible).sorted()
-            let record: Int
-            if known.isEmpty || generator.chance(25) {
-                record = generator.chance(50) ? generator.below(3) : max(recordIDs.count, 3)
-            } else {
-                record = generator.pick(known)
-            }
-            while recordIDs.count <= max(record, 2) {
-                recordIDs.append(RecordID(derivedFrom: [Array("record \(recordIDs.count)".utf8)]))
-            }
-            guard taken.insert(record).inserted else { continue }
-            entries.append(RandomEdit.entry(on: record, of: model, in: visible, &generator, dot: dot))
-        }
-        try write(entries, at: site)
+        try write(book.randomEntries(seeing: inEffect[site], &generator), at: site)
     }
 
     /// Writes at a site, in the engine and in the model.
-    ///
-    /// - Parameter derived: whether new records keep the ids that all sites derive alike.
     package func write(_ entries: [ReferenceModel.Entry], at site: Int, derived: Bool = false) throws {
         let visible = inEffect[site]
-        var entries = entries
-        let known = model.records(in: visible)
-        let note = TestSchema.note
-        try sites[site].write { draft in
-            for entry in entries {
-                let id = recordIDs[entry.record]
-                if !derived, entry.record >= 3, !known.contains(entry.record) {
-                    recordIDs[entry.record] = try draft.create(note, values(entry))
-                } else {
-                    try draft.set(note, id, values(entry))
-                }
-                let record = recordIDs[entry.record]
-                for group in Set(entry.added.keys).union(entry.removed.keys) {
-                    try draft.edit(
-                        note,
-                        record,
-                        group: note.group(group)!,
-                        add: (entry.added[group] ?? []).map(\.content),
-                        remove: entry.removed[group] ?? []
-                    )
-                }
-                if let life = entry.life {
-                    if life { try draft.delete(note, record, reason: "gone") } else { try draft.revive(note, record) }
-                }
-            }
-        }
-        // A record that begins with an operation that is no write of a register says outright that it lives.
-        for index in entries.indices
-        where !derived && entries[index].record >= 3 && !known.contains(entries[index].record)
-            && values(entries[index]).isEmpty
-        {
-            entries[index].life = entries[index].life ?? false
+        let written = try sites[site].write {
+            try book.write(entries, $0, TestSchema.note, seeing: visible, derived: derived)
         }
         let own = sites[site].replica
-        let number = try sites[site].vector(TestSchema.space)[own]!
         let stamp = try sites[site].store.read { try $0.meta("clock")!.integer! }
-        let change = model.changes.count
-        numberOf[Dot(own, number)] = change
-        model.changes.append(
-            ReferenceModel.Change(
-                site: site,
-                number: number,
-                stamp: UInt64(bitPattern: stamp),
-                replica: own.bytes,
-                past: visible,
-                entries: entries
-            )
+        let change = book.append(
+            Dot(own, try sites[site].vector(TestSchema.space)[own]!),
+            stamp: UInt64(bitPattern: stamp),
+            site: site,
+            past: visible,
+            written
         )
         systemPast.append(systemKnown[site])
         inEffect[site].insert(change)
-    }
-
-    private func values(_ entry: ReferenceModel.Entry) -> [(field: UInt32, value: Value)] {
-        entry.registers.values.flatMap { $0 }.sorted { $0.key < $1.key }.map { ($0.key, $0.value.value) }
     }
 
     /// Brings some of what a peer has, in any order, some of it twice.
@@ -263,7 +179,7 @@ package final class SimulatedWard {
             case .quarantined where outsider != nil: break
             case .quarantined, .partial, .refused: throw failure(site, "\(receipt)")
             }
-            waiting[site].append((run.first...run.last).map { numberOf[Dot(run.replica, $0)]! })
+            waiting[site].append((run.first...run.last).map { book.number(Dot(run.replica, $0))! })
         }
         var moved = true
         while moved {
@@ -281,11 +197,11 @@ package final class SimulatedWard {
         guard !own.isSubset(of: inEffect[site]), run.allSatisfy({ systemPast[$0] <= systemKnown[site] }) else {
             return false
         }
-        let author = model.changes[run[0]].site
+        let author = book.model.changes[run[0]].site
         if author == outsider, site != outsider {
             guard let grantedBy, grantedBy <= systemKnown[site] else { return false }
         }
-        return run.allSatisfy { model.changes[$0].past.subtracting(own).isSubset(of: inEffect[site]) }
+        return run.allSatisfy { book.model.changes[$0].past.subtracting(own).isSubset(of: inEffect[site]) }
     }
 
     // MARK: - Comparing
@@ -293,140 +209,12 @@ package final class SimulatedWard {
     package func compare(_ site: Int) throws {
         let visible = inEffect[site]
         let found = try sites[site].store.read { try $0.inEffect(TestSchema.space) }
-        for change in model.changes.indices {
-            let dot = Dot(sites[model.changes[change].site].replica, model.changes[change].number)
-            guard found.covers(dot) == visible.contains(change) else { throw failure(site, "in effect: \(change)") }
-        }
-        var live: Set<ReferenceModel.Live> = []
-        var conflicts = 0
-        for (number, id) in recordIDs.enumerated() {
-            let expected = model.record(number, in: visible)
-            try sites[site].store.read { transaction in
-                let stored = try transaction.record(TestSchema.note, id)
-                guard (stored == nil) == (expected == nil) else {
-                    throw failure(site, "record \(number) is there or not")
-                }
-                guard let stored, let expected else { return }
-                try compare(stored, expected, number, site)
-                try compareItems(transaction, stored, expected, number, site)
-                try compareConflicts(transaction, stored, expected, number, site)
-                live.formUnion(expected.live)
-                conflicts += expected.conflicts.count
+        for change in book.changes {
+            guard found.covers(book.dot(change)) == visible.contains(change) else {
+                throw failure(site, "in effect: \(change)")
             }
         }
-        let listed = try sites[site].conflicts().count
-        guard listed == conflicts else { throw failure(site, "\(listed) conflicts are listed, \(conflicts) there") }
-        if !visible.isEmpty { try compareDigest(site, live) }
-        try sites[site].compareWithDefinition(rederiving: steps % 8 == 0) { self.failure(site, $0) }
-    }
-
-    private func compare(
-        _ stored: StoredRecord,
-        _ expected: ReferenceModel.Record,
-        _ number: Int,
-        _ site: Int
-    ) throws {
-        guard stored.deleted == expected.isDeleted else {
-            throw failure(site, "record \(number) deleted: \(stored.deleted)")
-        }
-        for field in TestSchema.content.fields + TestSchema.contact.fields {
-            let shown = ReferenceModel.Content(stored.values[field.name] ?? .null)
-            guard shown == expected.shown[field.number] ?? .empty else {
-                throw failure(
-                    site,
-                    "record \(number) \(field.name): \(shown), expected \(expected.shown[field.number] ?? .empty)"
-                )
-            }
-        }
-        let tags = Set((expected.items[3] ?? []).map(\.content)).sorted { $0.lexicographicallyPrecedes($1) }
-        let list = "[" + tags.map { "\"\(String(decoding: $0, as: UTF8.self))\"" }.joined(separator: ",") + "]"
-        guard stored.text("tags") ?? "[]" == list else {
-            throw failure(site, "record \(number) tags: \(stored.text("tags") ?? "") instead of \(list)")
-        }
-        let sum = (expected.items[5] ?? []).reduce(Int64(0)) { $0 + Tally.sum([$1.content]) }
-        guard stored.integer("tally") ?? 0 == sum else { throw failure(site, "record \(number) tally") }
-        guard stored.text("status") ?? "" == expected.flows[7]?.state ?? "" else {
-            throw failure(site, "record \(number) status")
-        }
-    }
-
-    private func compareItems(
-        _ transaction: StoreTransaction,
-        _ stored: StoredRecord,
-        _ expected: ReferenceModel.Record,
-        _ number: Int,
-        _ site: Int
-    ) throws {
-        for group in [TestSchema.tags, TestSchema.entries, TestSchema.tally, TestSchema.status] {
-            let items = try transaction.items(of: stored.rid, group: group).map { item in
-                ReferenceModel.Item(
-                    change: numberOf[item.dot]!,
-                    place: item.index,
-                    depth: item.depth,
-                    content: item.content
-                )
-            }
-            let wanted = expected.items[group.number] ?? []
-            guard items == wanted else {
-                throw failure(site, "record \(number) \(group.name): \(items), expected \(wanted)")
-            }
-            // A reply stands after what its author had seen.
-            guard group.kind == .log || group.kind == .flow else { continue }
-            for (place, item) in items.enumerated() {
-                let past = model.changes[item.change].past
-                guard !items[place...].contains(where: { past.contains($0.change) }) else {
-                    throw failure(site, "record \(number) \(group.name): a reply before its cause")
-                }
-            }
-        }
-    }
-
-    private func compareConflicts(
-        _ transaction: StoreTransaction,
-        _ stored: StoredRecord,
-        _ expected: ReferenceModel.Record,
-        _ number: Int,
-        _ site: Int
-    ) throws {
-        let rows = try transaction.conflicts(rid: stored.rid)
-        for row in rows {
-            let group = row.group?.number ?? 0
-            guard let conflict = expected.conflicts[group] else { throw failure(site, "record \(number): no conflict") }
-            let deletes = row.alternatives.map(\.deleted)
-            let values = row.alternatives.map { alternative in
-                Dictionary(
-                    uniqueKeysWithValues: alternative.values.map { ($0.field.number, ReferenceModel.Content($0.value)) }
-                )
-            }
-            let wanted = conflict.values.map { choice in
-                row.group.map { group in
-                    Dictionary(uniqueKeysWithValues: group.fields.map { ($0.number, choice[$0.number] ?? .empty) })
-                } ?? [:]
-            }
-            guard deletes == conflict.deletes, values == wanted else {
-                throw failure(site, "record \(number) conflict: \(values), expected \(wanted)")
-            }
-            let key = ConflictKey(record: number, group: group, changes: conflict.changes)
-            guard conflictIDs[key] ?? row.id == row.id else {
-                throw failure(site, "record \(number): another conflict id")
-            }
-            conflictIDs[key] = row.id
-            guard conflictIDs.values.count(where: { $0 == row.id }) == 1 else {
-                throw failure(site, "record \(number): one id for two conflicts")
-            }
-        }
-        guard rows.count == expected.conflicts.count else {
-            throw failure(site, "record \(number): \(rows.count) conflicts, expected \(expected.conflicts)")
-        }
-    }
-
-    /// Equal states have equal digests, and different ones have different ones.
-    private func compareDigest(_ site: Int, _ live: Set<ReferenceModel.Live>) throws {
-        guard let digest = try sites[site].digest() else { throw failure(site, "no digest") }
-        guard digests[live] ?? digest == digest else { throw failure(site, "another digest for an equal state") }
-        digests[live] = digest
-        guard digests.values.count(where: { $0 == digest }) == 1 else {
-            throw failure(site, "one digest for two states")
-        }
+        try book.compare(sites[site].store, TestSchema.note, visible) { failure(site, $0) }
+        try sites[site].compareWithDefinition(rederiving: steps % 8 == 0) { failure(site, $0) }
     }
 }

@@ -6,7 +6,8 @@ package import TsunaguCore
 extension TestSchema {
     /// The register groups of `note`, as the reference model wants them told.
     package static let modelRegisters: [UInt32: (review: Bool, members: [UInt32])] = [
-        1: (true, [Number.title, Number.body, Number.size]), 2: (false, [Number.phone]),
+        1: (true, [Number.title, Number.body, Number.size, Number.extra]), 2: (false, [Number.phone]),
+        8: (true, [Number.memo]),
     ]
 
     /// The flow of `note`, likewise.
@@ -41,11 +42,14 @@ package enum RandomEdit {
 
     /// What one change does to a record, in the model's words, with the depths that its author sees.
     ///
-    /// - Parameter dot: the engine's name of one of the model's changes.
+    /// - Parameters:
+    ///   - isWide: whether its author knows the schema's second version.
+    ///   - dot: the engine's name of one of the model's changes.
     package static func entry(
         on record: Int,
         of model: ReferenceModel,
         in visible: Set<Int>,
+        isWide: Bool = false,
         _ generator: inout SeededGenerator,
         dot: (Int) -> Dot
     ) -> ReferenceModel.Entry {
@@ -58,7 +62,17 @@ package enum RandomEdit {
                     generator.chance(30) ? .empty : .text(Array("b\(generator.below(3))".utf8))
             }
             if generator.chance(30) { members[TestSchema.Number.size] = .number(Int64(generator.below(3)) - 1) }
+            if isWide, generator.chance(30) {
+                members[TestSchema.Number.extra] = .text(Array("x\(generator.below(3))".utf8))
+            }
             if !members.isEmpty { entry.registers[1] = members }
+        }
+        if isWide, generator.chance(20) {
+            entry.registers[8] = [TestSchema.Number.memo: .text(Array("m\(generator.below(3))".utf8))]
+        }
+        if isWide, generator.chance(15) {
+            entry.setGroups.insert(9)
+            entry.added[9] = [(0, generator.pick(elements))]
         }
         if generator.chance(20) {
             entry.registers[2] = [TestSchema.Number.phone: .text(Array("0\(generator.below(3))".utf8))]
@@ -119,7 +133,7 @@ extension RandomEdit {
 extension ReferenceModel.Entry {
     /// The same as an operation of the engine.
     package var shaped: (shape: Shape, values: [Value]) {
-        let classes: [UInt32: MergeClass] = [3: .set, 4: .log, 5: .counter, 6: .seats, 7: .flow]
+        let classes: [UInt32: MergeClass] = [3: .set, 4: .log, 5: .counter, 6: .seats, 7: .flow, 9: .set]
         var operations: [Shape.Operation] = []
         var values: [Value] = []
         if let life {

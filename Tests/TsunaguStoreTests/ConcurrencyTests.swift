@@ -64,7 +64,7 @@ import TsunaguStore
         #expect(try site.record(id)?.integer("tally") == Int64(writers * rounds))
         #expect(try site.store.read { try $0.records(note).count } == writers * rounds + 1)
         #expect(try site.vector(TestSchema.space)[site.replica] == UInt64(writers * rounds + 1))
-        try site.compareWithDefinition(rederiving: true) { SimulatedWard.Disagreement($0) }
+        try site.compareWithDefinition(rederiving: true) { Disagreement($0) }
 
         let peer = try TestSite("b", in: scratch, root: site, seed: 2)
         try site.admit(peer)

@@ -96,7 +96,7 @@ import TsunaguStore
     }
 
     private func check(_ site: TestSite) throws {
-        try site.compareWithDefinition(rederiving: true) { SimulatedWard.Disagreement($0) }
+        try site.compareWithDefinition(rederiving: true) { Disagreement($0) }
     }
 
     @Test func whatOneChangeSawIsWaitedForThoughALaterOneExceptsIt() throws {

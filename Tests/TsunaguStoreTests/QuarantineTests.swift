@@ -18,7 +18,7 @@ import TsunaguStore
     }
 
     private func check(_ sites: TestSite...) throws {
-        for site in sites { try site.compareWithDefinition(rederiving: true) { SimulatedWard.Disagreement($0) } }
+        for site in sites { try site.compareWithDefinition(rederiving: true) { Disagreement($0) } }
     }
 
     @Test func whatNoGrantCoversIsKeptPassedOnAndNotShownUntilTheGrantArrives() throws {

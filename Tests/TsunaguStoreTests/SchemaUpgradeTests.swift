@@ -28,7 +28,7 @@ import TsunaguStore
         }
 
         func check(_ site: TestSite) throws {
-            try site.compareWithDefinition(rederiving: true) { SimulatedWard.Disagreement($0) }
+            try site.compareWithDefinition(rederiving: true) { Disagreement($0) }
         }
     }
 
@@ -149,7 +149,7 @@ import TsunaguStore
                     try site.pull(from: generator.pick(sites.filter { $0.name != site.name }))
                 }
                 try site.compareWithDefinition(rederiving: step % 5 == 0) {
-                    SimulatedWard.Disagreement("seed \(seed), step \(step): \($0)")
+                    Disagreement("seed \(seed), step \(step): \($0)")
                 }
             }
             for _ in 0..<2 {

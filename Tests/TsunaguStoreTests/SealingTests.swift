@@ -11,7 +11,7 @@ import TsunaguStore
     private let note = TestSchema.note
 
     private func check(_ site: TestSite) throws {
-        try site.compareWithDefinition(rederiving: true) { SimulatedWard.Disagreement($0) }
+        try site.compareWithDefinition(rederiving: true) { Disagreement($0) }
         let log = try site.store.read { try $0.verify().log }
         #expect(log.faultCount == 0, "\(log.faults)")
     }
