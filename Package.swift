@@ -115,6 +115,11 @@ let package = Package(
             ],
             path: "Tests/Simulation"
         ),
+        .executableTarget(
+            name: "simulate",
+            dependencies: ["Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Tests/Simulate"
+        ),
         .testTarget(name: "StructureTests"),
         .testTarget(name: "CrashTests", dependencies: ["tsunagu", "tsunagud"]),
         .testTarget(

@@ -107,6 +107,9 @@ package final class SimulatedDisk: StoreFiles, @unchecked Sendable {
         package var tornWrites = 0
         package var refusedWrites = 0
         package var failedReads = 0
+
+        /// All but the writes that a crash tore.
+        package var sum: Int { crashes + refusedWrites + failedReads }
     }
 
     /// A file that a process has open.

@@ -51,45 +51,51 @@ package enum SimulatedVFS {
 
     // MARK: - Names
 
-    private static let open: @convention(c) (
-        UnsafeMutablePointer<sqlite3_vfs>?, sqlite3_filename?, UnsafeMutablePointer<sqlite3_file>?, Int32,
-        UnsafeMutablePointer<Int32>?
-    ) -> Int32 = { _, name, file, flags, outFlags in
-        guard let (disk, path) = disk(of: name) else { return base.pointee.xOpen(base, name, file, flags, outFlags) }
-        do {
-            let handle = try disk.open(path, creating: flags & SQLITE_OPEN_CREATE != 0)
-            OpenFile.initialize(file!, disk, handle)
-            outFlags?.pointee = flags
-            return SQLITE_OK
-        } catch {
-            file?.pointee.pMethods = nil
-            return SQLITE_CANTOPEN
+    private static let open:
+        @convention(c) (
+            UnsafeMutablePointer<sqlite3_vfs>?, sqlite3_filename?, UnsafeMutablePointer<sqlite3_file>?, Int32,
+            UnsafeMutablePointer<Int32>?
+        ) -> Int32 = { _, name, file, flags, outFlags in
+            guard let (disk, path) = disk(of: name) else {
+                return base.pointee.xOpen(base, name, file, flags, outFlags)
+            }
+            do {
+                let handle = try disk.open(path, creating: flags & SQLITE_OPEN_CREATE != 0)
+                OpenFile.initialize(file!, disk, handle)
+                outFlags?.pointee = flags
+                return SQLITE_OK
+            } catch {
+                file?.pointee.pMethods = nil
+                return SQLITE_CANTOPEN
+            }
         }
-    }
 
-    private static let delete: @convention(c) (
-        UnsafeMutablePointer<sqlite3_vfs>?, UnsafePointer<CChar>?, Int32
-    ) -> Int32 = { _, name, sync in
-        guard let (disk, path) = disk(of: name) else { return base.pointee.xDelete(base, name, sync) }
-        return SimulatedVFS.code { () throws(SimulatedDisk.Failure) in try disk.delete(path) }
-    }
+    private static let delete:
+        @convention(c) (
+            UnsafeMutablePointer<sqlite3_vfs>?, UnsafePointer<CChar>?, Int32
+        ) -> Int32 = { _, name, sync in
+            guard let (disk, path) = disk(of: name) else { return base.pointee.xDelete(base, name, sync) }
+            return SimulatedVFS.code { () throws(SimulatedDisk.Failure) in try disk.delete(path) }
+        }
 
-    private static let access: @convention(c) (
-        UnsafeMutablePointer<sqlite3_vfs>?, UnsafePointer<CChar>?, Int32, UnsafeMutablePointer<Int32>?
-    ) -> Int32 = { _, name, flags, result in
-        guard let (disk, path) = disk(of: name) else { return base.pointee.xAccess(base, name, flags, result) }
-        result?.pointee = disk.exists(path) ? 1 : 0
-        return SQLITE_OK
-    }
+    private static let access:
+        @convention(c) (
+            UnsafeMutablePointer<sqlite3_vfs>?, UnsafePointer<CChar>?, Int32, UnsafeMutablePointer<Int32>?
+        ) -> Int32 = { _, name, flags, result in
+            guard let (disk, path) = disk(of: name) else { return base.pointee.xAccess(base, name, flags, result) }
+            result?.pointee = disk.exists(path) ? 1 : 0
+            return SQLITE_OK
+        }
 
-    private static let fullPathname: @convention(c) (
-        UnsafeMutablePointer<sqlite3_vfs>?, UnsafePointer<CChar>?, Int32, UnsafeMutablePointer<CChar>?
-    ) -> Int32 = { _, name, size, out in
-        guard let (_, path) = disk(of: name) else { return base.pointee.xFullPathname(base, name, size, out) }
-        guard path.utf8.count < size else { return SQLITE_CANTOPEN }
-        strcpy(out!, path)
-        return SQLITE_OK
-    }
+    private static let fullPathname:
+        @convention(c) (
+            UnsafeMutablePointer<sqlite3_vfs>?, UnsafePointer<CChar>?, Int32, UnsafeMutablePointer<CChar>?
+        ) -> Int32 = { _, name, size, out in
+            guard let (_, path) = disk(of: name) else { return base.pointee.xFullPathname(base, name, size, out) }
+            guard path.utf8.count < size else { return SQLITE_CANTOPEN }
+            strcpy(out!, path)
+            return SQLITE_OK
+        }
 
     fileprivate static func code(_ body: () throws(SimulatedDisk.Failure) -> Void) -> Int32 {
         do throws(SimulatedDisk.Failure) {

@@ -97,7 +97,7 @@ package final class ModelBook {
     /// Gives ids that all sites derive alike to records that have none.
     package func nameRecords(upTo record: Int) {
         while recordIDs.count <= max(record, 2) {
-            recordIDs.append(RecordID(derivedFrom: [Array("record \(recordIDs.count)".utf8)]))
+            recordIDs.append(RecordID(derivedFrom: [Array("\(space) \(recordIDs.count)".utf8)]))
         }
     }
 

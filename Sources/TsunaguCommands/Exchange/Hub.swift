@@ -243,12 +243,19 @@ package final class Hub: Sendable {
                 // The same device that did not get its answer may ask again; a stolen code gains nothing.
                 guard used == device.description else { throw refused }
             } else {
-                // A device that is known already is somebody: an invitation must not give it another site or key.
-                guard try transaction.record(SystemSchema.device, RecordID(device.raw)) == nil else { throw refused }
                 guard let expiry = invitation.integer("expires_at"), Int64(site.store.now()) < expiry else {
                     throw refused
                 }
-                try admit(device, request, invitation, transaction)
+                if let known = try transaction.record(SystemSchema.device, RecordID(device.raw)) {
+                    // It was let in before its answer was lost, and was given another code since. A device that is known
+                    // is somebody: an invitation must not give it another site, role, space or key.
+                    guard known.text("signing_key") == Hex.encode(request.signingKey),
+                        try transaction.isInvited(device, known, invitation)
+                    else { throw refused }
+                    try transaction.draft(.system, by: site.person).use(invitation, device)
+                } else {
+                    try admit(device, request, invitation, transaction)
+                }
             }
             guard let root = try transaction.root(), let rootKey = try transaction.signingKey(of: root) else {
                 throw refused
@@ -286,11 +293,29 @@ package final class Hub: Sendable {
             writes: invitation.text("role") != Role.auditor.rawValue,
             draft
         )
-        try draft.set(SystemSchema.invitation, invitation.id, [(5, .text(device.description))])
+        try draft.use(invitation, device)
+    }
+}
+
+extension Draft {
+    /// From here on the code is good for this device alone.
+    fileprivate func use(_ invitation: StoredRecord, _ device: DeviceID) throws {
+        try set(SystemSchema.invitation, invitation.id, [(5, .text(device.description))])
     }
 }
 
 extension StoreTransaction {
+    /// Whether an invitation gives a device nothing that it does not have.
+    fileprivate func isInvited(_ device: DeviceID, _ known: StoredRecord, _ invitation: StoredRecord) throws -> Bool {
+        let place = try known.text("site").flatMap { RecordID(hex: $0) }.flatMap { try record(SystemSchema.site, $0) }
+        let grants = try currentAccess()?.grants[device] ?? []
+        return place?.values["name"]?.text == invitation.values["site"]?.text
+            && grants.contains {
+                $0.role.rawValue == invitation.text("role")
+                    && $0.spaces.joined(separator: " ") == invitation.text("spaces")
+            }
+    }
+
     /// Whether this store was worked in under a beginning of which a log of `system` that somebody brings knows nothing:
     /// taken together, the same people would stand side by side for ever.
     fileprivate func began(apartFrom frame: SyncFrame) throws -> Bool {

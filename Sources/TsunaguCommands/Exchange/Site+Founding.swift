@@ -37,7 +37,9 @@ extension Site {
         try DataDirectory.write(tls.key, to: directory.hubKey)
         try DataDirectory.write(tls.certificate, to: directory.hubCertificate)
         let root = { (keys: DeviceKeys) in (device: keys.device, key: Optional(keys.signingPublic)) }
-        return try create(directory, person: person, schema: schema, environment: environment, root: root) { site, transaction in
+        return try create(directory, person: person, schema: schema, environment: environment, root: root) {
+            site,
+            transaction in
             try transaction.setMeta("hub_pin", .bytes(tls.pin))
             try transaction.setMeta("joined", .integer(1))
             for space in firstSpaces { try transaction.found(space, by: person) }

@@ -1,0 +1,100 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import TestSupport
+import TsunaguCommands
+import TsunaguCore
+import TsunaguStore
+
+/// A site of a simulated ward, with what the simulation knows of it.
+final class Place {
+    let index: Int
+    let name: String
+    let role: Role
+    let machine: SimulatedMachine
+    let directory: DataDirectory
+    let person: Operator
+    /// What its grants cover, in the words of grants; only ever more.
+    var scope: [String]
+    /// Whether it knows the schema's second version.
+    var isWide: Bool
+    /// The opened site; `nil` before it joined, and while it is down.
+    private(set) var site: Site?
+    /// Answers those who sync with this place.
+    private(set) var hub: Hub?
+    /// The code to join with; `nil` for the founder.
+    var code: String?
+    var isJoined = false
+    /// Whether nobody can reach it, nor it anybody.
+    var isCutOff = false
+
+    /// What was in effect at the last look, by space; never less afterwards.
+    var inEffect: [SpaceID: VersionVector] = [:]
+    /// What it wrote and acknowledged, by space.
+    var acknowledged: [SpaceID: UInt64] = [:]
+    /// Parts of transactions that were here before their partner's space was.
+    var exempt: Set<Dot> = []
+    /// What it was about to write when its power went.
+    var tentative: [WardSimulation.Written] = []
+
+    init(
+        index: Int,
+        name: String,
+        role: Role,
+        machine: SimulatedMachine,
+        directory: DataDirectory,
+        scope: [String],
+        isWide: Bool
+    ) {
+        self.index = index
+        self.name = name
+        self.role = role
+        self.machine = machine
+        self.directory = directory
+        self.scope = scope
+        self.isWide = isWide
+        person = Operator(id: ExactText(name), label: ExactText("担当 \(name)"))
+    }
+
+    var schema: Schema { isWide ? SimulatedSchema.v2 : SimulatedSchema.v1 }
+
+    var note: CollectionSchema { schema.collection(SimulatedSchema.number)! }
+
+    func begin(_ site: Site) {
+        self.site = site
+        hub = Hub(site)
+    }
+
+    /// Ends the process, whether the disk still answers or not.
+    func end() {
+        try? site?.store.close()
+        site = nil
+        hub = nil
+    }
+
+    func open() throws {
+        begin(try Site.open(directory, person: person, schema: schema, environment: machine.environment))
+    }
+
+    func mayHold(_ space: SpaceID) -> Bool { space == .system || scope.contains { space.matches($0) } }
+}
+
+/// The ward's schema, and notes beside it that have a group of every kind.
+enum SimulatedSchema {
+    static let number: UInt32 = 40
+
+    /// Spaces of notes: everybody's, and one that not all hold.
+    static let spaces = ["notes/a", "notes/b"].map { SpaceID($0)! }
+
+    private static func schema(_ version: UInt32, _ note: CollectionSchema, _ others: [CollectionSchema]) -> Schema {
+        let notes = CollectionSchema(number, note.name, note.label, spaces: "notes/*", groups: note.groups)
+        return Schema(
+            version: version,
+            collections: Site.schema.collections.filter { $0.number >= 16 } + [notes] + others,
+            searchKey: Site.schema.searchKey
+        )
+    }
+
+    static let v1 = schema(101, TestSchema.note, [])
+    static let v2 = schema(102, TestSchema.wideNote, [])
+}

@@ -1,0 +1,285 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import TestSupport
+import TsunaguCommands
+import TsunaguCore
+import TsunaguStore
+import TsunaguSync
+import TsunaguWard
+
+extension WardSimulation {
+    // MARK: - What must never be
+
+    /// Looks at a place by the rules that hold at every moment.
+    func check(_ place: Place) throws {
+        guard let site = place.site else { return }
+        try site.read { transaction in
+            let spaces = try transaction.spaces()
+            for space in spaces {
+                guard place.mayHold(space) else { throw failure("ungranted", "\(place.name) holds \(space)") }
+                try checkProgress(place, space, transaction)
+                try checkSameness(place, space, transaction)
+            }
+            for book in books where spaces.contains(book.space) { try checkCauses(place, book, transaction) }
+            try checkTransactions(place, spaces, transaction)
+        }
+        for book in books where place.inEffect[book.space] != nil {
+            let visible = book.visible(in: place.inEffect[book.space]!)
+            try book.compare(site.store, place.note, visible) { failure("model", "\(place.name) \(book.space): \($0)") }
+        }
+        try checkSeats(site, place.name)
+        try checkPromises(place)
+    }
+
+    /// What was once in effect stays so, and what was acknowledged is there.
+    private func checkProgress(_ place: Place, _ space: SpaceID, _ transaction: StoreTransaction) throws {
+        let now = try transaction.inEffect(space)
+        if let before = place.inEffect[space] {
+            guard now.covers(before) else { throw failure("lost", "\(place.name) \(space): \(before) became \(now)") }
+        }
+        place.inEffect[space] = now
+        let own = try transaction.ownSeq(in: space).seq
+        guard own >= place.acknowledged[space] ?? 0 else {
+            throw failure("lost", "\(place.name) \(space): own changes")
+        }
+        place.acknowledged[space] = own
+    }
+
+    /// The same changes in effect are the same state, wherever.
+    private func checkSameness(_ place: Place, _ space: SpaceID, _ transaction: StoreTransaction) throws {
+        let key = "\(space) \(Self.key(place.inEffect[space]!))"
+        guard let digest = try transaction.digest(of: space) else {
+            throw failure("diverged", "\(place.name) \(space): no digest")
+        }
+        guard digests[key] ?? digest == digest else { throw failure("diverged", "\(place.name) \(key)") }
+        digests[key] = digest
+        // Sites of one version show the same conflicts.
+        let list = try transaction.conflicts().filter { try transaction.recordName($0.rid)?.space == space }
+            .map(\.id).sorted()
+        let versioned = "\(place.isWide) \(key)"
+        guard conflictLists[versioned] ?? list == list else {
+            throw failure(
+                "diverged",
+                "\(place.name) \(space): conflicts \(list), elsewhere \(conflictLists[versioned]!)"
+            )
+        }
+        conflictLists[versioned] = list
+    }
+
+    private static func key(_ vector: VersionVector) -> String {
+        let entries = vector.entries.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" }
+        let exceptions = vector.exceptions.sorted().map { "-\($0.replica):\($0.first)-\($0.last)" }
+        return (entries + exceptions).joined(separator: " ")
+    }
+
+    /// Nothing is in effect before what its author had seen, nor by an author without a right.
+    private func checkCauses(_ place: Place, _ book: ModelBook, _ transaction: StoreTransaction) throws {
+        let vector = place.inEffect[book.space]!
+        let visible = book.visible(in: vector)
+        for change in visible {
+            guard book.model.changes[change].past.isSubset(of: visible) else {
+                throw failure("causes", "\(place.name) \(book.space): \(book.dot(change)) before what its author saw")
+            }
+            let author = places[book.model.changes[change].site]
+            guard author.role == .auditor, author !== place else { continue }
+            guard let grantedAt, try transaction.inEffect(.system)[founder] >= grantedAt else {
+                throw failure("unauthorised", "\(place.name) \(book.space): \(book.dot(change))")
+            }
+        }
+        var known: [ReplicaID: UInt64] = [founder: 1]
+        for dot in book.changes.map({ book.dot($0) }) { known[dot.replica] = max(known[dot.replica] ?? 0, dot.seq) }
+        for (replica, seq) in vector.entries where seq > known[replica] ?? 0 {
+            throw failure("invented", "\(place.name) \(book.space): \(replica) \(seq)")
+        }
+    }
+
+    /// The parts of a transaction are in effect together.
+    private func checkTransactions(_ place: Place, _ spaces: [SpaceID], _ transaction: StoreTransaction) throws {
+        let held = SimulatedSchema.spaces.map { spaces.contains($0) }
+        for (first, second) in pairs {
+            let isThere = [
+                held[0] && place.inEffect[SimulatedSchema.spaces[0]]!.covers(first),
+                held[1] && place.inEffect[SimulatedSchema.spaces[1]]!.covers(second),
+            ]
+            if held == [true, true] {
+                guard isThere[0] == isThere[1] || place.exempt.contains(first) else {
+                    throw failure("torn", "\(place.name): \(first) is \(isThere[0]), \(second) is \(isThere[1])")
+                }
+            } else if isThere[0] || isThere[1] {
+                place.exempt.insert(first)
+            }
+        }
+    }
+
+    /// Never more confirmations than seats.
+    func checkSeats(_ site: Site, _ name: String) throws {
+        for lesson in try site.lessons() {
+            let capacity = lesson.capacity
+            guard lesson.confirmed <= capacity else {
+                throw failure("overbooked", "\(name): \(lesson.confirmed) in \(capacity) seats")
+            }
+            let held = lesson.rights.reduce(0) { $0 + $1.held }
+            guard held <= capacity else { throw failure("overbooked", "\(name): \(held) rights to \(capacity) seats") }
+        }
+    }
+
+    /// Who was told to have a seat has it, until somebody gives it up.
+    private func checkPromises(_ place: Place) throws {
+        for (booking, promiser) in promises where promiser == place.index && !cancelled.contains(booking) {
+            let status = try place.site!.booking(booking.description).status
+            guard status == "confirmed" else { throw failure("lost", "\(place.name): a seat became \(status)") }
+        }
+    }
+
+    /// "Up to date" is a proof.
+    func checkProof(_ report: SyncReport, _ place: Place, _ peer: Place) throws {
+        guard let here = place.site, let there = peer.site else { return }
+        func state(_ site: Site, _ space: SpaceID) throws -> (String, Bytes16?) {
+            try site.read { (Self.key(try $0.inEffect(space)), try $0.digest(of: space)) }
+        }
+        for space in report.outcome.proved {
+            guard try state(here, space) == state(there, space) else {
+                throw failure("false proof", "\(place.name), \(peer.name): \(space)")
+            }
+        }
+        let access = try here.read { try $0.currentAccess() }
+        let shared = try Set(here.read { try $0.spaces() }).union(there.read { try $0.spaces() }).filter {
+            access?.mayRead(here.keys.device, $0) == true && access?.mayRead(there.keys.device, $0) == true
+        }
+        let missing = shared.subtracting(report.outcome.proved)
+        guard missing.isEmpty else { throw failure("false proof", "\(place.name), \(peer.name): not \(missing)") }
+    }
+
+    // MARK: - Merged partial views
+
+    /// Somebody who has what two sites have, whatever way it came, sees what the model says.
+    func lookAtMergedViews(_ generator: inout SeededGenerator) throws {
+        let some = places.filter { $0.site != nil && $0.role != .venue }
+        guard some.count >= 2 else { return }
+        let (first, second) = (generator.pick(some), generator.pick(some))
+        // A branch's disk, copied, takes the other's changes; nobody hears of it afterwards.
+        let disk = first.machine.disk.copy(seed: generator.next())
+        let path = first.directory.path + "-view"
+        SimulatedVFS.mount(disk, at: path + "/")
+        defer { SimulatedVFS.unmount(path + "/") }
+        for suffix in ["", "-wal", "-shm"] where disk.exists(first.directory.database + suffix) {
+            try disk.rename(first.directory.database + suffix, to: path + "/ward.sqlite" + suffix)
+        }
+        let keys = first.site!.keys
+        var environment = first.machine.environment
+        environment.files = disk
+        let view = try Store.open(at: path + "/ward.sqlite", schema: first.schema, environment: environment)
+        defer { try? view.close() }
+        let isSealed: Void? = try attempt([second]) { try second.site!.seal() }
+        guard isSealed != nil, let source = second.site else { return }
+        for space in try source.read({ try $0.spaces() }) where first.mayHold(space) {
+            let vector = try view.read { try $0.vector(of: space) }
+            var runs = try source.read { transaction in
+                let known = Dictionary(uniqueKeysWithValues: vector.map { ($0.replica, $0.seq) })
+                return try transaction.runs(of: space, lacking: known).compactMap { try transaction.run($0) }
+            }
+            if generator.chance(50) { runs.shuffle(using: &generator) }
+            for run in runs { _ = try view.write { try $0.receive(run, from: keys.device) } }
+        }
+        trace("merged \(first.name) \(second.name)")
+        for book in books where try view.read({ try $0.spaces() }).contains(book.space) {
+            let visible = book.visible(in: try view.read { try $0.inEffect(book.space) })
+            try book.compare(view, first.note, visible) {
+                failure("model", "\(first.name) with \(second.name) \(book.space): \($0)")
+            }
+        }
+        let found = try view.read { try $0.verify() }
+        if let fault = (found.log.faults + found.tables.faults + found.digests.faults).first {
+            throw failure("damaged", "\(first.name) with \(second.name): \(fault.detail)")
+        }
+    }
+
+    // MARK: - What must be in the end
+
+    /// Once nothing breaks any more everything granted arrives, everything valid takes effect, and nobody waits for a
+    /// seat that is free.
+    func heal(_ generator: inout SeededGenerator) throws {
+        for place in places {
+            place.isCutOff = false
+            place.machine.disk.disarm()
+            if place.isJoined, place.site == nil { try restart(place) }
+        }
+        for place in places.dropFirst() {
+            for _ in 0..<20 where !place.isJoined { try join(place, .fair, &generator) }
+            guard place.isJoined else { throw failure("stuck", "\(place.name) cannot join") }
+        }
+        try grant()
+        for round in 0..<Self.roundsMax {
+            var isQuiet = true
+            for place in places.dropFirst() {
+                passTime(60_000, &generator)
+                let report = try exchange(place, centre, .fair, &generator)!
+                if let error = report.failure { throw failure("stuck", "\(place.name): \(error.message.en)") }
+                isQuiet = isQuiet && report.upToDate && report.outcome.sent + report.outcome.received == 0
+            }
+            if isQuiet { break }
+            guard round < Self.roundsMax - 1 else { throw failure("stuck", try whatIsMissing()) }
+        }
+        for place in places {
+            try check(place)
+            try checkArrival(place)
+            try examineEnd(place)
+        }
+    }
+
+    private static let roundsMax = 8
+
+    private func whatIsMissing() throws -> String {
+        try places.map { place in
+            let status = try place.site!.status()
+            let waits = status.spaces.flatMap(\.waitingFor)
+            return "\(place.name): waits \(waits), quarantined \(status.quarantined), "
+                + "refused \(status.refused.map(\.reason))"
+        }.joined(separator: "; ")
+    }
+
+    private func checkArrival(_ place: Place) throws {
+        for book in books where place.mayHold(book.space) {
+            let missing = Set(book.changes).subtracting(book.visible(in: place.inEffect[book.space] ?? VersionVector()))
+            guard missing.isEmpty else {
+                throw failure("stuck", "\(place.name) \(book.space): \(missing.map { book.dot($0) })")
+            }
+        }
+        for (space, vector) in centre.inEffect where place.mayHold(space) {
+            guard place.inEffect[space].map(Self.key) == Self.key(vector) else {
+                throw failure("stuck", "\(place.name) \(space) is not the centre's")
+            }
+        }
+        for lesson in try place.site!.lessons() {
+            let capacity = lesson.capacity
+            guard lesson.waiting == 0 || lesson.confirmed == capacity else {
+                throw failure(
+                    "waiting",
+                    "\(place.name): \(lesson.waiting) wait, \(lesson.confirmed) of \(capacity) sit"
+                )
+            }
+        }
+    }
+
+    private func examineEnd(_ place: Place) throws {
+        let found = try place.site!.read { try $0.verify() }
+        if let fault = (found.log.faults + found.tables.faults + found.digests.faults).first {
+            throw failure("damaged", "\(place.name): \(fault.detail)")
+        }
+        let status = try place.site!.status()
+        guard status.quarantined == 0, status.spaces.allSatisfy(\.waitingFor.isEmpty) else {
+            throw failure("stuck", try whatIsMissing())
+        }
+    }
+}
+
+extension LessonView {
+    /// The planned seats; nobody changes them here.
+    fileprivate var capacity: Int {
+        guard case .integer(let number)? = record.fields.first(where: { $0.field.name == "capacity" })?.shown else {
+            return 0
+        }
+        return Int(number)
+    }
+}
