@@ -1,5 +1,12 @@
 // swift-tools-version: 6.2
+import Foundation
 import PackageDescription
+
+// Test builds can put a deliberate defect into the program, to show that the simulation would find it; those that people
+// get know none.
+let isTestBuild = ProcessInfo.processInfo.environment["TSUNAGU_MUTANTS"] != nil
+let mutants: SwiftSetting =
+    isTestBuild ? .define("TSUNAGU_MUTANTS") : .define("TSUNAGU_MUTANTS", .when(configuration: .debug))
 
 let package = Package(
     name: "tsunagu",
@@ -117,7 +124,9 @@ let package = Package(
         ),
         .executableTarget(
             name: "simulate",
-            dependencies: ["Simulation", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            dependencies: [
+                "Simulation", "TsunaguCore", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
             path: "Tests/Simulate"
         ),
         .testTarget(name: "StructureTests"),
@@ -157,6 +166,7 @@ let package = Package(
 for target in package.targets where target.type != .system && target.name != "CCurl" {
     target.swiftSettings =
         (target.swiftSettings ?? []) + [
+            mutants,
             // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0335-existential-any.md
             .enableUpcomingFeature("ExistentialAny"),
             // https://github.com/swiftlang/swift-evolution/blob/main/proposals/0409-access-level-on-imports.md

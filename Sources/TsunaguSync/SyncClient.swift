@@ -177,7 +177,8 @@ package struct SyncClient {
         }
         for (space, relation) in spaces {
             switch relation {
-            case .equal(let exceptions, let digest):
+            case .equal(let same, let digest):
+                let exceptions = same || Mutant.vectorsAreProof.isPlanted
                 guard let summary = named[space] else { throw SyncError.protocolViolation("\(space) was not named") }
                 findings.append(.equal(summary, isProved: exceptions && digest))
                 outcome.refused.removeAll { $0.space == space }
@@ -289,6 +290,10 @@ package struct SyncClient {
             return .send(.push(frame))
         }
         pushing = nil
+        if Mutant.pushingIsProof.isPlanted, wants.isEmpty {
+            outcome.upToDate = true
+            return .finish(outcome)
+        }
         guard !wants.isEmpty else { return try begin(storage) }
         return .send(
             .pull(

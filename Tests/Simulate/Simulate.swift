@@ -2,29 +2,168 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import Dispatch
+import Foundation
 import Simulation
+import Synchronization
+import TsunaguCore
 
 @main
 struct Simulate: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Runs whole wards by seed, with everything breaking that may break, and holds them against the rules."
+        abstract:
+            "Runs whole wards by seed, with everything breaking that may break, and holds them against the rules.",
+        discussion: """
+            Without options one ward of each core runs at a time until the time is over. A seed that fails is printed \
+            with the line that replays it; --shrink makes it short, and a line added to Tests/SimulationTests/kept-seeds.txt \
+            is run by the tests for ever.
+            """
     )
 
     @Option(help: "The first seed.") var seed: UInt64 = 1
-    @Option(help: "How many seeds.") var seeds: Int = 1
-    @Option(help: "Steps of each.") var steps = WardSimulation.stepsUsual
+    @Option(help: "How many seeds; as many as there is time for where it is left out.") var seeds: Int?
+    @Option(help: "Begin no further seed after so many seconds.") var seconds: Double = 240
+    @Option(help: "Steps of each seed.") var steps = WardSimulation.stepsUsual
+    @Option(help: "Replay one line that was printed.") var replay: String?
     @Flag(help: "Print what happens, step by step.") var trace = false
+    @Flag(help: "Make the first failing run short.") var shrink = false
+    @Flag(help: "Plant each defect in turn, and print the seed that finds it.") var mutants = false
+    @Option(help: "Plant this defect.") var mutant: String?
 
     func run() throws {
-        for seed in seed..<seed + UInt64(seeds) {
-            var plan = WardSimulation.Plan(seed: seed, steps: steps)
-            if trace { plan.trace = { print($0) } }
-            do {
-                let summary = try WardSimulation.run(plan)
-                print("seed \(seed): \(summary)")
-            } catch let failure as WardSimulation.Failure {
-                print("FAILED \(failure)")
+        if mutants { return try hunt(upTo: UInt64(seeds ?? 100)) }
+        if let mutant {
+            guard let known = Mutant(rawValue: mutant) else {
+                throw ValidationError("there is no '\(mutant)' among \(Mutant.allCases.map(\.rawValue))")
+            }
+            try Self.plant(known)
+        }
+        if let replay {
+            guard let plan = WardSimulation.Plan(line: replay) else { throw ValidationError("'\(replay)' is no run") }
+            return try runOne(plan)
+        }
+        if seeds == 1 { return try runOne(WardSimulation.Plan(seed: seed, steps: steps)) }
+        try runMany()
+    }
+
+    /// A line at once, also where a pipe reads it.
+    private static func say(_ line: some CustomStringConvertible) {
+        print(line)
+        fflush(nil)
+    }
+
+    private func runOne(_ plan: WardSimulation.Plan) throws {
+        var plan = plan
+        if trace { plan.trace = { Self.say($0) } }
+        guard let failure = WardSimulation.failure(of: plan) else {
+            plan.trace = nil
+            return Self.say("\(plan.line): \(try WardSimulation.run(plan).line)")
+        }
+        Self.say(failure)
+        plan.trace = nil
+        if shrink, let (shorter, failure) = Shrinker.shrink(plan, report: { Self.say("\($0) steps") }) {
+            Self.say("\(shorter.line)\n\(failure)")
+        }
+        throw ExitCode(1)
+    }
+
+    private func runMany() throws {
+        let start = Date()
+        let found = Self.runAll(
+            from: seed,
+            count: seeds.map(UInt64.init) ?? .max,
+            steps: steps,
+            isOver: { seeds == nil && Date().timeIntervalSince(start) > seconds }
+        )
+        let total = found.total
+        Self.say(
+            "\(found.count) seeds from \(seed) on, \(total.steps) steps, \(total.changes) changes of notes, "
+                + "\(Int(total.simulatedDays)) simulated days, \(total.faults) faults in "
+                + "\(Int(Date().timeIntervalSince(start))) s"
+        )
+        Self.say(total.line)
+        guard let failure = found.failures.min(by: { $0.seed < $1.seed }) else { return }
+        for failure in found.failures { Self.say("FAILED \(failure)") }
+        if shrink {
+            let plan = WardSimulation.Plan(seed: failure.seed, steps: steps)
+            if let (shorter, failure) = Shrinker.shrink(plan, report: { Self.say("\($0) steps") }) {
+                Self.say("\(shorter.line)\n\(failure)")
             }
         }
+        throw ExitCode(1)
+    }
+
+    private struct Found {
+        var count = 0
+        var next: UInt64
+        var total = WardSimulation.Summary()
+        var failures: [WardSimulation.Failure] = []
+    }
+
+    /// Runs seeds, one on each core at a time, until all are done, the time is over, or some have failed.
+    private static func runAll(
+        from first: UInt64,
+        count: UInt64,
+        steps: Int,
+        failuresMax: Int = 3,
+        isOver: @Sendable () -> Bool
+    ) -> (count: Int, total: WardSimulation.Summary, failures: [WardSimulation.Failure]) {
+        let found = Mutex(Found(next: first))
+        let end = first.addingReportingOverflow(count)
+        DispatchQueue.concurrentPerform(iterations: ProcessInfo.processInfo.activeProcessorCount) { _ in
+            while !isOver() {
+                let seed = found.withLock { found -> UInt64? in
+                    guard end.overflow || found.next < end.partialValue, found.failures.count < failuresMax else {
+                        return nil
+                    }
+                    defer { found.next += 1 }
+                    return found.next
+                }
+                guard let seed else { return }
+                do {
+                    let summary = try WardSimulation.run(WardSimulation.Plan(seed: seed, steps: steps))
+                    found.withLock {
+                        $0.count += 1
+                        $0.total.add(summary)
+                    }
+                } catch {
+                    let failure =
+                        error as? WardSimulation.Failure
+                        ?? WardSimulation.Failure(seed: seed, step: steps, rule: "error", detail: "\(error)")
+                    found.withLock {
+                        $0.count += 1
+                        $0.failures.append(failure)
+                    }
+                }
+            }
+        }
+        return found.withLock { ($0.count, $0.total, $0.failures) }
+    }
+
+    // MARK: - Defects
+
+    private static func plant(_ mutant: Mutant?) throws {
+        #if TSUNAGU_MUTANTS
+            Mutant.plant(mutant)
+        #else
+            throw ValidationError("this build knows no defects: build with TSUNAGU_MUTANTS=1")
+        #endif
+    }
+
+    private func hunt(upTo count: UInt64) throws {
+        var missed: [Mutant] = []
+        for mutant in Mutant.allCases {
+            try Self.plant(mutant)
+            let found = Self.runAll(from: seed, count: count, steps: steps, failuresMax: 1, isOver: { false })
+            if let failure = found.failures.min(by: { $0.seed < $1.seed }) {
+                Self.say("\(mutant.rawValue): seed \(failure.seed), step \(failure.step), \(failure.rule)")
+            } else {
+                missed.append(mutant)
+                Self.say("\(mutant.rawValue): NOT FOUND in \(found.count) seeds")
+            }
+        }
+        try Self.plant(nil)
+        Self.say("\(Mutant.allCases.count - missed.count) of \(Mutant.allCases.count) defects found")
+        guard missed.isEmpty else { throw ExitCode(1) }
     }
 }

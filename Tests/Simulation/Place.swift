@@ -30,6 +30,8 @@ final class Place {
 
     /// What was in effect at the last look, by space; never less afterwards.
     var inEffect: [SpaceID: VersionVector] = [:]
+    /// The latest that its machine's clock ever showed, Unix milliseconds.
+    var latest: UInt64 = 0
     /// What it wrote and acknowledged, by space.
     var acknowledged: [SpaceID: UInt64] = [:]
     /// Parts of transactions that were here before their partner's space was.

@@ -110,6 +110,13 @@ package final class SimulatedDisk: StoreFiles, @unchecked Sendable {
 
         /// All but the writes that a crash tore.
         package var sum: Int { crashes + refusedWrites + failedReads }
+
+        mutating func add(_ other: Counts) {
+            crashes += other.crashes
+            tornWrites += other.tornWrites
+            refusedWrites += other.refusedWrites
+            failedReads += other.failedReads
+        }
     }
 
     /// A file that a process has open.

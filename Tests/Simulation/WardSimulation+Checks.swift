@@ -23,6 +23,7 @@ extension WardSimulation {
             }
             for book in books where spaces.contains(book.space) { try checkCauses(place, book, transaction) }
             try checkTransactions(place, spaces, transaction)
+            try checkClock(place, transaction)
         }
         for book in books where place.inEffect[book.space] != nil {
             let visible = book.visible(in: place.inEffect[book.space]!)
@@ -44,6 +45,15 @@ extension WardSimulation {
             throw failure("lost", "\(place.name) \(space): own changes")
         }
         place.acknowledged[space] = own
+    }
+
+    /// Nobody else's clock drags this one along.
+    private func checkClock(_ place: Place, _ transaction: StoreTransaction) throws {
+        place.latest = max(place.latest, place.machine.now)
+        let clock = Timestamp(raw: UInt64(bitPattern: try transaction.meta("clock")?.integer ?? 0)).milliseconds
+        guard clock <= place.latest + HybridLogicalClock.adoptionBoundMilliseconds else {
+            throw failure("clock", "\(place.name) is at \(clock), its machine never beyond \(place.latest)")
+        }
     }
 
     /// The same changes in effect are the same state, wherever.

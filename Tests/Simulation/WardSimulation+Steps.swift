@@ -70,6 +70,8 @@ extension WardSimulation {
         guard !indices.isEmpty else { return }
         if indices.count > 1, !generator.chance(40) { indices = [generator.pick(indices)] }
         let replica = try place.site!.read { try $0.ownReplica() }!
+        // At times more than one frame carries.
+        let isLarge = generator.chance(3)
         var written: [Written] = []
         let isDone: Void? = try attempt([place]) {
             try place.site!.write { transaction in
@@ -77,7 +79,11 @@ extension WardSimulation {
                 for index in indices {
                     let book = books[index]
                     let seen = book.visible(in: try transaction.inEffect(book.space))
-                    let entries = book.randomEntries(seeing: seen, isWide: place.isWide, &generator)
+                    var entries = book.randomEntries(seeing: seen, isWide: place.isWide, &generator)
+                    if isLarge {
+                        let text = Hex.encode(generator.bytes(SyncFrame.bytesMax))
+                        entries[0].registers[1, default: [:]][TestSchema.Number.body] = .text(Array(text.utf8))
+                    }
                     let own = try transaction.ownSeq(in: book.space).seq
                     let draft = try transaction.draft(book.space, by: place.person)
                     let done = try book.write(entries, draft, place.note, seeing: seen)
@@ -275,6 +281,7 @@ extension WardSimulation {
     private func jumpClock(_ place: Place, _ generator: inout SeededGenerator) {
         let day: UInt64 = 86_400_000
         summary.clockJumps += 1
+        place.latest = max(place.latest, place.machine.now)
         switch generator.below(4) {
         case 0: place.machine.now += 3650 * day
         case 1: place.machine.now -= 3650 * day

@@ -20,6 +20,13 @@ package final class WardSimulation {
         package let rule: String
         package let detail: String
 
+        package init(seed: UInt64, step: Int, rule: String, detail: String) {
+            self.seed = seed
+            self.step = step
+            self.rule = rule
+            self.detail = detail
+        }
+
         package var description: String { "seed \(seed), step \(step), \(rule): \(detail)" }
     }
 
@@ -49,8 +56,27 @@ package final class WardSimulation {
         /// The same for the same seed, on every machine.
         package var traceHash: UInt64 = 0
 
-        package var faults: Int {
-            network.sum + disk.sum + clockJumps
+        package init() {}
+
+        package var faults: Int { network.sum + disk.sum + clockJumps }
+
+        package var line: String {
+            "\(steps) steps, \(changes) changes, \(Int(simulatedDays)) days; "
+                + "requests lost \(network.lost), cut \(network.cut), twice \(network.twice), late \(network.late), "
+                + "too large \(network.dropped); power lost \(disk.crashes) (\(disk.tornWrites) torn writes), "
+                + "disk full \(disk.refusedWrites), reads failed \(disk.failedReads), clocks moved \(clockJumps); "
+                + "trace \(String(traceHash, radix: 16))"
+        }
+
+        /// Counts another run in.
+        package mutating func add(_ other: Summary) {
+            steps += other.steps
+            changes += other.changes
+            simulatedDays += other.simulatedDays
+            network.add(other.network)
+            disk.add(other.disk)
+            clockJumps += other.clockJumps
+            traceHash ^= other.traceHash
         }
     }
 
@@ -124,11 +150,7 @@ package final class WardSimulation {
         step = plan.steps
         try heal(&generator)
         for place in places {
-            let counts = place.machine.disk.counts
-            summary.disk.crashes += counts.crashes
-            summary.disk.tornWrites += counts.tornWrites
-            summary.disk.refusedWrites += counts.refusedWrites
-            summary.disk.failedReads += counts.failedReads
+            summary.disk.add(place.machine.disk.counts)
         }
         summary.changes = books.reduce(0) { $0 + $1.changes.count }
         return summary
@@ -320,7 +342,10 @@ package final class WardSimulation {
 
     /// Lets time go by: some of it for all, a little more or less at each.
     func passTime(_ milliseconds: UInt64, _ generator: inout SeededGenerator) {
-        for place in places { place.machine.now += milliseconds + UInt64(generator.below(50)) }
+        for place in places {
+            place.latest = max(place.latest, place.machine.now)
+            place.machine.now += milliseconds + UInt64(generator.below(50))
+        }
         summary.simulatedDays += Double(milliseconds) / 86_400_000
     }
 }

@@ -16,9 +16,11 @@ package struct DeviceKeys: Sendable {
         func secret() -> [UInt8] {
             (0..<4).flatMap { _ in withUnsafeBytes(of: random().bigEndian) { Array($0) } }
         }
-        // Any 32 bytes are a key of either kind.
-        signing = try! Curve25519.Signing.PrivateKey(rawRepresentation: secret())
-        receiving = try! Curve25519.KeyAgreement.PrivateKey(rawRepresentation: secret())
+        guard let signing = try? Curve25519.Signing.PrivateKey(rawRepresentation: secret()),
+            let receiving = try? Curve25519.KeyAgreement.PrivateKey(rawRepresentation: secret())
+        else { preconditionFailure("any 32 bytes are a key of either kind") }
+        self.signing = signing
+        self.receiving = receiving
     }
 
     package var device: DeviceID { DeviceID(signingKey: Array(signing.publicKey.rawRepresentation)) }

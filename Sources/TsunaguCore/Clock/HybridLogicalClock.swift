@@ -48,7 +48,9 @@ public struct HybridLogicalClock: Hashable, Sendable {
     ///
     /// - Returns: by how many milliseconds the stamp is ahead, where it is outside the bound and so not adopted.
     public mutating func adopt(_ remote: Timestamp, milliseconds now: UInt64) -> UInt64? {
-        if remote.milliseconds > now, remote.milliseconds - now > Self.adoptionBoundMilliseconds {
+        if remote.milliseconds > now, remote.milliseconds - now > Self.adoptionBoundMilliseconds,
+            !Mutant.clockFollowsAnybody.isPlanted
+        {
             return remote.milliseconds - now
         }
         last = max(last, remote)

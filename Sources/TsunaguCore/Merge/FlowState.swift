@@ -54,6 +54,7 @@ package struct FlowState: Sendable {
             }
         }
         let ends = standing.map { valid[$0].transition.to }
+        if Mutant.lastStepStands.isPlanted { standing = standing.suffix(1) }
         standing.removeAll { place in ends.contains { machine.yields(valid[place].transition.to, to: $0) } }
         self.standing = standing.map { valid[$0] }
     }

@@ -104,7 +104,8 @@ package struct GroupState: Hashable, Sendable {
                     if let own = head.source(field) { return Member(field: field, sources: [own]) }
                     let setters = past.filter { $0.source(field) != nil }
                     let latest = setters.filter { setter in !setters.contains { $0.covers(setter.dot) } }
-                    let sources = latest.compactMap { $0.source(field) }
+                    let sources =
+                        Mutant.absentMembersAreEmpty.isPlanted ? [] : latest.compactMap { $0.source(field) }
                     return sources.isEmpty ? nil : Member(field: field, sources: sources)
                 }
                 return Head(dot: head.dot, timestamp: head.timestamp, leaf: head.leaf, members: members)
@@ -133,12 +134,14 @@ package struct GroupState: Hashable, Sendable {
             if !first.isEmpty { members.append(Member(field: field, sources: first)) }
         }
         let head = Head(dot: write.dot, timestamp: write.timestamp, leaf: write.leaf, members: members)
+        if Mutant.laterArrivalWins.isPlanted { return GroupState(heads: [head]) }
         return GroupState(heads: remaining + [head])
     }
 
     /// The heads by (timestamp, replica), the shown one last.
     package func ordered(by replica: (UInt32) -> ReplicaID) -> [Head] {
-        heads.sorted { a, b in
+        if Mutant.shownByArrival.isPlanted { return heads.sorted { $0.dot.author < $1.dot.author } }
+        return heads.sorted { a, b in
             (a.timestamp, replica(a.dot.author), a.dot.seq) < (b.timestamp, replica(b.dot.author), b.dot.seq)
         }
     }

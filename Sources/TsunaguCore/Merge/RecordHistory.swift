@@ -122,7 +122,9 @@ package struct RecordHistory {
             }
         }
         for removal in removals {
-            state.items[removal.group]?.removeAll { $0.item.content == removal.element && removal.covers($0.dot) }
+            state.items[removal.group]?.removeAll {
+                $0.item.content == removal.element && (removal.covers($0.dot) || Mutant.removalWins.isPlanted)
+            }
         }
         for (group, writes) in writes.sorted(by: { $0.key < $1.key }) {
             let result = GroupState.evaluate(writes)

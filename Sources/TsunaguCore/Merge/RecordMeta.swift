@@ -56,6 +56,7 @@ package struct RecordMeta: Hashable, Sendable {
     /// edits must not drop out of the lists.
     package var isDeleted: Bool {
         let heads = heads(of: 0)
+        if Mutant.deletionWins.isPlanted { return heads.contains(where: \.deletes) }
         return !heads.isEmpty && heads.allSatisfy(\.deletes)
     }
 

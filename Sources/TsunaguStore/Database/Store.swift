@@ -120,7 +120,8 @@ package final class Store: Sendable {
         configuration.busyMode = .timeout(30)
         configuration.prepareDatabase { db in
             // An acknowledged write survives power loss.
-            try db.execute(sql: "PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY")
+            let level = Mutant.commitsDoNotSync.isPlanted ? "NORMAL" : "FULL"
+            try db.execute(sql: "PRAGMA synchronous = \(level); PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY")
         }
         do {
             queue = try DatabaseQueue(path: path, configuration: configuration)

@@ -234,6 +234,7 @@ package final class Draft {
         var row = try transaction.chainRow(space, author)
         var deps = try transaction.inEffect(space.id)
         deps[own] = 0
+        if Mutant.depsNameWhatWasReceived.isPlanted { deps.exceptions = [] }
         let systemDeps = space.id == .system ? VersionVector() : try transaction.inEffect(.system)
         let header = ChangeHeader(
             space: space.id,

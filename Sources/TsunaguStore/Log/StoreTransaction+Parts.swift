@@ -41,7 +41,9 @@ extension StoreTransaction {
     ///
     /// `system` waits for nobody: it says who may do what, and comes first.
     func missingParts(of run: RunDecoder.Run, in id: SpaceID) throws -> [MissingPart] {
-        guard id != .system, run.changes.contains(where: { $0.header.transaction != nil }) else { return [] }
+        guard !Mutant.partsTakeEffectAlone.isPlanted, id != .system,
+            run.changes.contains(where: { $0.header.transaction != nil })
+        else { return [] }
         let secrets = try heldSecrets().filter { $0.space.id != id }
         var out: [MissingPart] = []
         for change in run.changes {

@@ -222,6 +222,7 @@ extension StoreTransaction {
     /// The last change's deps speak for all, unless exceptions came in between: what was seen before may be excepted
     /// after.
     private func missingCause(of decoded: RunDecoder.Run, from base: Chain, _ run: RunEnvelope) throws -> Dot? {
+        if Mutant.causesAreNotAwaited.isPlanted { return nil }
         var chain = base
         for (place, change) in decoded.changes.enumerated() {
             try chain.advance(by: change.header, hash: change.hash)
@@ -330,6 +331,7 @@ extension StoreTransaction {
     /// Takes held runs up again whose turn in their author's chain has come; only these are read whole.
     private func retryHeld() throws -> (applied: Int, moved: Bool) {
         var (applied, moved) = (0, false)
+        if Mutant.heldRunsAreForgotten.isPlanted { return (applied, moved) }
         for waiting in try heldRuns().sorted(by: { $0.first < $1.first }) {
             guard try waiting.first <= nextSeq(in: waiting.space, of: waiting.replica),
                 let run = try heldRun(waiting.no)
@@ -347,6 +349,7 @@ extension StoreTransaction {
 
     /// Lets quarantined runs take effect where a grant has come that covers them; only these are read whole.
     private func retryQuarantined() throws -> (applied: Int, moved: Bool) {
+        if Mutant.quarantineIsForEver.isPlanted { return (0, false) }
         let select = try statement(
             "SELECT no, space, author, first, last FROM run INDEXED BY run_waiting WHERE state <> 0 ORDER BY no"
         )

@@ -61,7 +61,10 @@ extension StoreTransaction {
         let delete = try statement(
             "DELETE FROM item WHERE rid = ? AND grp = ? AND author = ? AND seq = ? AND idx = ?"
         )
-        for live in try items(rid, group) where elements.contains(live.item.content) && covers(live.dot) {
+        for live in try items(rid, group)
+        where elements.contains(live.item.content)
+            && (covers(live.dot) || Mutant.removalWins.isPlanted)
+        {
             delete.bind(1, rid)
             delete.bind(2, group)
             delete.bind(3, live.dot.author)
@@ -79,7 +82,8 @@ extension StoreTransaction {
         let select = try statement(
             """
             SELECT author, item.seq, idx, depth, timestamp, leaf, content FROM item JOIN author ON author.no = author
-            WHERE rid = ? AND grp = ? ORDER BY depth, timestamp < 0, timestamp, replica, item.seq, idx
+            WHERE rid = ? AND grp = ?
+            ORDER BY \(Mutant.clocksOrderLists.isPlanted ? "" : "depth,") timestamp < 0, timestamp, replica, item.seq, idx
             """
         )
         select.bind(1, rid)

@@ -1,0 +1,90 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+#if TSUNAGU_MUTANTS
+    import Synchronization
+#endif
+
+/// A deliberate defect, there to show that the simulation would find it.
+///
+/// Only builds with `TSUNAGU_MUTANTS` know them; everywhere else `isPlanted` is `false` to the compiler too.
+package enum Mutant: String, CaseIterable, Sendable {
+    // Merge
+    /// A concurrent write replaces the other instead of standing beside it.
+    case laterArrivalWins
+    /// A member that a write leaves out becomes empty instead of what its author saw.
+    case absentMembersAreEmpty
+    /// Values that Unicode holds to be equivalent open no conflict.
+    case canonicalEquivalenceIsEquality
+    /// Which of concurrent values is shown follows the order of arrival.
+    case shownByArrival
+    /// Removing from a set takes concurrent additions along.
+    case removalWins
+    /// Lists are in the order of clocks, whatever their authors had seen.
+    case clocksOrderLists
+    /// A deletion ends a record for whoever edits it at the same time.
+    case deletionWins
+    /// Of two concurrent steps of a flow the later one stands alone.
+    case lastStepStands
+    // Clock
+    /// A clock follows every stamp that arrives, however far ahead.
+    case clockFollowsAnybody
+    // Causality
+    /// What somebody wrote names what was received, in effect or not, as seen.
+    case depsNameWhatWasReceived
+    /// A write ends what its author had not in effect.
+    case exceptionsAreCovered
+    /// Changes take effect before what their author had seen.
+    case causesAreNotAwaited
+    /// The parts of a transaction take effect one by one.
+    case partsTakeEffectAlone
+    // Permission
+    /// Everybody's changes take effect.
+    case everybodyMayWrite
+    /// Every member is sent every space.
+    case everybodyMayRead
+    /// What was quarantined stays so when its grant comes.
+    case quarantineIsForEver
+    // Sync
+    /// "Up to date" without a second look.
+    case pushingIsProof
+    /// A space counts as proved whose exceptions differ.
+    case vectorsAreProof
+    /// The last run of a chain is not sent.
+    case lastRunStaysBehind
+    /// The run that was cut off is taken up behind its end.
+    case cursorsSkip
+    // Holding area
+    /// What waited is not looked at again.
+    case heldRunsAreForgotten
+    /// What took effect still waits.
+    case holdingKeepsWhatCame
+    // Store
+    /// A commit does not wait for the disk.
+    case commitsDoNotSync
+    /// A digest keeps what was replaced.
+    case digestOnlyGrows
+    /// The clock is not kept.
+    case clockIsForgotten
+    // Seats
+    /// A spending needs no right.
+    case rightsAreNotCounted
+    /// The seat of whoever cancelled is not free again.
+    case seatsStayTaken
+
+    #if TSUNAGU_MUTANTS
+        private static let planted = Atomic<Int>(-1)
+
+        /// Whether this defect is in the program now.
+        package var isPlanted: Bool { Self.planted.load(ordering: .relaxed) == Self.number[self] }
+
+        private static let number = Dictionary(uniqueKeysWithValues: allCases.enumerated().map { ($1, $0) })
+
+        /// Puts one defect in; `nil` takes it out.
+        package static func plant(_ mutant: Mutant?) {
+            planted.store(mutant.flatMap { number[$0] } ?? -1, ordering: .relaxed)
+        }
+    #else
+        @inlinable package var isPlanted: Bool { false }
+    #endif
+}
