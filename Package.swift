@@ -129,6 +129,14 @@ let package = Package(
             ],
             path: "Tests/Simulate"
         ),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: [
+                "Simulation", "TestSupport", "TsunaguCore", "TsunaguStore", "simulate",
+                .product(name: "GRDB", package: "GRDB.swift"),
+            ],
+            exclude: ["kept-seeds.txt"]
+        ),
         .testTarget(name: "StructureTests"),
         .testTarget(name: "CrashTests", dependencies: ["tsunagu", "tsunagud"]),
         .testTarget(

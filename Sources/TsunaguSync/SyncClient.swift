@@ -177,8 +177,8 @@ package struct SyncClient {
         }
         for (space, relation) in spaces {
             switch relation {
-            case .equal(let same, let digest):
-                let exceptions = same || Mutant.vectorsAreProof.isPlanted
+            case .equal(var exceptions, var digest):
+                if Mutant.vectorsAreProof.isPlanted { (exceptions, digest) = (true, true) }
                 guard let summary = named[space] else { throw SyncError.protocolViolation("\(space) was not named") }
                 findings.append(.equal(summary, isProved: exceptions && digest))
                 outcome.refused.removeAll { $0.space == space }

@@ -32,6 +32,8 @@ final class Place {
     var inEffect: [SpaceID: VersionVector] = [:]
     /// The latest that its machine's clock ever showed, Unix milliseconds.
     var latest: UInt64 = 0
+    /// The stamp of its last change.
+    var stamp: UInt64 = 0
     /// What it wrote and acknowledged, by space.
     var acknowledged: [SpaceID: UInt64] = [:]
     /// Parts of transactions that were here before their partner's space was.

@@ -95,7 +95,11 @@ final class SimulatedLine: Transport {
                 }
             }
         }
-        let cutAfter = generator.chance(weather.cut) ? generator.below(generator.pick([64, 512, 4096, 65_536])) : nil
+        // Some answers break off at any byte, some between two pieces.
+        let isCut = generator.chance(weather.cut)
+        let isCutBetween = isCut && generator.chance(30)
+        var piecesLeft = isCutBetween ? 1 + generator.below(3) : .max
+        let cutAfter = isCut && !isCutBetween ? generator.below(generator.pick([64, 4096, 65_536])) : nil
         if status != 200 {
             let reason = try next() ?? []
             try checkPower()
@@ -105,6 +109,11 @@ final class SimulatedLine: Transport {
         while let piece = try next() {
             try checkPower()
             try refuseLarge(piece.count)
+            if piecesLeft == 0 {
+                counts.cut += 1
+                throw TransportError.unreachable("the answer broke off")
+            }
+            piecesLeft -= 1
             // A carrier hands over whatever arrived so far.
             var rest = piece[...]
             while !rest.isEmpty {

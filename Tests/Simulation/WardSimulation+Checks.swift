@@ -183,7 +183,9 @@ extension WardSimulation {
         defer { try? view.close() }
         let isSealed: Void? = try attempt([second]) { try second.site!.seal() }
         guard isSealed != nil, let source = second.site else { return }
-        for space in try source.read({ try $0.spaces() }) where first.mayHold(space) {
+        let (here, there) = try (view.read { try $0.spaces() }, source.read { try $0.spaces() })
+        // Who may write comes first.
+        for space in [.system] + there.filter({ $0 != .system && first.mayHold($0) }) {
             let vector = try view.read { try $0.vector(of: space) }
             var runs = try source.read { transaction in
                 let known = Dictionary(uniqueKeysWithValues: vector.map { ($0.replica, $0.seq) })
@@ -193,6 +195,7 @@ extension WardSimulation {
             for run in runs { _ = try view.write { try $0.receive(run, from: keys.device) } }
         }
         trace("merged \(first.name) \(second.name)")
+        if Set(here).isSubset(of: there) { try checkUnion(view, first, second) }
         for book in books where try view.read({ try $0.spaces() }).contains(book.space) {
             let visible = book.visible(in: try view.read { try $0.inEffect(book.space) })
             try book.compare(view, first.note, visible) {
@@ -202,6 +205,24 @@ extension WardSimulation {
         let found = try view.read { try $0.verify() }
         if let fault = (found.log.faults + found.tables.faults + found.digests.faults).first {
             throw failure("damaged", "\(first.name) with \(second.name): \(fault.detail)")
+        }
+    }
+
+    /// In whatever order it came, everything that one of two sites has in effect is in effect.
+    private func checkUnion(_ view: Store, _ first: Place, _ second: Place) throws {
+        try view.read { transaction in
+            for book in books where try transaction.spaces().contains(book.space) {
+                let visible = book.visible(in: try transaction.inEffect(book.space))
+                for place in [first, second] {
+                    let vector = try place.site!.read { try $0.inEffect(book.space) }
+                    guard book.visible(in: vector).isSubset(of: visible) else {
+                        throw failure(
+                            "stuck",
+                            "\(first.name) with \(second.name) \(book.space): not all of \(place.name)"
+                        )
+                    }
+                }
+            }
         }
     }
 

@@ -71,7 +71,7 @@ extension WardSimulation {
         if indices.count > 1, !generator.chance(40) { indices = [generator.pick(indices)] }
         let replica = try place.site!.read { try $0.ownReplica() }!
         // At times more than one frame carries.
-        let isLarge = generator.chance(3)
+        let isLarge = generator.chance(5)
         var written: [Written] = []
         let isDone: Void? = try attempt([place]) {
             try place.site!.write { transaction in
@@ -125,6 +125,10 @@ extension WardSimulation {
             guard let header = try site.read({ try $0.header(of: dot, in: book.space) }) else {
                 throw failure("lost", "\(place.name): the header of \(dot)")
             }
+            guard header.timestamp.raw >= place.stamp else {
+                throw failure("clock", "\(place.name): the stamp of \(dot) lies before that of an earlier change")
+            }
+            place.stamp = header.timestamp.raw
             book.append(dot, stamp: header.timestamp.raw, site: place.index, past: change.seen, change.entries)
         }
         if there.count == 2 { pairs.append((Dot(replica, there[0].seq), Dot(replica, there[1].seq))) }

@@ -48,7 +48,7 @@ package enum Mutant: String, CaseIterable, Sendable {
     // Sync
     /// "Up to date" without a second look.
     case pushingIsProof
-    /// A space counts as proved whose exceptions differ.
+    /// Equal vectors count as a proof, whatever is in effect.
     case vectorsAreProof
     /// The last run of a chain is not sent.
     case lastRunStaysBehind
@@ -57,8 +57,6 @@ package enum Mutant: String, CaseIterable, Sendable {
     // Holding area
     /// What waited is not looked at again.
     case heldRunsAreForgotten
-    /// What took effect still waits.
-    case holdingKeepsWhatCame
     // Store
     /// A commit does not wait for the disk.
     case commitsDoNotSync

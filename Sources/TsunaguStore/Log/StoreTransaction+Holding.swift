@@ -109,7 +109,6 @@ extension StoreTransaction {
 
     /// Forgets what waited under the name of a run that is in the log now, whoever brought it.
     func removeFromHolding(_ run: RunEnvelope) throws {
-        if Mutant.holdingKeepsWhatCame.isPlanted { return }
         let delete = try statement("DELETE FROM holding WHERE space = ? AND replica = ? AND first = ?")
         delete.bind(1, run.space.name)
         delete.bind(2, run.replica.bytes)
