@@ -26,10 +26,16 @@ package struct ImportOptions: Sendable {
     package var updates: Bool
     /// Everything is checked and nothing is written.
     package var isDry: Bool
+    /// Who the rows come from; kept with the changes.
+    package var source: String?
+    /// The file that says what a foreign file's columns and values mean here.
+    package var mapping: String?
 
-    package init(updates: Bool = false, isDry: Bool = false) {
+    package init(updates: Bool = false, isDry: Bool = false, source: String? = nil, mapping: String? = nil) {
         self.updates = updates
         self.isDry = isDry
+        self.source = source
+        self.mapping = mapping
     }
 }
 
@@ -52,9 +58,11 @@ extension Site {
         _ options: ImportOptions = ImportOptions(),
         progress: ((Int, Int?) -> Void)? = nil
     ) throws -> ImportCounts {
+        let source = try options.source.map(Self.checkedSource)
         let file = try InputFile(path)
         let size = file.size
         func run(_ transaction: StoreTransaction) throws -> ImportCounts {
+            transaction.source = source
             let importer: any RowImporter =
                 if let records = kind.records {
                     try RecordImporter(records, self, transaction, options)
@@ -67,6 +75,29 @@ extension Site {
         }
         return try options.isDry ? read(run) : write(run)
     }
+
+    /// A name that says something, on one line.
+    private static func checkedSource(_ name: String) throws -> ExactText {
+        let isBlank = name.unicodeScalars.allSatisfy { $0.properties.isWhitespace }
+        let hasControls = name.unicodeScalars.contains { $0.properties.generalCategory == .control }
+        guard !isBlank, !hasControls, name.utf8.count <= sourceBytesMax else {
+            throw CommandError(
+                .badInput,
+                Localized(
+                    ja: "提供元の名前が空か、長すぎるか、制御文字を含みます",
+                    en: "the source's name is empty, too long or holds control characters"
+                ),
+                record: "--source",
+                hint: Localized(
+                    ja: "\(sourceBytesMax)バイトまでの一行で書いてください",
+                    en: "write one line of up to \(sourceBytesMax) bytes"
+                )
+            )
+        }
+        return ExactText(name)
+    }
+
+    private static let sourceBytesMax = 256
 
     private static func read(
         _ file: borrowing InputFile,
