@@ -25,6 +25,11 @@ package struct ImportProblem: Sendable {
         self.hint = hint
     }
 
+    /// The same under the name that a foreign file has for the column.
+    func naming(_ column: String) -> ImportProblem {
+        ImportProblem(line: line, code: code, column: column, value: value, message, hint: hint)
+    }
+
     init(line: Int, _ problem: RowProblem) {
         self.init(
             line: line,

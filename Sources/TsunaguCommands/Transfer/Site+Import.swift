@@ -12,7 +12,9 @@ protocol RowImporter: AnyObject {
     var touchedLessons: Set<SpaceID> { get }
 
     /// Plans the reading of the rows.
-    func begin(header: [UnsafeBufferPointer<UInt8>]) throws(RowProblem)
+    ///
+    /// - Returns: what is wrong with the header.
+    func begin(header: [UnsafeBufferPointer<UInt8>], line: Int) throws -> [ImportProblem]
 
     /// Checks one row and, where `applies`, writes it.
     ///
@@ -59,16 +61,18 @@ extension Site {
         progress: ((Int, Int?) -> Void)? = nil
     ) throws -> ImportCounts {
         let source = try options.source.map(Self.checkedSource)
+        let mapping = try options.mapping.map { try Self.mapping(at: $0, for: kind) }
         let file = try InputFile(path)
         let size = file.size
         func run(_ transaction: StoreTransaction) throws -> ImportCounts {
             transaction.source = source
-            let importer: any RowImporter =
+            var importer: any RowImporter =
                 if let records = kind.records {
                     try RecordImporter(records, self, transaction, options)
                 } else {
                     try BookingImporter(self, transaction, options)
                 }
+            if let mapping, let path = options.mapping { importer = MappedImporter(importer, mapping, from: path) }
             try Self.read(file, path, into: importer, options, progress: progress.map { tell in { tell($0, size) } })
             if !options.isDry { try transaction.settleSeats(in: importer.touchedLessons, by: self) }
             return importer.counts
@@ -99,6 +103,30 @@ extension Site {
 
     private static let sourceBytesMax = 256
 
+    private static func mapping(at path: String, for kind: TransferFile) throws -> ColumnMapping {
+        var bytes: [UInt8] = []
+        try InputFile(path).forEachChunk { chunk, total in
+            bytes += chunk
+            return total <= ColumnMapping.bytesMax
+        }
+        guard bytes.count <= ColumnMapping.bytesMax else {
+            throw CommandError(
+                .badInput,
+                Localized(ja: "読み替えのファイルが大きすぎます: \(path)", en: "the mapping file is too large: \(path)"),
+                record: path,
+                hint: Localized(
+                    ja: "上限は\(ColumnMapping.bytesMax)バイトです。CSV と取り違えていないか確かめてください",
+                    en: "the limit is \(ColumnMapping.bytesMax) bytes; is it the CSV file?"
+                )
+            )
+        }
+        do {
+            return try MappingReader.read(bytes, for: kind).get()
+        } catch {
+            throw ImportFailure(file: path, problems: error.problems, isCut: false)
+        }
+    }
+
     private static func read(
         _ file: borrowing InputFile,
         _ path: String,
@@ -112,11 +140,8 @@ extension Site {
         func take(_ cells: [UnsafeBufferPointer<UInt8>], _ line: Int) throws {
             guard hasHeader else {
                 hasHeader = true
-                do throws(RowProblem) {
-                    try importer.begin(header: cells)
-                } catch {
-                    throw ImportFailure(file: path, problems: [ImportProblem(line: line, error)], isCut: false)
-                }
+                let faults = try importer.begin(header: cells, line: line)
+                if !faults.isEmpty { throw ImportFailure(file: path, problems: faults, isCut: false) }
                 return
             }
             // Once something is wrong nothing will be kept: the rest is read for its faults alone.
