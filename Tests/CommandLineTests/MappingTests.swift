@@ -59,7 +59,13 @@ import Testing
         let json = try #require(blocks.first { $0.hasPrefix("json\n") })
         let site = try TestSite.ward()
         let mapping = try site.file("lines.json", String(json.dropFirst(5)))
-        _ = try site.json("import", "residents", try site.file("lines.csv", String(csv.dropFirst(4))), "--mapping", mapping)
+        _ = try site.json(
+            "import",
+            "residents",
+            try site.file("lines.csv", String(csv.dropFirst(4))),
+            "--mapping",
+            mapping
+        )
         let rows = text.split(separator: "\n").filter { $0.hasPrefix("| 1") }.map { line in
             line.dropFirst().dropLast().split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
         }

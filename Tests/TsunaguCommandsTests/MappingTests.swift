@@ -115,7 +115,8 @@ import TsunaguStore
     @Test(arguments: [
         (#""default": "9""#, ["1", "9", ""]), (#""keep_others": true"#, ["1", "女", ""]),
     ])
-    func `a default takes what has no mapping, and an empty cell stays empty`(_ rest: String, _ wanted: [String]) throws {
+    func `a default takes what has no mapping, and an empty cell stays empty`(_ rest: String, _ wanted: [String]) throws
+    {
         let trial = try Trial()
         let mapping = Self.mapping(#"{ "from": "性別", "to": "sex", "values": { "男": "1" }, \#(rest) }"#)
         try trial.take("番号,性別\n1,男\n2,女\n3,\n", mapping)
@@ -157,13 +158,19 @@ import TsunaguStore
         (#"{ "from": "姓", "to": ["family_name", "given_name"] }"#, "mapping_key", "columns[1].to"),
         (#"{ "from": "姓", "to": "family_name", "separator": "x" }"#, "mapping_key", "columns[1].separator"),
         (#"{ "from": "姓", "to": "languages", "separator": "" }"#, "mapping_type", "columns[1].separator"),
-        (#"{ "from": "姓", "to": "languages", "separator": ";", "uneven": "fill" }"#, "mapping_key", "columns[1].uneven"),
+        (
+            #"{ "from": "姓", "to": "languages", "separator": ";", "uneven": "fill" }"#, "mapping_key",
+            "columns[1].uneven"
+        ),
         (#"{ "from": "姓", "to": "sex", "default": "x" }"#, "mapping_key", "columns[1].default"),
         (
             #"{ "from": "姓", "to": "sex", "values": {}, "default": "x", "keep_others": true }"#, "mapping_key",
             "columns[1].keep_others"
         ),
-        (#"{ "from": "姓", "to": "sex", "values": { "a": "1", "a": "2" } }"#, "mapping_twice", #"columns[1].values["a"]"#),
+        (
+            #"{ "from": "姓", "to": "sex", "values": { "a": "1", "a": "2" } }"#, "mapping_twice",
+            #"columns[1].values["a"]"#
+        ),
         (#"{ "from": "姓", "to": "sex", "values": { "a": 1 } }"#, "mapping_type", #"columns[1].values["a"]"#),
         (
             #"{ "from": "姓", "to": "moved_in", "values": { "a": "2026-02-30" } }"#, "date", #"columns[1].values["a"]"#
@@ -251,7 +258,9 @@ import TsunaguStore
         #expect(file == "rows.csv")
         #expect(problems.map(\.line) == [3, 4, 5, 6, 7])
         #expect(
-            problems.map(\.code) == ["uneven_parts", "unmapped_value", "member_separator", "lost_zero", "duplicate_key"]
+            problems.map(\.code) == [
+                "uneven_parts", "unmapped_value", "member_separator", "lost_zero", "duplicate_key",
+            ]
         )
         // What the file calls it, whichever field it feeds.
         #expect(problems.map(\.column) == ["氏名", "性別", "言葉", "電話番号", "番号"])

@@ -45,7 +45,9 @@ struct ColumnMapping: Sendable {
         let meanings: [ExactText: ExactText]
         let fallback: Fallback
 
-        /// What a value means; an empty one stays empty unless the table says otherwise. `nil` where it is unknown.
+        /// What a value means; `nil` where the table does not say.
+        ///
+        /// An empty one stays empty unless the table has it.
         func meaning(of value: ExactText) -> ExactText? {
             if let known = meanings[value] { return known }
             if value.utf8.isEmpty { return value }

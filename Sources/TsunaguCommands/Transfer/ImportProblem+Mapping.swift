@@ -6,7 +6,13 @@ import TsunaguWard
 
 /// What can be wrong with a mapping file.
 extension ImportProblem {
-    private init(_ place: ColumnMapping.Place, _ code: String, value: ExactText? = nil, _ message: Localized, hint: Localized) {
+    private init(
+        _ place: ColumnMapping.Place,
+        _ code: String,
+        value: ExactText? = nil,
+        _ message: Localized,
+        hint: Localized
+    ) {
         self.init(
             line: place.line,
             code: code,
@@ -65,7 +71,9 @@ extension ImportProblem {
         )
     }
 
-    static func other(_ key: String, _ place: ColumnMapping.Place, _ value: ExactText, expected: String) -> ImportProblem {
+    static func other(_ key: String, _ place: ColumnMapping.Place, _ value: ExactText, expected: String)
+        -> ImportProblem
+    {
         ImportProblem(
             place,
             "mapping_\(key)",
@@ -87,7 +95,8 @@ extension ImportProblem {
         )
     }
 
-    static func unknownField(_ place: ColumnMapping.Place, _ name: ExactText, _ columns: [FileColumn]) -> ImportProblem {
+    static func unknownField(_ place: ColumnMapping.Place, _ name: ExactText, _ columns: [FileColumn]) -> ImportProblem
+    {
         ImportProblem(
             place,
             "unknown_field",
@@ -100,7 +109,9 @@ extension ImportProblem {
         )
     }
 
-    static func twoSources(_ place: ColumnMapping.Place, _ field: FileColumn, first: ColumnMapping.Place) -> ImportProblem {
+    static func twoSources(_ place: ColumnMapping.Place, _ field: FileColumn, first: ColumnMapping.Place)
+        -> ImportProblem
+    {
         ImportProblem(
             place,
             "two_sources",
