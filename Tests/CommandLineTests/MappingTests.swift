@@ -111,6 +111,7 @@ import Testing
         defer { centre.stop() }
         let file = { (name: String, phone: String) in try centre.file(name, "number,phone\n1,\(phone)\n") }
         _ = try centre.json("import", "residents", try file("a.csv", "03-1111-1111"), "--source", "移行")
+        #expect(try centre.json("log").list.first?["source"] as? String == "移行")
         try centre.start()
         let branch = try centre.invite("麹町出張所", role: "branch")
         _ = try centre.json("import", "residents", try file("b.csv", "03-2222-2222"), "--update", "--source", "標準")

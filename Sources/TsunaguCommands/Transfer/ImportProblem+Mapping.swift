@@ -212,7 +212,7 @@ extension ImportProblem {
             code: "uneven_parts",
             column: column,
             value: value,
-            Localized(ja: "\(targets)つではなく\(parts)つに分かれます", en: "it has \(parts) parts and not \(targets)"),
+            Localized(ja: "\(targets)つではなく\(parts)つに分かれます", en: "it splits into \(parts) and not \(targets)"),
             hint: Localized(
                 ja: "値を直すか、\(place.path)（\(place.line)行目）に \"uneven\": \"fill\" を書いてください",
                 en: "correct it, or write \"uneven\": \"fill\" in \(place.path) (line \(place.line))"

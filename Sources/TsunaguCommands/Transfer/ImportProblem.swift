@@ -62,6 +62,14 @@ package struct ImportFailure: Error, Sendable {
     static let problemsMax = 100
 }
 
+extension ImportFailure {
+    /// The first faults of a file that was read to its end.
+    init(file: String, problems: [ImportProblem]) {
+        let first = Array(problems.prefix(Self.problemsMax))
+        self.init(file: file, problems: first, isCut: first.count < problems.count)
+    }
+}
+
 /// What an import came to.
 package struct ImportCounts: Sendable {
     package var rows = 0

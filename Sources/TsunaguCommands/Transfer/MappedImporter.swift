@@ -39,8 +39,7 @@ final class MappedImporter: RowImporter {
         guard absent.isEmpty else {
             throw ImportFailure(
                 file: path,
-                problems: absent.map { .absentColumn($0.1, $0.0, others: uncovered) },
-                isCut: false
+                problems: absent.map { .absentColumn($0.1, $0.0, others: uncovered) }
             )
         }
         var problems = uncovered.map { ImportProblem.uncovered(line: line, $0) }
@@ -81,8 +80,8 @@ final class MappedImporter: RowImporter {
         _ problems: inout [ImportProblem]
     ) {
         guard let split = column.split else {
-            end(meaning(of: cell[...], column, line, &problems))
-            return
+            append(meaningOf: cell[...], column, line, &problems)
+            return ends.append(row.count)
         }
         if column.targets.count == 1 {
             appendMembers(cell.parts(separatedBy: split.separator), column, line, &problems)
@@ -99,15 +98,18 @@ final class MappedImporter: RowImporter {
     ) {
         let start = row.count
         for part in parts {
-            let member = Array(meaning(of: part.trimmed, column, line, &problems))
-            if member.isEmpty { continue }
-            if member.contains(MemberList.separator) {
+            let before = row.count
+            if before > start { row.append(MemberList.separator) }
+            let first = row.count
+            append(meaningOf: part.trimmed, column, line, &problems)
+            let member = row[first...]
+            if member.isEmpty {
+                row.removeLast(first - before)
+            } else if member.contains(MemberList.separator) {
                 problems.append(
                     .memberWithSeparator(line: line, RowProblem.safe(column.from.utf8), RowProblem.safe(member))
                 )
             }
-            if row.count > start { row.append(MemberList.separator) }
-            row += member
         }
         ends.append(row.count)
     }
@@ -138,21 +140,23 @@ final class MappedImporter: RowImporter {
         for place in 0..<count { end(place < parts.count ? parts[place] : cell[..<0]) }
     }
 
-    /// What a value, or a part of one, means; what is no text goes on as it is, to be refused as such.
-    private func meaning(
-        of value: Slice<UnsafeBufferPointer<UInt8>>,
+    /// Writes what a value, or a part of one, means; what is no text goes on as it is, to be refused as such.
+    private func append(
+        meaningOf value: Slice<UnsafeBufferPointer<UInt8>>,
         _ column: ColumnMapping.Column,
         _ line: Int,
         _ problems: inout [ImportProblem]
-    ) -> any Collection<UInt8> {
-        guard let table = column.values, let text = ExactText(validating: value) else { return value }
+    ) {
+        guard let table = column.values, let text = ExactText(validating: value) else {
+            return row.append(contentsOf: value)
+        }
         guard let meaning = table.meaning(of: text) else {
             problems.append(
                 .unmapped(line: line, RowProblem.safe(column.from.utf8), RowProblem.safe(value), column.place)
             )
-            return value
+            return
         }
-        return meaning.utf8
+        row.append(contentsOf: meaning.utf8)
     }
 
     // MARK: - The row

@@ -152,7 +152,7 @@ struct MappingReader {
         }
         var meanings: [ExactText: ExactText] = [:]
         for entry in entries {
-            let place = Place(line: entry.line, path: "\(node.place.path)[\"\(entry.name)\"]")
+            let place = Place(line: entry.line, path: node.place.path + "[\"\(RowProblem.safe(entry.name.utf8))\"]")
             guard let meaning = text(Located(value: entry.value, place: place)) else { continue }
             check(meaning, targets, place)
             if meanings.updateValue(meaning, forKey: ExactText(entry.name)) != nil {
@@ -169,7 +169,7 @@ struct MappingReader {
         }
         var constants: [(target: FileColumn, value: ExactText)] = []
         for entry in entries {
-            let place = Place(line: entry.line, path: "\(node.place.path)[\"\(entry.name)\"]")
+            let place = Place(line: entry.line, path: node.place.path + "[\"\(RowProblem.safe(entry.name.utf8))\"]")
             guard let value = text(Located(value: entry.value, place: place)),
                 let target = field(ExactText(entry.name), place)
             else { continue }
@@ -212,7 +212,8 @@ struct MappingReader {
         }
         var out: [String: Located] = [:]
         for member in members {
-            let path = place.path == "." ? member.name : "\(place.path).\(member.name)"
+            let name = RowProblem.safe(member.name.utf8)
+            let path = place.path == "." ? name : "\(place.path).\(name)"
             let here = Place(line: member.line, path: path)
             guard let key = keys.first(where: { $0.utf8.elementsEqual(member.name.utf8) }) else {
                 report(.unknownKey(here, known: keys))

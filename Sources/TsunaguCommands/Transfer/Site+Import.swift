@@ -123,7 +123,7 @@ extension Site {
         do {
             return try MappingReader.read(bytes, for: kind).get()
         } catch {
-            throw ImportFailure(file: path, problems: error.problems, isCut: false)
+            throw ImportFailure(file: path, problems: error.problems)
         }
     }
 
@@ -141,7 +141,7 @@ extension Site {
             guard hasHeader else {
                 hasHeader = true
                 let faults = try importer.begin(header: cells, line: line)
-                if !faults.isEmpty { throw ImportFailure(file: path, problems: faults, isCut: false) }
+                if !faults.isEmpty { throw ImportFailure(file: path, problems: faults) }
                 return
             }
             // Once something is wrong nothing will be kept: the rest is read for its faults alone.
@@ -171,7 +171,7 @@ extension Site {
                 )
             )
         }
-        if !problems.isEmpty { throw ImportFailure(file: path, problems: problems, isCut: false) }
+        if !problems.isEmpty { throw ImportFailure(file: path, problems: problems) }
     }
 }
 
