@@ -15,18 +15,21 @@ struct MappingReader {
 
     /// Reads a mapping for one kind of file.
     ///
-    /// - Returns: the mapping, or everything that is wrong with it.
-    static func read(_ bytes: [UInt8], for kind: TransferFile) -> Result<ColumnMapping, Faults> {
-        var reader = MappingReader(kind: kind)
+    /// - Throws: everything that is wrong with it.
+    static func read(_ bytes: [UInt8], for kind: TransferFile) throws(Faults) -> ColumnMapping {
+        let root: JSONNode
         do throws(JSONNode.SyntaxError) {
-            let mapping = reader.mapping(try JSONNode(parsing: bytes))
-            return reader.problems.isEmpty ? .success(mapping) : .failure(Faults(problems: reader.problems))
+            root = try JSONNode(parsing: bytes)
         } catch {
-            return .failure(Faults(problems: [.noJSON(error)]))
+            throw Faults(problems: [.noJSON(error)])
         }
+        var reader = MappingReader(kind: kind)
+        let mapping = reader.mapping(root)
+        guard reader.problems.isEmpty else { throw Faults(problems: reader.problems) }
+        return mapping
     }
 
-    /// What is wrong with a mapping, by line.
+    /// What is wrong with a mapping.
     struct Faults: Error {
         let problems: [ImportProblem]
     }

@@ -120,8 +120,8 @@ extension Site {
                 )
             )
         }
-        do {
-            return try MappingReader.read(bytes, for: kind).get()
+        do throws(MappingReader.Faults) {
+            return try MappingReader.read(bytes, for: kind)
         } catch {
             throw ImportFailure(file: path, problems: error.problems)
         }
