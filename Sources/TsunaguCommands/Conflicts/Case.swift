@@ -22,6 +22,8 @@ package struct Case: Sendable {
         package let fields: [(field: Field, value: Value)]
         package let deleted: Bool
         package let author: Authorship
+        /// Who an import's rows come from; `nil` for what was typed.
+        package let source: ExactText?
     }
 
     /// Twelve characters, the same at every site.
@@ -41,6 +43,9 @@ package struct Case: Sendable {
     package let values: [Alternative]
     /// The `n` of what is shown meanwhile.
     package let shown: Int?
+
+    /// Who the rows come from that have a part in it; of several, who sent the latest.
+    package var source: ExactText? { values.last { $0.source != nil }?.source }
 }
 
 extension StoreTransaction {
@@ -54,7 +59,8 @@ extension StoreTransaction {
                 n: index + 1,
                 fields: alternative.values,
                 deleted: alternative.deleted,
-                author: places.authorship(alternative.person, alternative.device, alternative.timestamp)
+                author: places.authorship(alternative.person, alternative.device, alternative.timestamp),
+                source: alternative.source
             )
         }
         let label = try records(collection, where: "rid = ?", [.integer(row.rid)]).first.flatMap(Self.label)

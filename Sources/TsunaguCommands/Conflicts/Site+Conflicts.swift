@@ -18,7 +18,8 @@ extension Site {
     /// - Parameters:
     ///   - kind: one kind alone.
     ///   - site: only what this site had a part in, by its name.
-    package func cases(_ kind: Case.Kind? = nil, site: String? = nil) throws -> [Case] {
+    ///   - source: only what an import from this source had a part in.
+    package func cases(_ kind: Case.Kind? = nil, site: String? = nil, source: String? = nil) throws -> [Case] {
         try read { transaction in
             let places = try Places(transaction)
             var out: [Case] = []
@@ -27,8 +28,13 @@ extension Site {
             }
             if kind == nil || kind == .finding { out += try transaction.findings() }
             if kind == nil || kind == .quarantine { out += try transaction.quarantineCases(places) }
-            guard let site = site.map({ ExactText($0) }) else { return out }
-            return out.filter { $0.values.contains { $0.author.site == site } }
+            if let site = site.map({ ExactText($0) }) {
+                out.removeAll { !$0.values.contains { $0.author.site == site } }
+            }
+            if let source = source.map({ ExactText($0) }) {
+                out.removeAll { !$0.values.contains { $0.source == source } }
+            }
+            return out
         }
     }
 

@@ -90,7 +90,13 @@ extension StoreTransaction {
             let parts = [
                 Array("quarantine".utf8), Array(run.space.name.utf8), run.replica.bytes, Array(String(run.first).utf8),
             ]
-            let value = Case.Alternative(n: 1, fields: [], deleted: false, author: places.authorship(run.header))
+            let value = Case.Alternative(
+                n: 1,
+                fields: [],
+                deleted: false,
+                author: places.authorship(run.header),
+                source: run.header.source
+            )
             return Case(
                 id: String(Base32.encode(RecordID(derivedFrom: parts).bytes.prefix(8)).prefix(12)),
                 kind: .quarantine,

@@ -12,6 +12,8 @@ package struct LogEntry: Sendable {
     package let seq: UInt64
     package let records: Int
     package let reason: ExactText?
+    /// Who an import's rows come from.
+    package let source: ExactText?
     /// Whether it is part of an import.
     package let isBatch: Bool
     package let isInEffect: Bool
@@ -41,6 +43,7 @@ extension Site {
                     seq: change.header.dot.seq,
                     records: change.records,
                     reason: change.header.reason,
+                    source: change.header.source,
                     isBatch: change.header.batch != nil,
                     isInEffect: change.isInEffect
                 )

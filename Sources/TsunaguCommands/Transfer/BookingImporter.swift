@@ -37,8 +37,13 @@ final class BookingImporter: RowImporter {
         link = RowEntry(linkShapes)
     }
 
-    func begin(header: [UnsafeBufferPointer<UInt8>]) throws(RowProblem) {
-        reader = try BookingRowReader(header: header)
+    func begin(header: [UnsafeBufferPointer<UInt8>], line: Int) -> [ImportProblem] {
+        do throws(RowProblem) {
+            reader = try BookingRowReader(header: header)
+            return []
+        } catch {
+            return [ImportProblem(line: line, error)]
+        }
     }
 
     func take(_ cells: [UnsafeBufferPointer<UInt8>], line: Int, applies: Bool) throws -> [ImportProblem] {

@@ -25,6 +25,11 @@ package struct ImportProblem: Sendable {
         self.hint = hint
     }
 
+    /// The same under the name that a foreign file has for the column.
+    func naming(_ column: String) -> ImportProblem {
+        ImportProblem(line: line, code: code, column: column, value: value, message, hint: hint)
+    }
+
     init(line: Int, _ problem: RowProblem) {
         self.init(
             line: line,
@@ -55,6 +60,14 @@ package struct ImportFailure: Error, Sendable {
 
     /// Problems listed at most: whoever has a hundred to mend starts there.
     static let problemsMax = 100
+}
+
+extension ImportFailure {
+    /// The first faults of a file that was read to its end.
+    init(file: String, problems: [ImportProblem]) {
+        let first = Array(problems.prefix(Self.problemsMax))
+        self.init(file: file, problems: first, isCut: first.count < problems.count)
+    }
 }
 
 /// What an import came to.

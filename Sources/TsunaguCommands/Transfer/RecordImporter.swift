@@ -44,8 +44,13 @@ final class RecordImporter: RowImporter {
         if file != .lessons { try transaction.requireWrite(site, SpaceID(collection.spaces)!) }
     }
 
-    func begin(header: [UnsafeBufferPointer<UInt8>]) throws(RowProblem) {
-        reader = try RecordRowReader(file, header: header)
+    func begin(header: [UnsafeBufferPointer<UInt8>], line: Int) -> [ImportProblem] {
+        do throws(RowProblem) {
+            reader = try RecordRowReader(file, header: header)
+            return []
+        } catch {
+            return [ImportProblem(line: line, error)]
+        }
     }
 
     func take(_ cells: [UnsafeBufferPointer<UInt8>], line: Int, applies: Bool) throws -> [ImportProblem] {

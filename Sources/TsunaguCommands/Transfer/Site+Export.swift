@@ -123,7 +123,7 @@ extension StoreTransaction {
     fileprivate func export(_ file: RecordRowReader.File, to rows: inout ExportWriter) throws {
         let collection = file.collection
         // Lists have many entries, a cell has one: they stay out of the file.
-        let names = RecordRowReader.columnNames(of: file).map(\.name).filter { name in
+        let names = RecordRowReader.columns(of: file).map(\.name).filter { name in
             collection.field(named: name)?.group.kind != .log
         }
         let sets = Set(collection.groups.filter { $0.kind == .set }.map { $0.fields[0].name })
@@ -149,7 +149,7 @@ extension StoreTransaction {
 
     /// The bookings that stand, in the order in which they were asked for: taken in again, they queue alike.
     fileprivate func exportBookings(to rows: inout ExportWriter) throws {
-        rows.header(BookingRowReader.columnNames.map(\.name))
+        rows.header(BookingRowReader.columns.map(\.name))
         let holdsRegister = try spaces().contains(.residents)
         for lesson in try records(WardSchema.lesson, where: "deleted = 0 ORDER BY date, code, id") {
             let seats = try seats(of: lesson)

@@ -12,7 +12,9 @@ protocol RowImporter: AnyObject {
     var touchedLessons: Set<SpaceID> { get }
 
     /// Plans the reading of the rows.
-    func begin(header: [UnsafeBufferPointer<UInt8>]) throws(RowProblem)
+    ///
+    /// - Returns: what is wrong with the header.
+    func begin(header: [UnsafeBufferPointer<UInt8>], line: Int) throws -> [ImportProblem]
 
     /// Checks one row and, where `applies`, writes it.
     ///
@@ -26,10 +28,16 @@ package struct ImportOptions: Sendable {
     package var updates: Bool
     /// Everything is checked and nothing is written.
     package var isDry: Bool
+    /// Who the rows come from; kept with the changes.
+    package var source: String?
+    /// The file that says what a foreign file's columns and values mean here.
+    package var mapping: String?
 
-    package init(updates: Bool = false, isDry: Bool = false) {
+    package init(updates: Bool = false, isDry: Bool = false, source: String? = nil, mapping: String? = nil) {
         self.updates = updates
         self.isDry = isDry
+        self.source = source
+        self.mapping = mapping
     }
 }
 
@@ -52,20 +60,71 @@ extension Site {
         _ options: ImportOptions = ImportOptions(),
         progress: ((Int, Int?) -> Void)? = nil
     ) throws -> ImportCounts {
+        let source = try options.source.map(Self.checkedSource)
+        let mapping = try options.mapping.map { try Self.mapping(at: $0, for: kind) }
         let file = try InputFile(path)
         let size = file.size
         func run(_ transaction: StoreTransaction) throws -> ImportCounts {
-            let importer: any RowImporter =
+            transaction.source = source
+            var importer: any RowImporter =
                 if let records = kind.records {
                     try RecordImporter(records, self, transaction, options)
                 } else {
                     try BookingImporter(self, transaction, options)
                 }
+            if let mapping, let path = options.mapping { importer = MappedImporter(importer, mapping, from: path) }
             try Self.read(file, path, into: importer, options, progress: progress.map { tell in { tell($0, size) } })
             if !options.isDry { try transaction.settleSeats(in: importer.touchedLessons, by: self) }
             return importer.counts
         }
         return try options.isDry ? read(run) : write(run)
+    }
+
+    /// A name that says something, on one line.
+    private static func checkedSource(_ name: String) throws -> ExactText {
+        let isBlank = name.unicodeScalars.allSatisfy { $0.properties.isWhitespace }
+        let hasControls = name.unicodeScalars.contains { $0.properties.generalCategory == .control }
+        guard !isBlank, !hasControls, name.utf8.count <= sourceBytesMax else {
+            throw CommandError(
+                .badInput,
+                Localized(
+                    ja: "提供元の名前が空か、長すぎるか、制御文字を含みます",
+                    en: "the source's name is empty, too long or holds control characters"
+                ),
+                record: "--source",
+                hint: Localized(
+                    ja: "\(sourceBytesMax)バイトまでの一行で書いてください",
+                    en: "write one line of up to \(sourceBytesMax) bytes"
+                )
+            )
+        }
+        return ExactText(name)
+    }
+
+    private static let sourceBytesMax = 256
+
+    private static func mapping(at path: String, for kind: TransferFile) throws -> ColumnMapping {
+        var bytes: [UInt8] = []
+        try InputFile(path).forEachChunk { chunk, total in
+            bytes += chunk
+            return total <= ColumnMapping.bytesMax
+        }
+        guard bytes.count <= ColumnMapping.bytesMax else {
+            throw CommandError(
+                .badInput,
+                Localized(ja: "読み替えのファイルが大きすぎます: \(path)", en: "the mapping file is too large: \(path)"),
+                record: path,
+                hint: Localized(
+                    ja: "上限は\(ColumnMapping.bytesMax)バイトです。CSV と取り違えていないか確かめてください",
+                    en: "the limit is \(ColumnMapping.bytesMax) bytes; is it the CSV file?"
+                )
+            )
+        }
+        do throws(MappingReader.Faults) {
+            return try MappingReader.read(bytes, for: kind)
+        } catch {
+            throw ImportFailure(file: path, problems: error.problems)
+        }
     }
 
     private static func read(
@@ -81,11 +140,8 @@ extension Site {
         func take(_ cells: [UnsafeBufferPointer<UInt8>], _ line: Int) throws {
             guard hasHeader else {
                 hasHeader = true
-                do throws(RowProblem) {
-                    try importer.begin(header: cells)
-                } catch {
-                    throw ImportFailure(file: path, problems: [ImportProblem(line: line, error)], isCut: false)
-                }
+                let faults = try importer.begin(header: cells, line: line)
+                if !faults.isEmpty { throw ImportFailure(file: path, problems: faults) }
                 return
             }
             // Once something is wrong nothing will be kept: the rest is read for its faults alone.
@@ -115,7 +171,7 @@ extension Site {
                 )
             )
         }
-        if !problems.isEmpty { throw ImportFailure(file: path, problems: problems, isCut: false) }
+        if !problems.isEmpty { throw ImportFailure(file: path, problems: problems) }
     }
 }
 

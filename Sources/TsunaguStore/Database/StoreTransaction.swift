@@ -15,6 +15,8 @@ package final class StoreTransaction {
     var chains: [ChainKey: ChainRow] = [:]
     var exceptionCache: [Int64: [VersionVector.Exception]] = [:]
     var drafts: [SpaceID: Draft] = [:]
+    /// Who the rows of an import come from: every change of this transaction says it.
+    package var source: ExactText?
     var decodedRuns: [Int64: RunDecoder.Run] = [:]
     var plans: [ObjectIdentifier: ShapePlan] = [:]
     var access: Access?

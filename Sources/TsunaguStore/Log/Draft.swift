@@ -224,7 +224,7 @@ package final class Draft {
         guard !isEmpty else { return }
         try assemble()
         guard let open, let own = try transaction.ownReplica() else { return }
-        let extensions = ChangeHeader.extensions(reason: reason)
+        let extensions = ChangeHeader.extensions(reason: reason, source: transaction.source)
         guard open.payload.bytes.count <= Payload.bytesMax, open.payload.entries.count <= Payload.entriesMax,
             extensions.count <= ChangeHeader.extensionsMax
         else {

@@ -163,6 +163,8 @@ extension StoreTransaction {
         package let person: Operator
         package let device: DeviceID
         package let timestamp: Timestamp
+        /// Who an import's rows come from; `nil` for what was typed.
+        package let source: ExactText?
     }
 
     /// The open conflicts, or the one of an id.
@@ -200,7 +202,8 @@ extension StoreTransaction {
                 deleted: false,
                 person: origin.author,
                 device: origin.dot.replica.device,
-                timestamp: alternative.timestamp
+                timestamp: alternative.timestamp,
+                source: origin.source
             )
         }
         return ConflictRow(id: id, rid: rid, group: group, alternatives: alternatives, shown: alternatives.count - 1)
@@ -222,7 +225,8 @@ extension StoreTransaction {
                 deleted: false,
                 person: origin.author,
                 device: origin.dot.replica.device,
-                timestamp: step.timestamp
+                timestamp: step.timestamp,
+                source: origin.source
             )
         }
         let shown = origins.lastIndex { $0.0.transition.to == flow.state } ?? 0
@@ -241,7 +245,8 @@ extension StoreTransaction {
                 deleted: head.deletes,
                 person: origin.author,
                 device: origin.dot.replica.device,
-                timestamp: head.timestamp
+                timestamp: head.timestamp,
+                source: origin.source
             )
         }
         let shown = alternatives.lastIndex { !$0.deleted } ?? alternatives.count - 1

@@ -125,7 +125,15 @@ package struct BookingRowReader: Sendable {
     }
 
     /// The columns that a file may have.
-    package static var columnNames: [(name: String, label: String)] {
-        Part.allCases.map { ($0.column.name, $0.column.label) }
+    package static var columns: [FileColumn] {
+        Part.allCases.map { part in
+            FileColumn(
+                name: part.column.name,
+                label: part.column.label,
+                isRequired: part.column.isRequired,
+                rule: part.rule,
+                isSet: part == .needs
+            )
+        }
     }
 }

@@ -52,7 +52,7 @@ package struct RecordRowReader: Sendable {
     ///
     /// - Throws: an unknown column, a column that stands twice, a required column that is missing.
     package init(_ file: File, header: [UnsafeBufferPointer<UInt8>]) throws(RowProblem) {
-        let columns = RecordRowReader.columns(of: file)
+        let columns = RecordRowReader.plan(of: file)
         let header = try Header(header, known: columns.map(\.0))
         self.file = file
         self.key = file.keyField.number
@@ -110,11 +110,25 @@ package struct RecordRowReader: Sendable {
     }
 
     /// The columns that a file may have.
-    package static func columnNames(of file: File) -> [(name: String, label: String)] {
-        columns(of: file).map { ($0.0.name, $0.0.label) }
+    package static func columns(of file: File) -> [FileColumn] {
+        plan(of: file).map { column, target in
+            let (rule, isSet): (CellRule?, Bool) =
+                switch target {
+                case .field(_, let rule, _), .entry(_, let rule): (rule, false)
+                case .members(_, let rule): (rule, true)
+                case .lessonTime, .space: (nil, false)
+                }
+            return FileColumn(
+                name: column.name,
+                label: column.label,
+                isRequired: column.isRequired,
+                rule: rule,
+                isSet: isSet
+            )
+        }
     }
 
-    private static func columns(of file: File) -> [(Header.Column, Target)] {
+    private static func plan(of file: File) -> [(Header.Column, Target)] {
         let collection = file.collection
         var columns: [(Header.Column, Target)] = []
         for group in collection.groups {
@@ -161,7 +175,10 @@ package struct RecordRowReader: Sendable {
 }
 
 /// The members of a set in one cell: separated by semicolons, spaces around a member dropped, each member once.
-enum MemberList {
+package enum MemberList {
+    /// What stands between two members.
+    package static let separator = UInt8(ascii: ";")
+
     static func read(
         _ cell: UnsafeBufferPointer<UInt8>,
         _ rule: CellRule,
@@ -171,7 +188,7 @@ enum MemberList {
             throw CellProblems(column: column, bytes: cell).tooLong(max: CellRule.lineBytesMax)
         }
         var members: [ExactText] = []
-        let parts = cell.split(separator: UInt8(ascii: ";"))
+        let parts = cell.split(separator: separator)
         if parts.count > RecordRowReader.membersMax {
             throw CellProblems(column: column, bytes: cell).tooManyMembers(
                 parts.count,

@@ -84,7 +84,7 @@ package struct RowProblem: Error, Hashable, Sendable {
 
     /// The first 40 characters of a value with invisible and invalid bytes as `\x..` and `\u{...}`, so that a hostile cell
     /// can neither steer a terminal nor hide what it holds.
-    static func safe(_ bytes: some Sequence<UInt8>) -> String {
+    package static func safe(_ bytes: some Sequence<UInt8>) -> String {
         let head = Array(bytes.prefix(200))
         var out = ""
         var shown = 0

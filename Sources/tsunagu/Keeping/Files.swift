@@ -22,12 +22,27 @@ struct Import: ParsableCommand {
     var update = false
     @Flag(help: ArgumentHelp(tr("確かめるだけで書かない", "Check everything, write nothing.")))
     var dryRun = false
+    @Option(
+        help: ArgumentHelp(
+            tr("よその列と値の読み替えを書いた JSON", "A JSON file that says what foreign columns and values mean."),
+            valueName: "file"
+        ),
+        completion: .file()
+    )
+    var mapping: String?
+    @Option(
+        help: ArgumentHelp(
+            tr("提供元。conflict list --source で絞れる", "Who the rows come from; 'conflict list --source' filters by it."),
+            valueName: "name"
+        )
+    )
+    var source: String?
     @OptionGroup var globals: GlobalOptions
 
     func run() throws {
         let progress = Progress(file, globals)
         defer { progress.end() }
-        let options = ImportOptions(updates: update, isDry: dryRun)
+        let options = ImportOptions(updates: update, isDry: dryRun, source: source, mapping: mapping)
         let counts = try globals.site().importFile(kind, at: file, options) { progress.update($0, of: $1) }
         progress.end()
         globals.confirm(

@@ -218,7 +218,7 @@ extension JSON {
         self = .object(
             [("space", .text(entry.space.name)), ("seq", .integer(Int64(entry.seq)))] + Self.members(entry.author) + [
                 ("replica", JSON(entry.replica)), ("records", JSON(entry.records)), ("reason", JSON(entry.reason)),
-                ("batch", .bool(entry.isBatch)), ("in_effect", .bool(entry.isInEffect)),
+                ("source", JSON(entry.source)), ("batch", .bool(entry.isBatch)), ("in_effect", .bool(entry.isInEffect)),
             ]
         )
     }

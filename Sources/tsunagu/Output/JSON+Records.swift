@@ -110,7 +110,7 @@ extension JSON {
             JSON.object(
                 [
                     ("n", JSON(value.n)), ("fields", .object(value.fields.map { ($0.field.name, JSON($0.value)) })),
-                    ("deleted", .bool(value.deleted)),
+                    ("deleted", .bool(value.deleted)), ("source", JSON(value.source)),
                 ] + Self.members(value.author)
             )
         }
@@ -119,7 +119,7 @@ extension JSON {
             ("space", .text(open.space.name)), ("collection", JSON(open.collection?.name)),
             ("record", JSON(open.records.first?.description)), ("records", .array(open.records.map { JSON($0) })),
             ("group", JSON(open.group?.name)), ("values", .array(values)), ("shown", JSON(open.shown)),
-            ("source", .null),
+            ("source", JSON(open.source)),
         ])
     }
 }

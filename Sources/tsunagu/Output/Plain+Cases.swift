@@ -27,6 +27,7 @@ extension Plain {
         for value in open.values {
             let mark = value.n == open.shown ? tr("（表示中）", " (shown)") : ""
             text += "\n[\(value.n)]\(mark) \(author(value.author))\n"
+            if let source = value.source { text += "    " + tr("提供元", "source") + ": \(source)\n" }
             if value.deleted { text += "    " + tr("削除", "deleted") + "\n" }
             for (field, value) in value.fields { text += "    \(label(field)): \(Plain.value(value))\n" }
         }

@@ -22,10 +22,17 @@ struct Conflicts: ParsableCommand {
         var kind: Case.Kind?
         @Option(help: ArgumentHelp(tr("この拠点が関わったものだけ", "What this site had a part in."), valueName: "name"))
         var site: String?
+        @Option(
+            help: ArgumentHelp(
+                tr("この提供元の取込みが関わったものだけ", "What an import from this source had a part in."),
+                valueName: "name"
+            )
+        )
+        var source: String?
         @OptionGroup var globals: GlobalOptions
 
         func run() throws {
-            let cases = try globals.site().cases(kind, site: site)
+            let cases = try globals.site().cases(kind, site: site, source: source)
             globals.show(.array(cases.map { JSON($0) })) { Plain.cases(cases) }
         }
     }
