@@ -97,6 +97,7 @@ let package = Package(
             ],
             path: "Tests/TestSupport"
         ),
+        .target(name: "ProcessSupport", path: "Tests/ProcessSupport"),
         .testTarget(
             name: "TsunaguStoreTests",
             dependencies: [
@@ -106,10 +107,10 @@ let package = Package(
             ]
         ),
         .testTarget(name: "StructureTests"),
-        .testTarget(name: "CrashTests", dependencies: ["tsunagu", "tsunagud"]),
+        .testTarget(name: "CrashTests", dependencies: ["ProcessSupport", "TestSupport", "tsunagu", "tsunagud"]),
         .testTarget(
             name: "CommandLineTests",
-            dependencies: ["tsunagu", "tsunagud", .product(name: "GRDB", package: "GRDB.swift")]
+            dependencies: ["ProcessSupport", "tsunagu", "tsunagud", .product(name: "GRDB", package: "GRDB.swift")]
         ),
         .testTarget(
             name: "TsunaguCommandsTests",
