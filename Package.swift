@@ -131,7 +131,7 @@ let package = Package(
         .testTarget(
             name: "TsunaguCarriersTests",
             dependencies: [
-                "TsunaguCarriers",
+                "TsunaguCarriers", "ProcessSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]

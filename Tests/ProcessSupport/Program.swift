@@ -71,33 +71,39 @@ package enum Program: String {
         return process
     }
 
-    /// Runs it to its end.
-    package func run(
-        _ arguments: [String],
-        environment: [String: String] = [:],
-        _ strike: Strike? = nil
-    ) throws -> Result {
-        let process = process(arguments, environment)
-        let (output, errors) = (Pipe(), Pipe())
-        (process.standardOutput, process.standardError) = (output, errors)
-        let ended = DispatchSemaphore(value: 0)
-        if strike != nil { process.terminationHandler = { _ in ended.signal() } }
-        let start = ContinuousClock.now
-        try process.run()
-        if let strike, ended.wait(timeout: .now() + strike.seconds) == .timedOut {
-            strike.blow(process.processIdentifier)
+    /// A run that has begun.
+    package final class Run {
+        private let process: Process
+        private let output = Pipe()
+        private let errors = Pipe()
+        private let hasEnded = DispatchSemaphore(value: 0)
+        private let start: ContinuousClock.Instant
+
+        init(_ process: Process) throws {
+            self.process = process
+            (process.standardOutput, process.standardError) = (output, errors)
+            process.terminationHandler = { [hasEnded] _ in hasEnded.signal() }
+            start = .now
+            try process.run()
         }
-        // What goes to standard error is short, so reading one after the other cannot fill a pipe.
-        let text = output.fileHandleForReading.readDataToEndOfFile()
-        let complaint = errors.fileHandleForReading.readDataToEndOfFile()
-        process.waitUntilExit()
-        let signal = process.terminationReason == .uncaughtSignal ? 128 : Int32(0)
-        return Result(
-            status: signal + process.terminationStatus,
-            output: Array(text),
-            errors: String(decoding: complaint, as: UTF8.self),
-            duration: .now - start
-        )
+
+        /// Waits for its end, or strikes before.
+        package func end(_ strike: Strike? = nil) -> Result {
+            if let strike, hasEnded.wait(timeout: .now() + strike.seconds) == .timedOut {
+                strike.blow(process.processIdentifier)
+            }
+            // What goes to standard error is short, so reading one after the other cannot fill a pipe.
+            let text = output.fileHandleForReading.readDataToEndOfFile()
+            let complaint = errors.fileHandleForReading.readDataToEndOfFile()
+            process.waitUntilExit()
+            let signal = process.terminationReason == .uncaughtSignal ? 128 : Int32(0)
+            return Result(
+                status: signal + process.terminationStatus,
+                output: Array(text),
+                errors: String(decoding: complaint, as: UTF8.self),
+                duration: .now - start
+            )
+        }
     }
 }
 

@@ -59,8 +59,17 @@ package final class TestSite {
         data: Bool = true,
         _ strike: Program.Strike? = nil
     ) throws -> Result {
+        try begin(words, environment: environment, data: data).end(strike)
+    }
+
+    /// Begins a command while others run.
+    package func begin(
+        _ words: [String],
+        environment: [String: String] = [:],
+        data: Bool = true
+    ) throws -> Program.Run {
         let own = ["TSUNAGU_OPERATOR": name, "HOME": root.path].merging(environment) { $1 }
-        return try Program.tsunagu.run((data ? ["--data", directory.path] : []) + words, environment: own, strike)
+        return try Program.Run(Program.tsunagu.process((data ? ["--data", directory.path] : []) + words, own))
     }
 
     /// Runs a command that must succeed, and reads its document.
@@ -92,7 +101,7 @@ package final class TestSite {
     // MARK: - Several sites
 
     /// Starts the hub, at the address it had before where it had one.
-    package func start(_ options: String...) throws {
+    package func start(_ options: [String] = []) throws {
         let address = hub.map { String($0.trimmingPrefix("https://").trimmingPrefix("http://")) } ?? "127.0.0.1:0"
         try startDaemon(["--role", "central", "--hub-listen", address] + options)
     }
