@@ -68,12 +68,10 @@ private final class HostileWard {
     init(isPlain: Bool) throws {
         centre = try .ward()
         try centre.start(isPlain ? ["--hub-plain"] : [])
-        let hub = try #require(centre.hub)
-        let proxy = HostileProxy(to: try #require(hub.split(separator: ":").last.flatMap { Int($0) }), seed: 5)
-        let address = hub.prefix { $0 != ":" } + "://127.0.0.1:\(proxy.port)"
+        let proxy = try HostileProxy(to: centre, seed: 5)
         branches = try ["東", "西", "南"].map { [centre] name in
             let branch = try TestSite(name, beside: centre)
-            try branch.json("join", try centre.invitation(name, role: "branch", at: String(address)))
+            try branch.json("join", try centre.invitation(name, role: "branch", at: proxy.url))
             return branch
         }
         self.proxy = proxy

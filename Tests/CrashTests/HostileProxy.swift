@@ -3,6 +3,7 @@
 
 import Foundation
 import ProcessSupport
+import Testing
 
 import struct TestSupport.SeededGenerator
 
@@ -60,16 +61,20 @@ final class HostileProxy: @unchecked Sendable {
 
     private static let packetBytes = 1400
 
-    let port: Int
+    /// Where sites find it instead of the hub.
+    let url: String
+    private let port: Int
     private let target: Int
     private let condition = NSCondition()
     private var state: State
 
-    /// - Parameter target: the hub's port on this machine.
-    init(to target: Int, seed: UInt64) {
+    /// - Parameter hub: a site whose hub runs.
+    init(to hub: TestSite, seed: UInt64) throws {
+        let address = try #require(hub.hub.flatMap { URL(string: $0) })
         let listener: RawSocket
         (listener, port) = RawSocket.listening()
-        self.target = target
+        target = try #require(address.port)
+        url = "\(address.scheme ?? "")://127.0.0.1:\(port)"
         state = State(generator: SeededGenerator(seed: seed))
         let thread = Thread { [self] in carry(listener) }
         thread.start()

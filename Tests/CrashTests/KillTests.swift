@@ -120,6 +120,37 @@ final class KillTests {
         #expect(try branch.digests() == centre.digests())
         #expect(try names(at: centre) == added && names(at: branch) == added)
     }
+
+    @Test func `A daemon that is killed while it takes changes in lacks none of them afterwards`() throws {
+        try centre.start()
+        let proxy = try HostileProxy(to: centre, seed: 5)
+        defer { proxy.end() }
+        let branch = try TestSite("出張所", beside: centre)
+        try branch.json("join", centre.invitation(branch.name, role: "branch", at: proxy.url))
+        var generator = SeededGenerator(seed: 5)
+        var bytes = 0
+        for kill in 0...30 {
+            try centre.json("import", "residents", residents(50, from: 1 + 50 * kill))
+            let before = proxy.withState(\.bytesDown)
+            if kill == 0 {
+                try branch.sync()
+                bytes = proxy.withState(\.bytesDown) - before
+                continue
+            }
+            // What lacks from before comes with it, so it is never less.
+            let moment = generator.below(bytes)
+            try branch.startDaemon()
+            #expect(proxy.wait { $0.bytesDown - before > moment }, "kill \(kill)")
+            #expect(branch.daemon?.isRunning == true)
+            branch.kill()
+            #expect(try branch.records(in: "residents") % 50 == 0, "an import arrives whole")
+            if kill % 10 == 0 { #expect(try branch.isSound()) }
+        }
+        print("daemon: 30 of 30 runs were killed")
+        try branch.sync()
+        #expect(try branch.digests() == centre.digests())
+        #expect(try branch.records(in: "residents") == 50 * 31)
+    }
 }
 
 /// Kills spread over the whole life of a run, by where in it the last undisturbed one would have been.

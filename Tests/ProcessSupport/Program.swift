@@ -89,13 +89,13 @@ package enum Program: String {
 
         /// Waits for its end, or strikes before.
         package func end(_ strike: Strike? = nil) -> Result {
-            if let strike, hasEnded.wait(timeout: .now() + strike.seconds) == .timedOut {
-                strike.blow(process.processIdentifier)
-            }
+            let isStruck = strike.map { hasEnded.wait(timeout: .now() + $0.seconds) == .timedOut } ?? false
+            if let strike, isStruck { strike.blow(process.processIdentifier) }
             // What goes to standard error is short, so reading one after the other cannot fill a pipe.
             let text = output.fileHandleForReading.readDataToEndOfFile()
             let complaint = errors.fileHandleForReading.readDataToEndOfFile()
-            process.waitUntilExit()
+            // Not 'waitUntilExit', which looks twenty times a second.
+            if strike == nil || isStruck { hasEnded.wait() }
             let signal = process.terminationReason == .uncaughtSignal ? 128 : Int32(0)
             return Result(
                 status: signal + process.terminationStatus,
@@ -104,6 +104,15 @@ package enum Program: String {
                 duration: .now - start
             )
         }
+    }
+}
+
+extension Process {
+    /// Has writes fail, instead of a signal, where a file would become larger.
+    func limitFiles(kilobytes: Int) {
+        let command = [executableURL!.path] + (arguments ?? [])
+        executableURL = URL(filePath: "/bin/bash")
+        arguments = ["-c", "trap '' XFSZ; ulimit -f \(kilobytes); exec \"$@\"", "bash"] + command
     }
 }
 

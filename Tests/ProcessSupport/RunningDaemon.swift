@@ -6,6 +6,7 @@ import Foundation
 /// A daemon that has said where it listens; ended at the latest when nobody holds it.
 package final class RunningDaemon {
     private let process: Process
+    private let hasEnded = DispatchSemaphore(value: 0)
     /// Where other sites find it; `nil` where it serves none.
     package let hub: String?
 
@@ -15,13 +16,15 @@ package final class RunningDaemon {
         let output = Pipe()
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice
+        process.terminationHandler = { [hasEnded] _ in hasEnded.signal() }
         try process.run()
         let last = arguments.contains("--hub-listen") ? "hub " : "listening "
         var text = ""
         while !text.contains(last) || !text.hasSuffix("\n") {
             let more = output.fileHandleForReading.availableData
             guard !more.isEmpty else {
-                process.waitUntilExit()
+                hasEnded.wait()
+                hasEnded.signal()
                 throw Program.Failure(description: "the daemon ended: \(process.terminationStatus) \(text)")
             }
             text += String(decoding: more, as: UTF8.self)
@@ -31,8 +34,7 @@ package final class RunningDaemon {
 
     deinit { kill() }
 
-    /// A sync at once instead of after the interval.
-    package func wake() { signal(SIGHUP) }
+    package var isRunning: Bool { process.isRunning }
 
     /// The end that an administrator gives it.
     func terminate() { end(by: SIGTERM) }
@@ -41,10 +43,8 @@ package final class RunningDaemon {
     package func kill() { end(by: SIGKILL) }
 
     private func end(by number: Int32) {
-        guard process.isRunning else { return }
-        signal(number)
-        process.waitUntilExit()
+        if process.isRunning { _ = Glibc.kill(process.processIdentifier, number) }
+        hasEnded.wait()
+        hasEnded.signal()
     }
-
-    private func signal(_ number: Int32) { _ = Glibc.kill(process.processIdentifier, number) }
 }

@@ -57,19 +57,25 @@ package final class TestSite {
         _ words: [String],
         environment: [String: String] = [:],
         data: Bool = true,
+        fileKilobytesMax: Int? = nil,
         _ strike: Program.Strike? = nil
     ) throws -> Result {
-        try begin(words, environment: environment, data: data).end(strike)
+        try begin(words, environment: environment, data: data, fileKilobytesMax: fileKilobytesMax).end(strike)
     }
 
     /// Begins a command while others run.
+    ///
+    /// - Parameter fileKilobytesMax: the size at which the system takes no more of a file.
     package func begin(
         _ words: [String],
         environment: [String: String] = [:],
-        data: Bool = true
+        data: Bool = true,
+        fileKilobytesMax: Int? = nil
     ) throws -> Program.Run {
         let own = ["TSUNAGU_OPERATOR": name, "HOME": root.path].merging(environment) { $1 }
-        return try Program.Run(Program.tsunagu.process((data ? ["--data", directory.path] : []) + words, own))
+        let process = Program.tsunagu.process((data ? ["--data", directory.path] : []) + words, own)
+        if let fileKilobytesMax { process.limitFiles(kilobytes: fileKilobytesMax) }
+        return try Program.Run(process)
     }
 
     /// Runs a command that must succeed, and reads its document.
