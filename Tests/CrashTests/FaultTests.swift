@@ -46,6 +46,26 @@ final class FaultTests {
         #expect(try branch.digests() == centre.digests())
     }
 
+    @Test func `A hub whose disk takes no more acknowledges nothing that it does not hold`() throws {
+        try centre.start()
+        let branch = try centre.invite("出張所", role: "branch")
+        try branch.json("import", "residents", residents(500))
+        var (served, isDone) = (0, false)
+        for limit in stride(from: 32, to: 1024, by: 64) where !isDone {
+            centre.stop()
+            // With too little it does not even begin.
+            guard (try? centre.start(fileKilobytesMax: limit)) != nil else { continue }
+            served += 1
+            let ended = try branch.run("sync", "--json")
+            isDone = ended.status == 0
+            #expect(ended.object["up_to_date"] as? Bool == isDone)
+            #expect(try centre.records(in: "residents") == (isDone ? 500 : 0), "\(limit)")
+        }
+        #expect(served > 1 && isDone)
+        #expect(try branch.digests() == centre.digests())
+        #expect(try centre.isSound())
+    }
+
     @Test func `A first sync that is cut says so and goes on where it was`() throws {
         try centre.json("import", "residents", residents(13_000))
         try centre.start()
@@ -53,9 +73,9 @@ final class FaultTests {
         defer { proxy.end() }
         func join(_ site: TestSite, _ code: String, cutAfter bytes: Int?) throws -> (Program.Result, bytes: Int) {
             proxy.befall { _ in bytes.map { .cut(.down, after: $0) } ?? .none }
-            let before = proxy.withState(\.bytesDown)
+            let before = proxy.withState { $0.bytes[.down]! }
             let result = try site.run("join", code, "--json")
-            return (result, proxy.withState(\.bytesDown) - before)
+            return (result, proxy.withState { $0.bytes[.down]! } - before)
         }
         func code(_ name: String) throws -> String { try centre.invitation(name, role: "branch", at: proxy.url) }
         let whole = try join(TestSite("全部", beside: centre), code("全部"), cutAfter: nil)

@@ -20,6 +20,10 @@ struct HostileLineTests {
         #expect(repetitions.allSatisfy { $0.isEnded })
     }
 
+    @Test func `A sync that is cut anywhere proves nothing and leaves the last proof`() throws {
+        try HostileWard(isPlain: false).cutEverywhere()
+    }
+
     @Test func `A whole request that comes twice is taken once`() throws {
         let ward = try HostileWard(isPlain: true)
         try ward.run(Self.rounds)
@@ -93,7 +97,9 @@ private final class HostileWard {
     }
 
     /// Compares what a sync said with what is so.
-    private func check(_ site: TestSite, _ result: Program.Result, isAlone: Bool, _ before: Holding) throws {
+    ///
+    /// - Parameter before: what the hub held before, where others synced at the same time.
+    private func check(_ site: TestSite, _ result: Program.Result, before: Holding? = nil) throws {
         let spaces = try site.json("status").object["spaces"] as? [[String: Any]] ?? []
         let former = proofs[site.name] ?? [:]
         for space in spaces { proofs[site.name, default: [:]]["\(space["name"]!)"] = "\(space["proved_at"]!)" }
@@ -112,24 +118,42 @@ private final class HostileWard {
         #expect(result.status == 0)
         #expect(spaces.allSatisfy { $0["unsent"] as? Int == 0 && ($0["waiting_for"] as? [Any])?.isEmpty == true })
         let (here, there) = try (Holding(site), Holding(centre))
-        #expect(isAlone ? here == there : here.covers(before) && there.covers(here), "\(site.name) is not up to date")
+        let isTrue = before.map { here.covers($0) && there.covers(here) } ?? (here == there)
+        #expect(isTrue, "\(site.name) is not up to date")
     }
 
     private func round(_ number: Int) throws {
         for site in branches + [centre] { for _ in 0..<(1 + generator.below(2)) { try edit(site) } }
-        let before = try Holding(centre)
         if number % 2 == 0 {
-            for site in branches { try check(site, site.run("sync", "--json"), isAlone: true, before) }
+            for site in branches { try check(site, site.run("sync", "--json")) }
         } else {
+            let before = try Holding(centre)
             let runs = try branches.map { try $0.begin(["sync", "--json"]) }
             let results = runs.map { $0.end() }
-            for (site, result) in zip(branches, results) { try check(site, result, isAlone: false, before) }
+            for (site, result) in zip(branches, results) { try check(site, result, before: before) }
         }
     }
 
     func run(_ rounds: Int) throws {
         proxy.befall(Self.anyFault)
         for number in 0..<rounds { try round(number) }
+        try finish()
+    }
+
+    /// One sync of one site, cut at every twelfth of what it says and hears.
+    func cutEverywhere() throws {
+        let site = branches[0]
+        func sync(_ direction: HostileProxy.Direction, cutAfter bytes: Int?) throws -> Int {
+            proxy.befall { _ in bytes.map { .cut(direction, after: $0) } ?? .none }
+            for place in [site, centre] { residents.append(try place.add("family_name=家\(residents.count)")) }
+            let start = proxy.withState { $0.bytes[direction]! }
+            try check(site, site.run("sync", "--json"))
+            return proxy.withState { $0.bytes[direction]! } - start
+        }
+        for direction in [HostileProxy.Direction.up, .down] {
+            let whole = try sync(direction, cutAfter: nil)
+            for part in 1..<12 { _ = try sync(direction, cutAfter: whole * part / 12) }
+        }
         try finish()
     }
 

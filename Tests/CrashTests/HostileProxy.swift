@@ -53,7 +53,8 @@ final class HostileProxy: @unchecked Sendable {
         var fault: (inout SeededGenerator) -> Fault = { _ in .none }
         /// Connections by what befell them.
         var connections: [String: Int] = [:]
-        var bytesDown = 0
+        /// Taken from the other end, by direction.
+        var bytes: [Direction: Int] = [.up: 0, .down: 0]
         var repetitions: [Repetition] = []
         var repetitionsUnderWay = 0
         var isOver = false
@@ -235,12 +236,15 @@ final class HostileProxy: @unchecked Sendable {
             return
         default: break
         }
+        if line.site == nil {
+            line.answer += bytes
+        } else {
+            withState { $0.bytes[direction]! += bytes.count }
+        }
         if direction == .up {
             line.said += bytes
             line.beside?.said += bytes
             line.beside?.waiting[.up]! += bytes
-        } else {
-            if line.site == nil { line.answer += bytes } else { withState { $0.bytesDown += bytes.count } }
         }
         line.waiting[direction]! += bytes
     }

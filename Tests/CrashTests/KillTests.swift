@@ -131,16 +131,16 @@ final class KillTests {
         var bytes = 0
         for kill in 0...30 {
             try centre.json("import", "residents", residents(50, from: 1 + 50 * kill))
-            let before = proxy.withState(\.bytesDown)
+            let before = proxy.withState { $0.bytes[.down]! }
             if kill == 0 {
                 try branch.sync()
-                bytes = proxy.withState(\.bytesDown) - before
+                bytes = proxy.withState { $0.bytes[.down]! } - before
                 continue
             }
             // What lacks from before comes with it, so it is never less.
             let moment = generator.below(bytes)
             try branch.startDaemon()
-            #expect(proxy.wait { $0.bytesDown - before > moment }, "kill \(kill)")
+            #expect(proxy.wait { $0.bytes[.down]! - before > moment }, "kill \(kill)")
             #expect(branch.daemon?.isRunning == true)
             branch.kill()
             #expect(try branch.records(in: "residents") % 50 == 0, "an import arrives whole")

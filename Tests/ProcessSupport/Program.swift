@@ -62,10 +62,24 @@ package enum Program: String {
 
     package var url: URL { Self.folder.appending(path: rawValue) }
 
-    func process(_ arguments: [String], _ environment: [String: String]) -> Process {
+    /// A process to be run.
+    ///
+    /// - Parameter fileKilobytesMax: the size at which writes to a file fail.
+    func process(
+        _ arguments: [String],
+        _ environment: [String: String] = [:],
+        fileKilobytesMax: Int? = nil
+    ) -> Process {
         let process = Process()
-        process.executableURL = url
-        process.arguments = arguments
+        if let fileKilobytesMax {
+            // A write beyond the limit is to fail, and not to end the process by a signal.
+            let script = "trap '' XFSZ; ulimit -f \(fileKilobytesMax); exec \"$@\""
+            process.executableURL = URL(filePath: "/bin/bash")
+            process.arguments = ["-c", script, "bash", url.path] + arguments
+        } else {
+            process.executableURL = url
+            process.arguments = arguments
+        }
         process.environment = ["LANG": "en_US.UTF-8", "PATH": "/usr/bin:/bin"].merging(environment) { $1 }
         process.standardInput = FileHandle.nullDevice
         return process
@@ -104,15 +118,6 @@ package enum Program: String {
                 duration: .now - start
             )
         }
-    }
-}
-
-extension Process {
-    /// Has writes fail, instead of a signal, where a file would become larger.
-    func limitFiles(kilobytes: Int) {
-        let command = [executableURL!.path] + (arguments ?? [])
-        executableURL = URL(filePath: "/bin/bash")
-        arguments = ["-c", "trap '' XFSZ; ulimit -f \(kilobytes); exec \"$@\"", "bash"] + command
     }
 }
 

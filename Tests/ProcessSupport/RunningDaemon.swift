@@ -11,8 +11,8 @@ package final class RunningDaemon {
     package let hub: String?
 
     /// - Throws: `Program.Failure` where it ends before it listens.
-    init(_ arguments: [String]) throws {
-        process = Program.tsunagud.process(arguments, [:])
+    init(_ arguments: [String], fileKilobytesMax: Int?) throws {
+        process = Program.tsunagud.process(arguments, fileKilobytesMax: fileKilobytesMax)
         let output = Pipe()
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice

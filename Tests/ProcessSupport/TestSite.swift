@@ -73,9 +73,8 @@ package final class TestSite {
         fileKilobytesMax: Int? = nil
     ) throws -> Program.Run {
         let own = ["TSUNAGU_OPERATOR": name, "HOME": root.path].merging(environment) { $1 }
-        let process = Program.tsunagu.process((data ? ["--data", directory.path] : []) + words, own)
-        if let fileKilobytesMax { process.limitFiles(kilobytes: fileKilobytesMax) }
-        return try Program.Run(process)
+        let arguments = (data ? ["--data", directory.path] : []) + words
+        return try Program.Run(Program.tsunagu.process(arguments, own, fileKilobytesMax: fileKilobytesMax))
     }
 
     /// Runs a command that must succeed, and reads its document.
@@ -107,15 +106,15 @@ package final class TestSite {
     // MARK: - Several sites
 
     /// Starts the hub, at the address it had before where it had one.
-    package func start(_ options: [String] = []) throws {
+    package func start(_ options: [String] = [], fileKilobytesMax: Int? = nil) throws {
         let address = hub.map { String($0.trimmingPrefix("https://").trimmingPrefix("http://")) } ?? "127.0.0.1:0"
-        try startDaemon(["--role", "central", "--hub-listen", address] + options)
+        try startDaemon(["--role", "central", "--hub-listen", address] + options, fileKilobytesMax: fileKilobytesMax)
     }
 
-    /// Starts a daemon that syncs when it begins and when it is woken.
-    package func startDaemon(_ options: [String] = []) throws {
+    /// Starts a daemon, which syncs when it begins.
+    package func startDaemon(_ options: [String] = [], fileKilobytesMax: Int? = nil) throws {
         let own = ["--data", directory.path, "--listen", "127.0.0.1:0", "--log-level", "error"]
-        let daemon = try RunningDaemon(own + options)
+        let daemon = try RunningDaemon(own + options, fileKilobytesMax: fileKilobytesMax)
         self.daemon = daemon
         hub = daemon.hub ?? hub
     }
