@@ -104,6 +104,7 @@ let package = Package(
             ],
             path: "Tests/TestSupport"
         ),
+        .target(name: "ProcessSupport", path: "Tests/ProcessSupport"),
         .testTarget(
             name: "TsunaguStoreTests",
             dependencies: [
@@ -138,10 +139,10 @@ let package = Package(
             exclude: ["kept-seeds.txt"]
         ),
         .testTarget(name: "StructureTests"),
-        .testTarget(name: "CrashTests", dependencies: ["tsunagu", "tsunagud"]),
+        .testTarget(name: "CrashTests", dependencies: ["ProcessSupport", "TestSupport", "tsunagu", "tsunagud"]),
         .testTarget(
             name: "CommandLineTests",
-            dependencies: ["tsunagu", "tsunagud", .product(name: "GRDB", package: "GRDB.swift")]
+            dependencies: ["ProcessSupport", "tsunagu", "tsunagud", .product(name: "GRDB", package: "GRDB.swift")]
         ),
         .testTarget(
             name: "TsunaguCommandsTests",
@@ -162,7 +163,7 @@ let package = Package(
         .testTarget(
             name: "TsunaguCarriersTests",
             dependencies: [
-                "TsunaguCarriers",
+                "TsunaguCarriers", "ProcessSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import ProcessSupport
 import Testing
 
 /// Options, languages, exit statuses: what every command has in common.

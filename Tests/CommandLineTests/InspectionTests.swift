@@ -3,6 +3,7 @@
 
 import Foundation
 import GRDB
+import ProcessSupport
 import Testing
 
 @Suite struct InspectionTests {

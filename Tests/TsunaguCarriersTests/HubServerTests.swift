@@ -1,6 +1,7 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
+import ProcessSupport
 import Testing
 import TsunaguCarriers
 

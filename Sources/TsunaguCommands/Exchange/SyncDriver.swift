@@ -352,9 +352,17 @@ extension CommandError {
                 ),
                 hint: Localized(ja: "本庁の管理者に確かめてください", en: "ask an admin of the ward office")
             )
+        case .refused(401, let reason):
+            // The peer was started anew, or its answer was lost and the request came to it twice: the next session mends
+            // it. Who may not sync is told so in a session, or with 403.
+            self.init(
+                .unreachable,
+                Localized(ja: "\(address) との通信が途切れました: \(reason)", en: "\(address): the session broke off: \(reason)"),
+                hint: later
+            )
         case .refused(let status, let reason):
             self.init(
-                status == 401 || status == 403 ? .notPermitted : .unreachable,
+                status == 403 ? .notPermitted : .unreachable,
                 Localized(
                     ja: "\(address) が断りました（\(status)）: \(reason)",
                     en: "\(address) refused (\(status)): \(reason)"

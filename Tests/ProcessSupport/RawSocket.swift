@@ -6,22 +6,26 @@ import Glibc
 /// A TCP socket on 127.0.0.1, for what a well-behaved client or server would never send.
 ///
 /// Blocking.
-final class RawSocket: Sendable {
-    private let descriptor: CInt
+package final class RawSocket: Sendable {
+    package let descriptor: CInt
 
     private init(descriptor: CInt) { self.descriptor = descriptor }
 
     deinit { close(descriptor) }
 
-    static func connect(port: Int) -> RawSocket {
-        let new = RawSocket(descriptor: socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
-        let result = withAddress(port: port) { Glibc.connect(new.descriptor, $0, $1) }
-        precondition(result == 0, "cannot connect to port \(port)")
+    package static func connect(port: Int) -> RawSocket {
+        guard let new = tryConnect(port: port) else { preconditionFailure("cannot connect to port \(port)") }
         return new
     }
 
+    /// Nil where nobody listens.
+    package static func tryConnect(port: Int) -> RawSocket? {
+        let new = RawSocket(descriptor: socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
+        return withAddress(port: port) { Glibc.connect(new.descriptor, $0, $1) } == 0 ? new : nil
+    }
+
     /// A socket that listens on a port of the system's choice.
-    static func listening() -> (socket: RawSocket, port: Int) {
+    package static func listening() -> (socket: RawSocket, port: Int) {
         let new = RawSocket(descriptor: socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
         let bound = withAddress(port: 0) { bind(new.descriptor, $0, $1) }
         precondition(bound == 0 && listen(new.descriptor, 8) == 0, "cannot listen")
@@ -35,12 +39,12 @@ final class RawSocket: Sendable {
     }
 
     /// A port that nobody listens on.
-    static func closedPort() -> Int { listening().port }
+    package static func closedPort() -> Int { listening().port }
 
-    func accept() -> RawSocket { RawSocket(descriptor: Glibc.accept(descriptor, nil, nil)) }
+    package func accept() -> RawSocket { RawSocket(descriptor: Glibc.accept(descriptor, nil, nil)) }
 
     /// Sends all of it, or what the other end takes.
-    func send(_ text: String) {
+    package func send(_ text: String) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes {
@@ -52,7 +56,7 @@ final class RawSocket: Sendable {
     }
 
     /// What the other end sends until a text, or its end.
-    func receive(until mark: String? = nil) -> String {
+    package func receive(until mark: String? = nil) -> String {
         var text: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 4096)
         while true {
@@ -81,7 +85,7 @@ extension RawSocket {
     /// The whole answer to one request, as text.
     ///
     /// The request's lines end in plain newlines here.
-    static func exchange(port: Int, _ request: String) -> String {
+    package static func exchange(port: Int, _ request: String) -> String {
         let socket = connect(port: port)
         socket.send(request.split(separator: "\n", omittingEmptySubsequences: false).joined(separator: "\r\n"))
         return socket.receive()
