@@ -103,6 +103,8 @@ package final class Site: Sendable {
             try body(site, transaction)
         }
         try translating {
+            // Under its name it is opened without the log that stands beside it now.
+            try store.checkpoint()
             try store.close()
             try environment.files.rename(temporary, to: directory.database)
         }

@@ -168,6 +168,13 @@ package final class Store: Sendable {
     /// Unix milliseconds of this store's environment.
     package func now() -> UInt64 { environment.now() }
 
+    /// Moves all that the write-ahead log holds into the file, which then is whole by itself.
+    ///
+    /// Closing tries the same and does not tell where it could not.
+    package func checkpoint() throws {
+        try translating { try queue.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) } }
+    }
+
     /// Ends the connection; what the write-ahead log holds goes into the file.
     package func close() throws { try translating { try queue.close() } }
 
