@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+# This source file is part of the Tsunagu project.
+# SPDX-License-Identifier: Apache-2.0
+"""Reads vectors and compares what they come to with what they say: see README.md."""
+
+import json
+import sys
+from pathlib import Path
+
+from changes import Envelope
+from digest import exceptions_hash, vector_hash
+from replica import Replica
+from schema import Schema
+
+
+def envelope(run):
+    return Envelope(
+        run["space"], bytes.fromhex(run["replica"]), run["first"], run["count"],
+        bytes.fromhex(run["seal"]), bytes.fromhex(run["body"]),
+    )  # fmt: skip
+
+
+def reader(vector):
+    return Replica(Schema(vector["collections"]), bytes.fromhex(vector["rootSigningKey"]))
+
+
+class Report:
+    """What was compared, and what differs."""
+
+    def __init__(self):
+        self.compared = 0
+        self.differences = []
+
+    def same(self, what, found, expected):
+        self.compared += 1
+        if found != expected:
+            self.differences.append(f"{what}: found {found}, expected {expected}")
+
+
+def compare(replica, vector, report, order):
+    """Everything that the vector says of the state after all its runs."""
+    for name, expected in vector["spaces"].items():
+        where = f"{name}, {order}"
+        found = [[r.hex(), seq, header.hex()] for r, (seq, header) in sorted(replica.vector(name).items())]
+        report.same(f"{where}: vector", found, expected["vector"])
+        report.same(f"{where}: vector hash", vector_hash(replica.vector(name)).hex(), expected["vectorHash"])
+        exceptions = replica.exceptions(name)
+        found = [[r.hex(), first, last] for r, first, last in exceptions]
+        report.same(f"{where}: exceptions", found, expected["exceptions"])
+        report.same(f"{where}: exceptions hash", exceptions_hash(exceptions).hex(), expected["exceptionsHash"])
+        report.same(f"{where}: digest", replica.digest(name).hex(), expected["digest"])
+        report.same(f"{where}: conflicts", replica.conflicts(name), expected["conflicts"])
+        found = {
+            f"{collection}/{identity.hex()}": {"deleted": record.is_deleted, "fields": record.shown(replica.schema)}
+            for (collection, identity), record in replica.records(name).items()
+            if replica.schema.knows(collection)
+        }
+        for key in sorted(found.keys() | expected["records"].keys()):
+            report.same(f"{where}: record {key}", found.get(key), expected["records"].get(key))
+
+
+def check(vector, report):
+    """All runs in the order of the file, then in the opposite order: the state is the same."""
+    envelopes = [envelope(run) for run in vector["runs"]]
+
+    replica = reader(vector)
+    for number, run in enumerate(vector["runs"]):
+        report.same(f"run {number}: receipt", replica.receive(envelopes[number]), run["receipt"])
+        for place, header in enumerate(run.get("headerHashes", [])):
+            change = replica.space(run["space"]).changes.get((envelopes[number].replica, run["first"] + place))
+            report.same(f"run {number}: header {run['first'] + place}", change and change.hash.hex(), header)
+    compare(replica, vector, report, "in order")
+
+    replica = reader(vector)
+    while "applied" in [replica.receive(one) for one in reversed(envelopes)]:
+        pass
+    compare(replica, vector, report, "in the opposite order")
+
+
+def check_refusals(vector, accepted, report):
+    """Each run on its own, after the accepted ones that it names."""
+    for case in vector["cases"]:
+        replica = reader(accepted)
+        for run in accepted["runs"][: case["after"]]:
+            replica.receive(envelope(run))
+        for run in case["runs"]:
+            report.same(case["because"], replica.receive(envelope(run)), run["receipt"])
+
+
+def main(paths):
+    failed = False
+    for path in map(Path, paths):
+        vector = json.loads(path.read_text())
+        report = Report()
+        if "cases" in vector:
+            accepted = json.loads((path.parent / vector["accepted"]).read_text())
+            check_refusals(vector, accepted, report)
+        else:
+            check(vector, report)
+        for difference in report.differences:
+            print(f"{path}: {difference}")
+        failed = failed or bool(report.differences) or report.compared == 0
+        print(f"{path}: {report.compared} compared, {len(report.differences)} differ")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    default = sorted((Path(__file__).parents[2] / "Protocol" / "vectors").glob("*/*.json"))
+    sys.exit(main(sys.argv[1:] or default))
