@@ -1,7 +1,7 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-package import Crypto
+import Crypto
 package import TsunaguCore
 
 /// Both ends prove their device keys and agree on a key for one exchange, whatever carries the bytes: signed ephemeral
@@ -82,20 +82,23 @@ package enum Handshake {
         return out
     }
 
-    private static func key(
+    private static func keys(
         _ own: Curve25519.KeyAgreement.PrivateKey,
         _ peer: [UInt8],
         _ transcript: [UInt8]
-    ) throws -> SymmetricKey {
+    ) throws -> SessionKeys {
         let secret = try own.sharedSecretFromKeyAgreement(
             with: Curve25519.KeyAgreement.PublicKey(rawRepresentation: peer)
         )
-        return secret.hkdfDerivedSymmetricKey(
-            using: SHA256.self,
-            salt: Array("tsunagu/session/1".utf8),
-            sharedInfo: transcript,
-            outputByteCount: 32
-        )
+        func key(_ direction: String) -> SymmetricKey {
+            secret.hkdfDerivedSymmetricKey(
+                using: SHA256.self,
+                salt: Array("tsunagu/session/1/\(direction)".utf8),
+                sharedInfo: transcript,
+                outputByteCount: 32
+            )
+        }
+        return SessionKeys(requests: key("requests"), replies: key("replies"))
     }
 
     /// The client's half.
@@ -110,15 +113,17 @@ package enum Handshake {
         /// Checks the hub's word and makes the session.
         ///
         /// Whether the hub's *device* is one to talk to is for the caller to decide.
-        package func finish(_ welcome: Welcome, sign: ([UInt8]) throws -> [UInt8]) throws -> SessionKeys {
+        package func finish(_ welcome: Welcome, sign: ([UInt8]) throws -> [UInt8]) throws -> ClientSession {
             let spoken = Handshake.transcript("hub", hello, welcome)
             let hub = try Curve25519.Signing.PublicKey(rawRepresentation: welcome.signingKey)
             guard hub.isValidSignature(welcome.signature, for: spoken) else {
                 throw SyncError.notAuthenticated("the hub's signature is wrong")
             }
-            let key = try Handshake.key(ephemeral, welcome.ephemeral, spoken)
-            let proof = try sign(Handshake.transcript("client", hello, welcome))
-            return SessionKeys(session: welcome.session, key: key, proof: proof)
+            return ClientSession(
+                id: welcome.session,
+                keys: try Handshake.keys(ephemeral, welcome.ephemeral, spoken),
+                proof: try sign(Handshake.transcript("client", hello, welcome))
+            )
         }
     }
 
@@ -129,7 +134,7 @@ package enum Handshake {
         epoch: Bytes16,
         session: Bytes16,
         sign: ([UInt8]) throws -> [UInt8]
-    ) throws -> (welcome: Welcome, key: SymmetricKey, clientMessage: [UInt8]) {
+    ) throws -> (welcome: Welcome, keys: SessionKeys, clientMessage: [UInt8]) {
         let ephemeral = Curve25519.KeyAgreement.PrivateKey()
         var welcome = Welcome(
             signingKey: signingKey,
@@ -140,93 +145,122 @@ package enum Handshake {
         )
         let spoken = transcript("hub", hello, welcome)
         welcome.signature = try sign(spoken)
-        return (welcome, try key(ephemeral, hello.ephemeral, spoken), transcript("client", hello, welcome))
+        return (welcome, try keys(ephemeral, hello.ephemeral, spoken), transcript("client", hello, welcome))
     }
 }
 
-/// What a client seals its requests with.
+/// What two devices agreed on: nobody else reads what is sealed under it, or makes it.
 package struct SessionKeys: Sendable {
-    package let session: Bytes16
-    package let key: SymmetricKey
+    fileprivate let requests: SymmetricKey
+    fileprivate let replies: SymmetricKey
+}
+
+/// A client's end of a session.
+package struct ClientSession: Sendable {
+    package let id: Bytes16
+    package let keys: SessionKeys
     /// The client's signature over the transcript; goes with the first request.
     package let proof: [UInt8]
 }
 
-/// The sealed form of requests and replies: what is said, when in the session, and a code that only the two can make.
+/// The sealed form of requests and replies: only the two can read and make it, and only in its place.
+///
+/// What carries the bytes need not be trusted with them: TLS below, or a proxy that ends it, or a stranger between two
+/// sites of one network. A nonce is the request's counter and the place in its answer, so none comes twice under a key.
 package enum Envelope {
-    /// A request: session ‖ counter ‖ proof on the first ‖ content ‖ code.
-    package static func request(_ content: [UInt8], counter: UInt64, _ keys: SessionKeys) -> [UInt8] {
-        var out: [UInt8] = []
-        out.append(keys.session)
-        out.appendVarint(counter)
-        if counter == 1 { out += keys.proof }
-        out += content
-        return out + code("request", counter, 0, content, keys.key)
+    private static let tagBytes = 16
+
+    /// A request: session ‖ counter ‖ proof on the first ‖ sealed content.
+    package static func request(
+        _ content: [UInt8],
+        counter: UInt64,
+        _ session: ClientSession
+    ) throws -> [UInt8] {
+        var head: [UInt8] = []
+        head.append(session.id)
+        head.appendVarint(counter)
+        if counter == 1 { head += session.proof }
+        return head + (try seal(content, under: session.keys.requests, nonce(counter, 0), head))
     }
 
-    /// A request, opened as far as it can be without its session's key.
-    package struct Opened: Sendable {
+    /// A request, read as far as it can be without its session's keys.
+    package struct Request: Sendable {
         package let session: Bytes16
         package let counter: UInt64
         package let proof: [UInt8]?
-        package let content: [UInt8]
-        private let code: [UInt8]
+        private let head: [UInt8]
+        private let sealed: [UInt8]
 
         package init(_ bytes: [UInt8]) throws(CodecError) {
-            (session, counter, proof, content, code) = try bytes.withMemory { memory throws(CodecError) in
+            (session, counter, proof, sealed) = try bytes.withMemory { memory throws(CodecError) in
                 var reader = ByteReader(memory)
                 let session = try reader.bytes16()
                 let counter = try reader.varint()
                 let proof = counter == 1 ? Array(try reader.bytes(64)) : nil
-                guard reader.count >= 16 else { throw .truncated }
-                let content = Array(try reader.bytes(reader.count - 16))
-                return (session, counter, proof, content, Array(try reader.bytes(16)))
+                return (session, counter, proof, Array(try reader.bytes(reader.count)))
             }
+            head = Array(bytes.dropLast(sealed.count))
         }
 
-        package func isAuthentic(_ key: SymmetricKey) -> Bool {
-            Envelope.isEqual(Envelope.code("request", counter, 0, content, key), code)
+        /// The content; `nil` where it is not the client's own.
+        package func open(_ keys: SessionKeys) -> [UInt8]? {
+            try? Envelope.open(sealed, under: keys.requests, Envelope.nonce(counter, 0), head)
         }
     }
 
-    /// A piece of a reply: content ‖ code, bound to the request's counter and the piece's place.
-    package static func reply(_ content: [UInt8], counter: UInt64, piece: UInt64, _ key: SymmetricKey) -> [UInt8] {
-        content + code("reply", counter, piece, content, key)
+    /// A piece of a reply, bound to the request's counter and the piece's place.
+    package static func reply(
+        _ content: [UInt8],
+        counter: UInt64,
+        piece: UInt32,
+        _ keys: SessionKeys
+    ) throws -> [UInt8] {
+        try seal(content, under: keys.replies, nonce(counter, piece), [])
     }
 
     /// - Throws: where the piece is not the one expected here.
     package static func open(
         _ bytes: [UInt8],
         counter: UInt64,
-        piece: UInt64,
-        _ key: SymmetricKey
+        piece: UInt32,
+        _ keys: SessionKeys
     ) throws(SyncError) -> [UInt8] {
-        guard bytes.count >= 16 else { throw .notAuthenticated("a reply without a code") }
-        let content = Array(bytes.dropLast(16))
-        guard isEqual(code("reply", counter, piece, content, key), Array(bytes.suffix(16))) else {
-            throw .notAuthenticated("a reply that is not the hub's")
+        do {
+            return try open(bytes, under: keys.replies, nonce(counter, piece), [])
+        } catch {
+            throw .notAuthenticated("a reply that is not the peer's")
         }
-        return content
     }
 
-    /// Takes as long for equal codes as for others, so that an attacker learns nothing from the time.
-    private static func isEqual(_ a: [UInt8], _ b: [UInt8]) -> Bool {
-        a.count == b.count && zip(a, b).reduce(0) { $0 | $1.0 ^ $1.1 } == 0
+    private static func nonce(_ counter: UInt64, _ piece: UInt32) -> [UInt8] {
+        var out: [UInt8] = []
+        out.appendUInt64(counter)
+        for shift in [24, 16, 8, 0] as [UInt32] { out.append(UInt8(truncatingIfNeeded: piece >> shift)) }
+        return out
     }
 
-    private static func code(
-        _ direction: String,
-        _ counter: UInt64,
-        _ piece: UInt64,
+    private static func seal(
         _ content: [UInt8],
-        _ key: SymmetricKey
-    ) -> [UInt8] {
-        var hmac = HMAC<SHA256>(key: key)
-        var head = Array("tsunagu/\(direction)/1".utf8)
-        head.appendUInt64(counter)
-        head.appendUInt64(piece)
-        hmac.update(data: head)
-        hmac.update(data: content)
-        return Array(Array(hmac.finalize()).prefix(16))
+        under key: SymmetricKey,
+        _ nonce: [UInt8],
+        _ head: [UInt8]
+    ) throws -> [UInt8] {
+        let nonce = try ChaChaPoly.Nonce(data: nonce)
+        let box = try ChaChaPoly.seal(content, using: key, nonce: nonce, authenticating: head)
+        return Array(box.ciphertext) + Array(box.tag)
+    }
+
+    private static func open(
+        _ sealed: [UInt8],
+        under key: SymmetricKey,
+        _ nonce: [UInt8],
+        _ head: [UInt8]
+    ) throws -> [UInt8] {
+        let box = try ChaChaPoly.SealedBox(
+            nonce: ChaChaPoly.Nonce(data: nonce),
+            ciphertext: sealed.dropLast(tagBytes),
+            tag: sealed.suffix(tagBytes)
+        )
+        return Array(try ChaChaPoly.open(box, using: key, authenticating: head))
     }
 }

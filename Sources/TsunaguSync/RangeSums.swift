@@ -63,7 +63,7 @@ extension SyncServer {
     /// Answers with the sums of ranges; `nil` where the two sites do not hold the same changes.
     func sums(_ request: SumsRequest, _ storage: some ReplicaStorage) throws -> [RangeSum]? {
         let space = request.summary.space
-        guard try storage.mayRead(client, space),
+        guard try storage.scope(with: client).isShared(space),
             let own = try storage.summaries().first(where: { $0.space == space }),
             own.vectorHash == request.summary.vectorHash, own.exceptionsHash == request.summary.exceptionsHash
         else { return nil }

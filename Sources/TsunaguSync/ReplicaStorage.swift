@@ -20,14 +20,17 @@ package protocol ReplicaStorage {
     /// A sealed run by its row.
     func run(_ row: Int64) throws -> RunEnvelope?
 
+    /// The hash of the header that an author's chain here has at a number; `nil` where it does not go that far.
+    func headerHash(of replica: ReplicaID, at seq: UInt64, in space: SpaceID) throws -> Hash32?
+
     /// Takes in a frame in one transaction, which is the cursor too.
     func receive(_ frame: SyncFrame, from peer: DeviceID) throws -> [Receipt]
 
-    /// The parts of runs that arrived without their end.
-    func staged() throws -> [StagedRun]
+    /// The parts of runs that arrived from a peer without their end.
+    func staged(from peer: DeviceID) throws -> [StagedRun]
 
-    /// Whether a device may hold a space, by the grants in effect here.
-    func mayRead(_ device: DeviceID, _ space: SpaceID) throws -> Bool
+    /// The grants in effect here; `nil` before anything of the ward is known.
+    func access() throws -> Access?
 
     /// What each record in a range adds to its space's digest, by id, from what is live of it.
     func forEachSum(
@@ -44,8 +47,43 @@ package protocol ReplicaStorage {
     /// The sealed run of an author that begins at a number.
     func run(_ space: SpaceID, _ replica: ReplicaID, first: UInt64) throws -> RunEnvelope?
 
-    /// Notes how far a peer holds what was written here, and what is proved to be equal.
-    func note(peer: DeviceID, holds: [SpaceID: UInt64], proved: [SpaceID]) throws
+    /// Notes what a peer holds.
+    ///
+    /// - Returns: the spaces in which it lacks what it was known to hold: it lost them.
+    @discardableResult
+    func note(_ findings: [PeerFinding], of peer: DeviceID) throws -> [SpaceID]
+}
+
+extension ReplicaStorage {
+    /// The grants as they bound an exchange with a peer.
+    func scope(with peer: DeviceID) throws -> ExchangeScope {
+        ExchangeScope(access: try access(), own: device, peer: peer)
+    }
+}
+
+/// What two devices may exchange: what both may hold, by the grants in effect at the one that asks itself.
+struct ExchangeScope {
+    let access: Access?
+    let own: DeviceID
+    let peer: DeviceID
+
+    /// Whether the space may be named to the peer, and what is in it sent.
+    ///
+    /// Every member holds `system`, and a device that joins has nothing else to learn from who is one.
+    func mayName(_ space: SpaceID) -> Bool { space == .system || access?.mayRead(peer, space) == true }
+
+    /// Whether what the peer has of the space is to be taken.
+    func mayTake(_ space: SpaceID) -> Bool { space == .system || access?.mayRead(own, space) == true }
+
+    func isShared(_ space: SpaceID) -> Bool { mayName(space) && mayTake(space) }
+}
+
+/// What was found out of a peer's copy of a space.
+package enum PeerFinding {
+    /// It holds all that was summed up here; `isProved` where what is in effect and the digests are equal too.
+    case equal(SpaceSummary, isProved: Bool)
+    /// It holds this much.
+    case differs(SpaceSummary, [VectorEntry])
 }
 
 /// What two sites compare of a space.
@@ -59,19 +97,23 @@ package struct SpaceSummary: Hashable, Sendable {
     package var digest: Bytes16
     /// How many sealed changes this side wrote itself; not sent.
     package var ownSeq: UInt64
+    /// How far this side's log goes, in its own count; not sent.
+    package var position: Int64
 
     package init(
         space: SpaceID,
         vectorHash: Bytes16,
         exceptionsHash: Bytes16,
         digest: Bytes16,
-        ownSeq: UInt64 = 0
+        ownSeq: UInt64 = 0,
+        position: Int64 = 0
     ) {
         self.space = space
         self.vectorHash = vectorHash
         self.exceptionsHash = exceptionsHash
         self.digest = digest
         self.ownSeq = ownSeq
+        self.position = position
     }
 }
 

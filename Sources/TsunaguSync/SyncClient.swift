@@ -25,8 +25,16 @@ package struct SyncClient {
     package struct Outcome: Sendable {
         package var sent = 0
         package var received = 0
+        /// Whether all that the two may share was the same at the end.
         package var upToDate = false
+        /// What one side would not take, or what waits, at the end.
         package var refused: [Refused] = []
+        /// Spaces that the last comparison proved to be the same: what `upToDate` is said of.
+        package var proved: [SpaceID] = []
+        /// Whether the peer's store is another than the one that was met before.
+        package var isNewEpoch = false
+        /// Spaces of which the peer no longer had what it was known to hold; it was sent again.
+        package var lost: [SpaceID] = []
         /// Spaces whose state differs although everything in effect is the same: corruption or a defect.
         package var diverged: [SpaceID] = []
         /// The records on which such a space differed.
@@ -65,8 +73,17 @@ package struct SyncClient {
         package var here: Bool
     }
 
-    /// Rounds that move something; a busy hub must not keep a clerk for ever.
+    /// Rounds that move something; a busy peer must not keep a clerk for ever.
     private static let roundsMax = 8
+    /// What a peer may send in a pull that brings nothing, before the pull is ended and its chains left for another time.
+    private static let idleFramesMax = 256
+    private static let idleBytesMax = 32 << 20
+    /// Changes beyond those that its vectors told of, which it may have got meanwhile.
+    private static let unexpectedMax: UInt64 = 65_536
+    /// Refusals that are listed.
+    private static let refusedMax = 1000
+    /// A device that the peer does not know has nothing to stage parts of runs with.
+    private static let introductionBytesMax = 2 << 20
 
     package private(set) var outcome = Outcome()
     private let peer: DeviceID
@@ -75,21 +92,46 @@ package struct SyncClient {
     private var pushing: FrameWriter?
     private var pushed = SyncFrame()
     private var wants: [SpaceID: [ReplicaID: UInt64]] = [:]
+    /// What the last round was to move: the same again is no progress, whatever receipts say.
+    private var former: (rows: [Int64], wants: [SpaceID: [ReplicaID: UInt64]]) = ([], [:])
     private var moved = true
+    /// What a pull may still bring.
+    private var allowance = Allowance()
+    /// Chains of which a pull brought nothing but what is not taken.
+    private var leftOut: Set<ChainPlace> = []
+    /// Chains of which the peer was shown that it holds them otherwise.
+    private var accused: Set<ChainPlace> = []
+    private var isIntroduced = false
     /// What was said of each space in the comparison under way.
     private var named: [SpaceID: SpaceSummary] = [:]
     /// The search for what differs in a space, and the spaces that were searched.
     private var search: RangeSearch?
     private var searched: Set<SpaceID> = []
 
-    package init(peer: DeviceID, frameBytesMax: Int = SyncFrame.bytesMax) {
+    private struct ChainPlace: Hashable {
+        let space: SpaceID
+        let replica: ReplicaID
+    }
+
+    private struct Allowance {
+        var idleFrames = 0
+        var idleBytes = 0
+        var idle: Set<ChainPlace> = []
+        var changes = SyncClient.unexpectedMax
+    }
+
+    /// - Parameter isNewEpoch: whether the peer's store is another than the one met before.
+    package init(peer: DeviceID, isNewEpoch: Bool = false, frameBytesMax: Int = SyncFrame.bytesMax) {
         self.peer = peer
         self.frameBytesMax = frameBytesMax
+        outcome.isNewEpoch = isNewEpoch
     }
 
     package mutating func begin(_ storage: some ReplicaStorage) throws -> Action {
         rounds += 1
-        named = Dictionary(uniqueKeysWithValues: try storage.summaries().map { ($0.space, $0) })
+        let scope = try storage.scope(with: peer)
+        let summaries = try storage.summaries().filter { scope.mayName($0.space) }
+        named = Dictionary(uniqueKeysWithValues: summaries.map { ($0.space, $0) })
         return .send(.compare(named.values.sorted { $0.space < $1.space }))
     }
 
@@ -100,54 +142,72 @@ package struct SyncClient {
         case .sums(let sums): try summed(sums, storage)
         case .run: throw SyncError.protocolViolation("a run that was not asked for")
         case .failed(let reason): throw SyncError.peerFailed(reason)
+        case .unknownClient: try introduce(storage)
+        case .newBeginning: throw SyncError.newBeginning
         }
+    }
+
+    /// Brings `system` to a peer that lost it, or never had what says who we are.
+    private mutating func introduce(_ storage: some ReplicaStorage) throws -> Action {
+        let rows = try storage.runs(of: .system, lacking: [:])
+        guard !isIntroduced, !rows.isEmpty else {
+            throw SyncError.notAuthenticated("this device does not belong to the peer's ward")
+        }
+        isIntroduced = true
+        wants = [:]
+        pushing = FrameWriter(rows: rows, bytesMax: Self.introductionBytesMax)
+        return try next(storage)
     }
 
     private mutating func compared(
         _ spaces: [(space: SpaceID, relation: SyncReply.Relation)],
         _ storage: some ReplicaStorage
     ) throws -> Action {
-        var holds: [SpaceID: UInt64] = [:]
-        var proved: [SpaceID] = []
+        let scope = try storage.scope(with: peer)
+        var findings: [PeerFinding] = []
         var rows: [Int64] = []
         // A space that the peer passes over in silence is no proof.
         var isEqual = Set(named.keys).isSubset(of: spaces.map(\.space))
         wants = [:]
+        allowance = Allowance()
         outcome.diverged = []
+        outcome.proved = []
         let systemDiffers = spaces.contains { space, relation in
             if case .differs = relation { space == .system } else { false }
         }
         for (space, relation) in spaces {
             switch relation {
             case .equal(let exceptions, let digest):
-                holds[space] = named[space]?.ownSeq ?? 0
-                if exceptions && digest { proved.append(space) } else { isEqual = false }
+                guard let summary = named[space] else { throw SyncError.protocolViolation("\(space) was not named") }
+                findings.append(.equal(summary, isProved: exceptions && digest))
+                outcome.refused.removeAll { $0.space == space }
+                if exceptions && digest { outcome.proved.append(space) } else { isEqual = false }
                 if exceptions && !digest { outcome.diverged.append(space) }
             case .notGranted:
                 // What was written here for a space that the peer does not give us cannot have arrived.
-                if try storage.mayRead(storage.device, space) || (named[space]?.ownSeq ?? 0) > 0 { isEqual = false }
+                if scope.mayTake(space) || (named[space]?.ownSeq ?? 0) > 0 { isEqual = false }
             case .differs(let theirs):
-                isEqual = false
-                guard !systemDiffers || space == .system else { continue }
-                guard try storage.mayRead(storage.device, space) || space == .system else { continue }
-                let ours = try storage.vector(of: space)
-                let known = Dictionary(uniqueKeysWithValues: theirs.map { ($0.replica, $0.seq) })
-                for entry in ours where entry.replica.device == storage.device {
-                    holds[space] = max(holds[space] ?? 0, known[entry.replica] ?? 0)
+                guard scope.isShared(space) else {
+                    if named[space] != nil { isEqual = false }
+                    continue
                 }
-                rows += try storage.runs(of: space, lacking: known)
-                let lacking = try lacking(theirs, ours, space)
-                if !lacking.isEmpty { wants[space] = lacking }
+                isEqual = false
+                if let summary = named[space] { findings.append(.differs(summary, theirs)) }
+                try differ(space, theirs, isMoving: !systemDiffers || space == .system, &rows, storage)
             }
         }
-        try storage.note(peer: peer, holds: holds, proved: proved)
+        for space in try storage.note(findings, of: peer) where !outcome.lost.contains(space) {
+            outcome.lost.append(space)
+        }
         outcome.upToDate = isEqual
-        guard !isEqual, moved, rounds <= Self.roundsMax, !rows.isEmpty || !wants.isEmpty else {
+        rows.sort()
+        guard !isEqual, moved, rounds <= Self.roundsMax, (rows, wants) != former, !rows.isEmpty || !wants.isEmpty else {
             return try lookIntoDivergence(storage)
         }
         moved = false
+        former = (rows, wants)
         // Over all spaces in the log's order, so that what belongs together arrives together.
-        pushing = FrameWriter(rows: rows.sorted(), bytesMax: frameBytesMax)
+        pushing = FrameWriter(rows: rows, bytesMax: frameBytesMax)
         return try next(storage)
     }
 
@@ -185,23 +245,42 @@ package struct SyncClient {
         return try goOnSearching(storage)
     }
 
-    private mutating func lacking(
+    /// What is to be pushed and pulled of a space, without the chains that are not the same at both ends.
+    private mutating func differ(
+        _ space: SpaceID,
         _ theirs: [VectorEntry],
-        _ ours: [VectorEntry],
-        _ space: SpaceID
-    ) throws -> [ReplicaID: UInt64] {
-        let own = Dictionary(uniqueKeysWithValues: ours.map { ($0.replica, $0) })
-        var out: [ReplicaID: UInt64] = [:]
+        isMoving: Bool,
+        _ rows: inout [Int64],
+        _ storage: some ReplicaStorage
+    ) throws {
+        let ours = try storage.vector(of: space)
+        let own = Dictionary(uniqueKeysWithValues: ours.map { ($0.replica, $0.seq) })
+        var known = Dictionary(uniqueKeysWithValues: theirs.map { ($0.replica, $0.seq) })
+        outcome.refused.removeAll { refused in
+            let reached = (refused.here ? own : known)[refused.replica] ?? 0
+            return refused.space == space && refused.reason != Refusal.fork(seq: 0).code && refused.first <= reached
+        }
+        guard isMoving else { return }
+        var lacking: [ReplicaID: UInt64] = [:]
         for entry in theirs {
-            let known = own[entry.replica]
-            if entry.seq > known?.seq ?? 0 { out[entry.replica] = known?.seq ?? 0 }
-            if let known, known.seq == entry.seq, known.hash != entry.hash {
-                note(
-                    Refused(space: space, replica: entry.replica, first: entry.seq, reason: "equivocation", here: true)
-                )
+            let here = own[entry.replica] ?? 0
+            if entry.seq > here {
+                guard !leftOut.contains(ChainPlace(space: space, replica: entry.replica)) else { continue }
+                lacking[entry.replica] = here
+                let (told, isBeyond) = allowance.changes.addingReportingOverflow(entry.seq - here)
+                allowance.changes = isBeyond ? .max : told
+            } else if try storage.headerHash(of: entry.replica, at: entry.seq, in: space) != entry.hash {
+                let fork = Refusal.fork(seq: entry.seq)
+                note(Refused(space: space, replica: entry.replica, first: entry.seq, reason: fork.code, here: true))
+                // Nothing of it would fit there: as if the peer had it all, but for what shows it the fork, once.
+                known[entry.replica] = here
+                guard accused.insert(ChainPlace(space: space, replica: entry.replica)).inserted else { continue }
+                let elsewhere = own.merging([entry.replica: entry.seq - 1]) { $1 }
+                rows += try storage.runs(of: space, lacking: elsewhere).prefix(1)
             }
         }
-        return out
+        rows += try storage.runs(of: space, lacking: known)
+        if !lacking.isEmpty { wants[space] = lacking }
     }
 
     private mutating func next(_ storage: some ReplicaStorage) throws -> Action {
@@ -213,7 +292,11 @@ package struct SyncClient {
         guard !wants.isEmpty else { return try begin(storage) }
         return .send(
             .pull(
-                SyncRequest.PullRequest(wants: wants, staged: try storage.staged(), frameBytesMax: frameBytesMax)
+                SyncRequest.PullRequest(
+                    wants: wants,
+                    staged: try storage.staged(from: peer),
+                    frameBytesMax: frameBytesMax
+                )
             )
         )
     }
@@ -224,12 +307,15 @@ package struct SyncClient {
         return try next(storage)
     }
 
-    private mutating func settle(_ item: SyncFrame.Item, _ receipt: Receipt, here: Bool) {
+    /// - Returns: whether something came of the item.
+    @discardableResult
+    private mutating func settle(_ item: SyncFrame.Item, _ receipt: Receipt, here: Bool) -> Bool {
         let (space, (replica, first)) = (item.space, item.origin)
         switch receipt {
         case .applied(let count), .quarantined(let count):
             moved = true
             if here { outcome.received += count } else { outcome.sent += count }
+            return true
         case .held(let cause):
             note(Refused(space: space, replica: replica, first: first, reason: "waits for \(cause)", here: here))
         case .refused(let refusal):
@@ -237,20 +323,45 @@ package struct SyncClient {
         case .partial: moved = true
         case .duplicate: break
         }
+        return false
     }
 
+    /// One line for each run: the last word on it.
     private mutating func note(_ refused: Refused) {
-        if !outcome.refused.contains(refused) { outcome.refused.append(refused) }
+        outcome.refused.removeAll {
+            $0.space == refused.space && $0.replica == refused.replica && $0.first == refused.first
+                && $0.here == refused.here
+        }
+        if outcome.refused.count < Self.refusedMax { outcome.refused.append(refused) }
     }
 
     /// A frame of the answer to a pull; it is applied before the next is read.
-    package mutating func received(frame: SyncFrame, _ storage: some ReplicaStorage) throws {
+    ///
+    /// - Returns: whether to read on; otherwise the answer is given up, and `pullEnded` goes on without its chains.
+    @discardableResult
+    package mutating func received(frame: SyncFrame, _ storage: some ReplicaStorage) throws -> Bool {
         for space in frame.items.map(\.space) where wants[space] == nil {
             throw SyncError.protocolViolation("\(space) was not asked for")
         }
+        let before = outcome.received
         for (item, receipt) in zip(frame.items, try storage.receive(frame, from: peer)) {
-            settle(item, receipt, here: true)
+            guard !settle(item, receipt, here: true) else { continue }
+            allowance.idleBytes += item.bytes
+            allowance.idle.insert(ChainPlace(space: item.space, replica: item.origin.replica))
         }
+        let count = UInt64(outcome.received - before)
+        if count > 0 {
+            (allowance.idleFrames, allowance.idleBytes, allowance.idle) = (0, 0, [])
+        } else {
+            allowance.idleFrames += 1
+        }
+        let isExpected = count <= allowance.changes
+        allowance.changes -= min(count, allowance.changes)
+        guard isExpected, allowance.idleFrames <= Self.idleFramesMax, allowance.idleBytes <= Self.idleBytesMax else {
+            leftOut.formUnion(allowance.idle)
+            return false
+        }
+        return true
     }
 
     /// The answer to a pull is complete.
@@ -265,4 +376,6 @@ package enum SyncError: Error, Hashable, Sendable {
     case protocolViolation(String)
     /// The peer could not prove who it is, or did not believe who we are.
     case notAuthenticated(String)
+    /// The hub's store began anew and was filled again by others than those known here.
+    case newBeginning
 }

@@ -21,6 +21,14 @@ package struct SyncFrame: Hashable, Sendable {
             }
         }
 
+        /// About how much it is on the wire.
+        package var bytes: Int {
+            switch self {
+            case .run(let run): run.body.count + 128
+            case .part(_, _, let bytes): bytes.count + 128
+            }
+        }
+
         /// Whose changes it carries, and from which number on.
         package var origin: (replica: ReplicaID, first: UInt64) {
             switch self {
@@ -38,6 +46,8 @@ package struct SyncFrame: Hashable, Sendable {
     package static let bytesMax = 256 << 10
     /// A run with its envelope is never larger: one change may be a mebibyte, and a seal stands at 256 KiB.
     package static let runBytesMax = 4 << 20
+    /// Each item may cost a signature's check.
+    package static let itemsMax = 1024
 
     package var encoded: [UInt8] {
         var out: [UInt8] = []
@@ -60,6 +70,7 @@ package struct SyncFrame: Hashable, Sendable {
         var reader = ByteReader(bytes)
         items = []
         while !reader.isAtEnd {
+            guard items.count < Self.itemsMax else { throw .invalid("a frame of more than \(Self.itemsMax) runs") }
             switch try reader.byte() {
             case 1:
                 items.append(.run(try RunEnvelope(decoding: try reader.prefixed("run", atMost: Self.runBytesMax))))
@@ -137,7 +148,7 @@ package struct FrameWriter {
                 continue
             }
             let encoded = run.encoded
-            if size > 0, size + encoded.count > bytesMax { break }
+            if size > 0, size + encoded.count > bytesMax || frame.items.count == SyncFrame.itemsMax { break }
             rows.removeFirst()
             if encoded.count > bytesMax {
                 let hash = SyncFrame.hash(encoded)

@@ -88,7 +88,7 @@ package enum SyncRequest: Hashable, Sendable {
                 var known: [ReplicaID: UInt64] = [:]
                 for _ in 0..<(try reader.varint("authors", atMost: 65_536)) {
                     let replica = try reader.replica()
-                    known[replica] = try reader.varint()
+                    known[replica] = UInt64(try reader.varint("number", atMost: Chain.seqMax))
                 }
                 wants[space] = known
             }
@@ -139,6 +139,10 @@ package enum SyncReply: Hashable, Sendable {
     case run(RunEnvelope?)
     /// The request was not answered, and why.
     case failed(String)
+    /// The client is nobody here: its ward may show itself by bringing `system`.
+    case unknownClient
+    /// The client's ward and the one here began apart, and both have been worked in.
+    case newBeginning
 
     package static func == (a: SyncReply, b: SyncReply) -> Bool { a.encoded == b.encoded }
     package func hash(into hasher: inout Hasher) { hasher.combine(encoded) }
@@ -188,6 +192,10 @@ package enum SyncReply: Hashable, Sendable {
         case .failed(let reason):
             out.append(3)
             out.appendPrefixed(Array(reason.utf8))
+        case .unknownClient:
+            out.append(5)
+        case .newBeginning:
+            out.append(6)
         }
         return out
     }
@@ -208,12 +216,13 @@ package enum SyncReply: Hashable, Sendable {
                         vector.append(
                             VectorEntry(
                                 replica: try reader.replica(),
-                                seq: try reader.varint(),
+                                seq: UInt64(try reader.varint("number", atMost: Chain.seqMax)),
                                 hash: Array(try reader.bytes(32))
                             )
                         )
                         let isAscending =
                             vector.count < 2 || vector[vector.count - 2].replica < vector[vector.count - 1].replica
+                        guard vector[vector.count - 1].seq > 0 else { throw .invalid("a vector with an empty chain") }
                         guard isAscending else { throw .invalid("a vector out of order") }
                     }
                     spaces.append((space, .differs(vector)))
@@ -247,6 +256,8 @@ package enum SyncReply: Hashable, Sendable {
             case (1, 1): self = .run(try RunEnvelope(decoding: try reader.bytes(reader.count)))
             case let (what, code): throw .invalid("reply 4 \(what) \(code)")
             }
+        case 5: self = .unknownClient
+        case 6: self = .newBeginning
         case let code:
             throw .invalid("reply \(code)")
         }
@@ -268,6 +279,7 @@ extension Receipt {
         case .refused(.fork(let seq)): (20, "\(seq)")
         case .refused(.holdingFull): (21, "")
         case .refused(.notGranted): (22, "")
+        case .refused(.shareFull): (23, "")
         case .partial: (5, "")
         }
     }
@@ -286,6 +298,7 @@ extension Receipt {
         case 20: self = .refused(.fork(seq: UInt64(text) ?? 0))
         case 21: self = .refused(.holdingFull)
         case 22: self = .refused(.notGranted)
+        case 23: self = .refused(.shareFull)
         default: return nil
         }
     }

@@ -17,7 +17,7 @@ package struct SyncServer {
         case .push(let frame): .receipts(try take(frame, storage))
         case .sums(let request): .sums(try sums(request, storage))
         case .run(let space, let replica, let first):
-            .run(try storage.mayRead(client, space) ? try storage.run(space, replica, first: first) : nil)
+            .run(try storage.scope(with: client).isShared(space) ? try storage.run(space, replica, first: first) : nil)
         case .pull: .failed("a pull is answered by frames")
         }
     }
@@ -27,9 +27,11 @@ package struct SyncServer {
         _ storage: some ReplicaStorage
     ) throws -> [(space: SpaceID, relation: SyncReply.Relation)] {
         let ours = Dictionary(uniqueKeysWithValues: try storage.summaries().map { ($0.space, $0) })
+        let scope = try storage.scope(with: client)
         var out: [(SpaceID, SyncReply.Relation)] = []
+        var findings: [PeerFinding] = []
         for summary in theirs {
-            guard try storage.mayRead(client, summary.space) else {
+            guard scope.isShared(summary.space) else {
                 out.append((summary.space, .notGranted))
                 continue
             }
@@ -37,41 +39,35 @@ package struct SyncServer {
                 out.append((summary.space, .differs(try storage.vector(of: summary.space))))
                 continue
             }
-            out.append(
-                (
-                    summary.space,
-                    .equal(
-                        exceptions: own.exceptionsHash == summary.exceptionsHash,
-                        digest: own.digest == summary.digest
-                    )
-                )
-            )
+            let exceptions = own.exceptionsHash == summary.exceptionsHash
+            let digest = own.digest == summary.digest
+            out.append((summary.space, .equal(exceptions: exceptions, digest: digest)))
+            findings.append(.equal(own, isProved: exceptions && digest))
         }
         let named = Set(theirs.map(\.space))
-        for space in ours.keys.sorted() where try !named.contains(space) && storage.mayRead(client, space) {
+        for space in ours.keys.sorted() where !named.contains(space) && scope.isShared(space) {
             out.append((space, .differs(try storage.vector(of: space))))
         }
+        try storage.note(findings, of: client)
         return out
     }
 
-    /// What the client may not hold, it may not bring either.
+    /// What the client may not hold, it may not bring either, nor what this side may not.
     private func take(_ frame: SyncFrame, _ storage: some ReplicaStorage) throws -> [Receipt] {
-        var allowed = SyncFrame()
-        let isAllowed = try frame.items.map { item in
-            let isAllowed = try storage.mayRead(client, item.space)
-            if isAllowed { allowed.items.append(item) }
-            return isAllowed
-        }
+        let scope = try storage.scope(with: client)
+        let isAllowed = frame.items.map { scope.isShared($0.space) }
+        let allowed = SyncFrame(items: zip(frame.items, isAllowed).filter(\.1).map(\.0))
         var receipts = try storage.receive(allowed, from: client)[...]
         return isAllowed.map { $0 ? receipts.removeFirst() : .refused(.notGranted) }
     }
 
     /// The frames that answer a pull, made one at a time as they are asked for.
     package func frames(_ pull: SyncRequest.PullRequest, _ storage: some ReplicaStorage) throws -> FrameWriter {
+        let scope = try storage.scope(with: client)
         var (grants, rows): ([Int64], [Int64]) = ([], [])
         for space in pull.wants.keys.sorted() {
             let wanted = pull.wants[space] ?? [:]
-            guard try storage.mayRead(client, space) else { continue }
+            guard scope.isShared(space) else { continue }
             // Authors that were not asked for are known to the client as far as they go here.
             var known = wanted
             for entry in try storage.vector(of: space) where wanted[entry.replica] == nil {

@@ -30,13 +30,22 @@ func makeParts(directory: String, settings: DaemonSettings, logger: Logger) thro
     )
 }
 
+/// The server for other sites: the hub at the centre, elsewhere one for peers where somebody said where to listen.
 private func makeHub(_ site: Site, _ settings: DaemonSettings) throws -> DaemonParts.Hub? {
     let directory = site.directory
-    let certificate = try DataDirectory.read(directory.hubCertificate)
-    let key = try DataDirectory.read(directory.hubKey)
-    let isCentral = settings.role.map { $0 == .central } ?? (key != nil)
-    guard isCentral else { return nil }
+    var certificate = try DataDirectory.read(directory.hubCertificate)
+    var key = try DataDirectory.read(directory.hubKey)
+    let isCentral = settings.role.map { $0 == .central } ?? (site.isFounder && key != nil)
+    guard isCentral || settings.hubListen != nil else { return nil }
     if settings.hubPlain { return DaemonParts.Hub(service: SiteHub(site), identity: nil) }
+    if !isCentral, key == nil || certificate == nil {
+        // Nobody is told to trust it: devices prove themselves to each other above TLS.
+        let now = Int64(time(nil))
+        let made = try TLSIdentity.make(commonName: "tsunagu", validity: now - 86_400...now + 20 * 366 * 86_400)
+        (key, certificate) = (made.keyPEM, made.certificatePEM)
+        try DataDirectory.write(made.keyPEM, to: directory.hubKey)
+        try DataDirectory.write(made.certificatePEM, to: directory.hubCertificate)
+    }
     guard let certificate, let key else {
         throw CommandError(
             .notFound,
@@ -58,14 +67,11 @@ private func makeHub(_ site: Site, _ settings: DaemonSettings) throws -> DaemonP
 private func syncOnce(_ site: Site, _ cancellation: CancellationFlag, _ logger: Logger) -> SyncOutcome {
     do {
         let reports = try site.syncAll(cancellation: cancellation)
-        // Without a hub to ask there is nothing to be behind of.
-        if reports.allSatisfy(\.upToDate) { return .upToDate }
         for failure in reports.compactMap(\.failure) {
             logger.debug("sync failed", metadata: ["code": "\(failure.code.rawValue)"])
-            if failure.code == .notPermitted { return .refused }
-            if failure.code == .unreachable { return .unreachable }
         }
-        return .behind
+        if reports.contains(where: { $0.lossMessage != nil }) { logger.warning("a peer had lost changes") }
+        return SyncOutcome(reports)
     } catch let error as CommandError {
         logger.warning("sync failed here", metadata: ["code": "\(error.code.rawValue)"])
         return .behind

@@ -32,7 +32,7 @@ struct Tsunagud: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Where the local API listens, on this machine only.", valueName: "host:port"))
     var listen: String?
 
-    @Option(help: ArgumentHelp("Where the hub listens.", valueName: "host:port"))
+    @Option(help: ArgumentHelp("Where the hub listens; at a site, where its peers find it.", valueName: "host:port"))
     var hubListen: String?
 
     @Flag(help: "The hub speaks plain HTTP, behind a proxy that does TLS.")
@@ -65,7 +65,12 @@ struct Tsunagud: AsyncParsableCommand {
 
         var parts = try makeParts(directory: directory, settings: settings, logger: logger)
         parts.onListening = { lock.write(addresses: $0) }
-        var daemon = Daemon(listen: settings.listen, hubListen: settings.hubListen, parts: parts, logger: logger)
+        var daemon = Daemon(
+            listen: settings.listen,
+            hubListen: settings.hubListen ?? DaemonSettings.hubListenDefault,
+            parts: parts,
+            logger: logger
+        )
         daemon.backOff.interval = settings.syncInterval
         daemon.notifier = SystemdNotifier(environment: environment)
         do {

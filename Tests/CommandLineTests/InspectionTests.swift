@@ -20,6 +20,8 @@ import Testing
         let doctor = try site.run("doctor", "--json")
         #expect(doctor.status == 1)
         #expect(Self.failed(doctor) == ["permissions"])
+        #expect(try site.run("doctor", "--repair").status == 0)
+        #expect(try mode(site.directory.path) == 0o700)
     }
 
     @Test func statusTellsWhatStandsWhere() throws {
@@ -75,8 +77,8 @@ import Testing
         ("UPDATE item SET content = x'6a61' WHERE grp = 9", ["tables"]), ("DELETE FROM item", ["tables"]),
         ("INSERT INTO conflict VALUES (1, 1, 'abcdefghijkl')", ["tables"]),
         ("UPDATE space SET digest = zeroblob(16) WHERE name = 'residents'", ["digests"]),
-        ("UPDATE run SET signature = zeroblob(64) WHERE no = (SELECT min(no) FROM run)", ["log"]),
-        ("UPDATE chain SET seq = seq + 1, state = zeroblob(3)", ["log", "tables", "digests"]),
+        ("UPDATE chain SET state = zeroblob(3)", ["log"]),
+        ("UPDATE run SET base = zeroblob(3)", ["log"]), ("DELETE FROM seed", ["log"]),
     ]
 
     @Test(arguments: damages)
@@ -97,6 +99,86 @@ import Testing
             let repairs = (doctor.object["checks"] as? [[String: Any]] ?? []).filter { $0["ok"] as? Bool == false }
             #expect(repairs.allSatisfy { $0["repair"] is String })
         }
+        let digest = try site.run("digest").text
+        let repaired = try site.json("doctor", "--repair").object
+        #expect(repaired["ok"] as? Bool == true)
+        let steps = repaired["repairs"] as? [[String: Any]] ?? []
+        #expect(!steps.isEmpty && steps.allSatisfy { $0["done"] as? Bool == true && $0["detail"] is String })
+        #expect(try site.json("doctor").object["ok"] as? Bool == true)
+        #expect(try (site.run("digest").text != digest) == sql.contains("digest"))
+    }
+
+    @Test func aSealThatNobodyElseHasIsNamedAndNotMadeUp() throws {
+        let site = try TestSite.ward()
+        try site.start()
+        _ = try site.invite("麹町出張所", role: "branch")
+        site.stop()
+        let file = site.directory.appending(path: "ward.sqlite").path
+        try DatabaseQueue(path: file).write {
+            try $0.execute(sql: "UPDATE run SET signature = zeroblob(64) WHERE no = (SELECT min(no) FROM run)")
+        }
+        let repaired = try site.run("doctor", "--repair", "--json")
+        #expect(repaired.status == 1 && Self.failed(repaired) == ["log"])
+        let steps = repaired.object["repairs"] as? [[String: Any]] ?? []
+        #expect(steps.map { $0["done"] as? Bool } == [false])
+    }
+
+    @Test func aBranchComparesItsClockAndTakesADamagedRunAgain() throws {
+        let centre = try TestSite.ward()
+        for name in ["佐藤", "鈴木"] { _ = try centre.add("family_name=\(name)") }
+        #expect(try centre.json("doctor").text.contains("not yet compared"))
+        try centre.start()
+        let branch = try centre.invite("麹町出張所", role: "branch")
+        let sound = try branch.json("doctor")
+        #expect(sound.text.contains("agrees with the hub"))
+        let checks = sound.object["checks"] as? [[String: Any]] ?? []
+        let names = ["database", "log", "tables", "digests", "waiting", "permissions", "disk_encryption", "clock"]
+        #expect(checks.compactMap { $0["name"] as? String } == names)
+
+        let queue = try DatabaseQueue(path: branch.directory.appending(path: "ward.sqlite").path)
+        try queue.write { db in
+            var body: Data = try Data.fetchOne(db, sql: "SELECT body FROM run WHERE space = 2 ORDER BY no LIMIT 1")!
+            body[body.count / 2] ^= 4
+            try db.execute(
+                sql: "UPDATE run SET body = ? WHERE no = (SELECT no FROM run WHERE space = 2 ORDER BY no LIMIT 1)",
+                arguments: [body]
+            )
+        }
+        let digest = try branch.run("digest").text
+        centre.stop()
+        let alone = try branch.run("doctor", "--repair", "--json")
+        #expect(alone.status == 1)
+        #expect(Self.failed(alone) == ["log"])
+        let failures = alone.object["repairs"] as? [[String: Any]] ?? []
+        #expect(failures.contains { $0["done"] as? Bool == false })
+        try centre.start()
+        let repaired = try branch.json("doctor", "--repair")
+        #expect(repaired.object["ok"] as? Bool == true)
+        #expect((repaired.object["repairs"] as? [[String: Any]])?.count == 1, "\(repaired.text)")
+        #expect(try branch.run("digest").text == digest)
+        #expect(try branch.json("sync").object["up_to_date"] as? Bool == true)
+        #expect(try branch.run("digest").text == centre.run("digest").text)
+    }
+
+    @Test func aRecordThatDiffersIsNamedBySyncAndStatus() throws {
+        let centre = try TestSite.ward()
+        let ids = try ["佐藤", "鈴木"].map { try centre.add("family_name=\($0)") }
+        try centre.start()
+        let branch = try centre.invite("麹町出張所", role: "branch")
+        try DatabaseQueue(path: branch.directory.appending(path: "ward.sqlite").path).write { db in
+            try db.execute(sql: "UPDATE record SET meta = x'00' WHERE lower(hex(id)) = ?", arguments: [ids[1]])
+            try db.execute(sql: "UPDATE space SET digest = zeroblob(16) WHERE name = 'residents'")
+        }
+        let sync = try branch.json("sync").object
+        #expect(sync["up_to_date"] as? Bool == true)
+        let peers = sync["peers"] as? [[String: Any]] ?? []
+        let diverged = peers.flatMap { $0["diverged"] as? [[String: Any]] ?? [] }
+        #expect(diverged.compactMap { $0["record"] as? String } == [ids[1]])
+        #expect(diverged.compactMap { $0["space"] as? String } == ["residents"])
+        #expect(diverged.compactMap { $0["wrong"] as? String } == ["here"])
+        let notices = try branch.json("status").object["notices"] as? [[String: Any]] ?? []
+        #expect(notices.contains { $0["code"] as? String == "record_restated" })
+        #expect(try branch.json("doctor").object["ok"] as? Bool == true)
     }
 
     @Test func whatADeviceMayNotDoIsRefused() throws {

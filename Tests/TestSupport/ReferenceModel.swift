@@ -21,6 +21,8 @@ package struct ReferenceModel {
         package var registers: [UInt32: [UInt32: Content]] = [:]
         package var added: [UInt32: [(depth: UInt64, content: [UInt8])]] = [:]
         package var removed: [UInt32: [[UInt8]]] = [:]
+        /// The step of a flow that the one item added to its group makes.
+        package var steps: [UInt32: Step] = [:]
         /// Whether it says outright that the record is deleted, or lives.
         package var life: Bool?
         /// Groups that take part as sets: adding to one, or taking out of it, says that the record lives.
@@ -30,6 +32,19 @@ package struct ReferenceModel {
 
         package var saysOfLife: Bool? {
             life ?? (registers.isEmpty && setGroups.isEmpty ? nil : false)
+        }
+    }
+
+    /// A step of a flow: from a state to another, ending the steps of some changes.
+    package struct Step: Hashable {
+        package var from: String
+        package var to: String
+        package var answers: Set<Int>
+
+        package init(from: String, to: String, answers: Set<Int>) {
+            self.from = from
+            self.to = to
+            self.answers = answers
         }
     }
 
@@ -81,7 +96,18 @@ package struct ReferenceModel {
         package var changes: Set<Int>
     }
 
+    /// Where a flow stands: the changes whose steps nobody ended, and those of them that count.
+    package struct Flow {
+        package var open: [Int] = []
+        package var standing: [Int] = []
+        package var state = ""
+        package var isContested = false
+
+        package init() {}
+    }
+
     package struct Record {
+        package var flows: [UInt32: Flow] = [:]
         package var shown: [UInt32: Content] = [:]
         package var conflicts: [UInt32: Conflict] = [:]
         package var items: [UInt32: [Item]] = [:]
@@ -93,7 +119,16 @@ package struct ReferenceModel {
     /// The register groups with their members, and whether a person decides between differing values.
     private let registers: [UInt32: (review: Bool, members: [UInt32])]
 
-    package init(registers: [UInt32: (review: Bool, members: [UInt32])]) { self.registers = registers }
+    /// The flows with the member that shows them and the steps that there are.
+    private let flows: [UInt32: (member: UInt32, steps: [String: [String]])]
+
+    package init(
+        registers: [UInt32: (review: Bool, members: [UInt32])],
+        flows: [UInt32: (member: UInt32, steps: [String: [String]])]
+    ) {
+        self.registers = registers
+        self.flows = flows
+    }
 
     private func entry(_ change: Int, _ record: Int) -> Entry? {
         changes[change].entries.first { $0.record == record }
@@ -122,6 +157,7 @@ package struct ReferenceModel {
         var out = Record()
         for (group, declaration) in registers { addRegister(group, declaration, number, touching, to: &out) }
         addItems(number, touching, to: &out)
+        for (group, declaration) in flows { addFlow(group, declaration, number, to: &out) }
         addLife(number, touching, to: &out)
         return out
     }
@@ -194,6 +230,51 @@ package struct ReferenceModel {
                 return a.place < b.place
             }
         }
+    }
+
+    private func addFlow(
+        _ group: UInt32,
+        _ declaration: (member: UInt32, steps: [String: [String]]),
+        _ number: Int,
+        to out: inout Record
+    ) {
+        guard let items = out.items[group] else { return }
+        var steps: [(change: Int, step: Step)] = []
+        for item in items {
+            let step = entry(item.change, number)!.steps[group]!
+            let isDeclared = step.from == step.to || declaration.steps[step.from]?.contains(step.to) == true
+            let follows =
+                step.from.isEmpty
+                ? !step.to.isEmpty : steps.contains { $0.step.to == step.from && step.answers.contains($0.change) }
+            if isDeclared, follows { steps.append((item.change, step)) }
+        }
+        func enders(of place: Int) -> [Int] {
+            steps.indices.filter { $0 > place && steps[$0].step.answers.contains(steps[place].change) }
+        }
+        /// Whether some chain of answers leads from one step back to another.
+        func reaches(_ later: Int, _ earlier: Int) -> Bool {
+            enders(of: earlier).contains { $0 == later || reaches(later, $0) }
+        }
+        var flow = Flow()
+        for place in steps.indices where enders(of: place).isEmpty {
+            flow.open.append(steps[place].change)
+            let isSignedAlready = steps.indices.contains { other in
+                !enders(of: other).isEmpty && !reaches(place, other)
+                    && steps[other].step.from == steps[place].step.from && steps[other].step.to == steps[place].step.to
+            }
+            if !isSignedAlready { flow.standing.append(steps[place].change) }
+        }
+        let ends = flow.standing.map { entry($0, number)!.steps[group]!.to }
+        flow.state = ends.last ?? ""
+        flow.isContested = Set(ends).count > 1
+        out.flows[group] = flow
+        guard flow.isContested else { return }
+        let choices = flow.standing.sorted(by: before)
+        out.conflicts[group] = Conflict(
+            values: choices.map { [declaration.member: .text(Array(entry($0, number)!.steps[group]!.to.utf8))] },
+            deletes: choices.map { _ in false },
+            changes: Set(choices)
+        )
     }
 
     private func addLife(_ number: Int, _ touching: Set<Int>, to out: inout Record) {

@@ -15,7 +15,7 @@ package final class SimulatedWard {
 
     package let sites: [TestSite]
     private let scratch: Scratch
-    private(set) var model = ReferenceModel(registers: TestSchema.modelRegisters)
+    private(set) var model = ReferenceModel(registers: TestSchema.modelRegisters, flows: TestSchema.modelFlows)
     private var generator: SeededGenerator
     private let seed: UInt64
     /// What is in effect at each site, by the model's numbers.
@@ -122,7 +122,7 @@ package final class SimulatedWard {
         for author in 0..<authors {
             try take(past[author].sorted().map { runs[$0] }, at: author)
             let entries = [first, first + 1].map {
-                RandomEdit.entry(on: $0, of: model, in: inEffect[author], &generator)
+                RandomEdit.entry(on: $0, of: model, in: inEffect[author], &generator, dot: dot)
             }
             try write(entries, at: author, derived: true)
             let own = sites[author].replica
@@ -158,6 +158,10 @@ package final class SimulatedWard {
         Disagreement("seed \(seed), step \(steps), site \(site): \(text)")
     }
 
+    private func dot(_ change: Int) -> Dot {
+        Dot(sites[model.changes[change].site].replica, model.changes[change].number)
+    }
+
     private func edit(at site: Int) throws {
         let visible = inEffect[site]
         var entries: [ReferenceModel.Entry] = []
@@ -175,7 +179,7 @@ package final class SimulatedWard {
                 recordIDs.append(RecordID(derivedFrom: [Array("record \(recordIDs.count)".utf8)]))
             }
             guard taken.insert(record).inserted else { continue }
-            entries.append(RandomEdit.entry(on: record, of: model, in: visible, &generator))
+            entries.append(RandomEdit.entry(on: record, of: model, in: visible, &generator, dot: dot))
         }
         try write(entries, at: site)
     }
@@ -341,8 +345,9 @@ package final class SimulatedWard {
         }
         let sum = (expected.items[5] ?? []).reduce(Int64(0)) { $0 + Tally.sum([$1.content]) }
         guard stored.integer("tally") ?? 0 == sum else { throw failure(site, "record \(number) tally") }
-        let status = expected.items[7]?.last.flatMap { Transition($0.content)?.to.string }
-        guard stored.text("status") == status else { throw failure(site, "record \(number) status") }
+        guard stored.text("status") ?? "" == expected.flows[7]?.state ?? "" else {
+            throw failure(site, "record \(number) status")
+        }
     }
 
     private func compareItems(

@@ -8,6 +8,11 @@ extension TestSchema {
     package static let modelRegisters: [UInt32: (review: Bool, members: [UInt32])] = [
         1: (true, [Number.title, Number.body, Number.size]), 2: (false, [Number.phone]),
     ]
+
+    /// The flow of `note`, likewise.
+    package static let modelFlows: [UInt32: (member: UInt32, steps: [String: [String]])] = [
+        7: (Number.status, ["": ["open"], "open": ["closed", "kept"], "closed": ["open", "kept"]])
+    ]
 }
 
 extension ReferenceModel.Content {
@@ -35,11 +40,14 @@ package enum RandomEdit {
     package static let elements = ["ja", "en", "vi"].map { Array($0.utf8) }
 
     /// What one change does to a record, in the model's words, with the depths that its author sees.
+    ///
+    /// - Parameter dot: the engine's name of one of the model's changes.
     package static func entry(
         on record: Int,
         of model: ReferenceModel,
         in visible: Set<Int>,
-        _ generator: inout SeededGenerator
+        _ generator: inout SeededGenerator,
+        dot: (Int) -> Dot
     ) -> ReferenceModel.Entry {
         var entry = ReferenceModel.Entry(record: record)
         if generator.chance(55) {
@@ -65,15 +73,46 @@ package enum RandomEdit {
             entry.added[4] = (0...generator.below(2)).map { _ in (depth, Array("e\(generator.below(100))".utf8)) }
         }
         if generator.chance(15) { entry.added[5] = [(0, Tally.encode(Int64(generator.below(9)) - 4))] }
-        if generator.chance(15) {
-            let states = ["open", "closed", "kept"].map { ExactText($0) }
-            let step = Transition(from: generator.pick(states), to: generator.pick(states), reason: "r")
-            entry.added[7] = [(model.nextDepth(record, 7, in: visible), step.encoded)]
+        if generator.chance(25) {
+            let step = step(model.record(record, in: visible)?.flows[7], visible, &generator)
+            let transition = Transition(
+                from: ExactText(step.from),
+                to: ExactText(step.to),
+                reason: "r",
+                answers: step.answers.map(dot).sorted()
+            )
+            entry.steps[7] = step
+            entry.added[7] = [(model.nextDepth(record, 7, in: visible), transition.encoded)]
         }
         if generator.chance(8) { entry.life = generator.chance(80) }
         let isEmpty = entry.registers.isEmpty && entry.added.isEmpty && entry.removed.isEmpty && entry.life == nil
         if isEmpty { entry.registers[1] = [TestSchema.Number.title: .text(Array(generator.pick(titles).utf8))] }
         return entry
+    }
+}
+
+extension RandomEdit {
+    /// Mostly a step that the machine has, from where the flow stands; at times anything.
+    private static func step(
+        _ flow: ReferenceModel.Flow?,
+        _ visible: Set<Int>,
+        _ generator: inout SeededGenerator
+    ) -> ReferenceModel.Step {
+        let states = ["open", "closed", "kept"]
+        let flow = flow ?? ReferenceModel.Flow()
+        guard generator.chance(85) else {
+            let answers = visible.sorted().filter { _ in generator.chance(20) }
+            return ReferenceModel.Step(
+                from: generator.pick(states + [""]),
+                to: generator.pick(states),
+                answers: Set(answers)
+            )
+        }
+        if flow.isContested {
+            return ReferenceModel.Step(from: flow.state, to: flow.state, answers: Set(flow.open))
+        }
+        let next = TestSchema.modelFlows[7]!.steps[flow.state] ?? states
+        return ReferenceModel.Step(from: flow.state, to: generator.pick(next), answers: Set(flow.open))
     }
 }
 

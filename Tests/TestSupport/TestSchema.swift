@@ -38,7 +38,16 @@ package enum TestSchema {
     package static let entries = MergeGroup(4, "entries", "記録", .log, [Field(Number.entries, "entries", "記録")])
     package static let tally = MergeGroup(5, "tally", "数", .counter, [Field(Number.tally, "tally", "数", .integer)])
     package static let seats = MergeGroup(6, "seats", "席", .seats, [Field(Number.seats, "seats", "席")])
-    package static let status = MergeGroup(7, "status", "状態", .flow, [Field(Number.status, "status", "状態")])
+    package static let status = MergeGroup(
+        7,
+        "status",
+        "状態",
+        .flow,
+        [Field(Number.status, "status", "状態")],
+        machine: FlowMachine([
+            FlowMachine.initial: ["open"], "open": ["closed", "kept"], "closed": ["open", "kept"], "kept": [],
+        ])
+    )
 
     package static let note = CollectionSchema(
         20,

@@ -35,7 +35,7 @@ struct DaemonSettingsTests {
     func defaults() throws {
         let settings = try DaemonSettings(layers: [])
         #expect(settings.listen.description == "127.0.0.1:8787")
-        #expect(settings.hubListen.description == "0.0.0.0:8788")
+        #expect(settings.hubListen == nil)
         #expect(settings.role == nil)
         #expect(settings.data == nil)
         #expect(!settings.hubPlain)

@@ -92,9 +92,8 @@ struct DivergenceTests {
             #expect(report.upToDate)
             bytes.append(report.bytesSent + report.bytesReceived - before.bytesSent - before.bytesReceived)
         }
-        // Sixteen times the records are one level more: sixteen sums with their envelope.
-        print("one record of 250 and of 4000 located and set right: \(bytes) bytes")
-        #expect(bytes[0] < 3072 && bytes[1] < bytes[0] + 700, "\(bytes)")
+        // Sixteen times the records are a level or two more, of sixteen sums with their envelope.
+        #expect(bytes[0] < 4096 && bytes[1] < 2 * bytes[0], "\(bytes)")
     }
 
     @Test func `Many records, on both sides, and a record that is missing`() throws {

@@ -82,7 +82,7 @@ struct PartsTests {
         #expect(cuts > 2)
         #expect(bytes == line.bytes, "no byte went twice")
         #expect(try ward.digests(cut) == ward.digests(ward.centre))
-        #expect(try StoreReplica(cut).staged().isEmpty)
+        #expect(try StoreReplica(cut).staged(from: ward.centre.keys.device).isEmpty)
     }
 
     @Test func `A push that is cut after any frame loses nothing and doubles nothing`() throws {

@@ -77,6 +77,17 @@ struct SeatTests {
         #expect(try b.cases(.finding).isEmpty)
     }
 
+    @Test func `Booking and cancelling again and again at one counter is no contradiction`() throws {
+        let ward = try ward(capacity: 5)
+        for _ in 0..<3 {
+            let id = try ward.centre.addBooking(lesson: "K1", guest("田中")).record.id
+            _ = try ward.centre.cancelBooking(id.description, reason: "都合")
+        }
+        let id = try ward.centre.addBooking(lesson: "K1", guest("田中")).record.id
+        #expect(try status(ward.centre, id) == "confirmed")
+        #expect(try ward.centre.cases(.finding).isEmpty)
+    }
+
     @Test(arguments: [-365, 365])
     func `A clock that is a year off does not jump the queue`(days: Int) throws {
         let ward = try ward(capacity: 1)

@@ -28,6 +28,7 @@ final class TemporaryDirectory: Sendable {
 final class LoopbackTransport: Transport {
     let address = "loopback"
     private(set) var traffic: (sent: Int, received: Int) = (0, 0)
+    var peerTime: UInt64?
     private let hub: Hub
     /// Sees each answer's pieces before they are handed over; may throw, or change them.
     var onPiece: ([UInt8]) throws -> [UInt8] = { $0 }

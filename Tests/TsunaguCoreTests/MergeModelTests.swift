@@ -9,7 +9,7 @@ import TsunaguCore
 @Suite struct MergeModelTests {
     /// One record's history among a few sites.
     private struct History {
-        var model = ReferenceModel(registers: TestSchema.modelRegisters)
+        var model = ReferenceModel(registers: TestSchema.modelRegisters, flows: TestSchema.modelFlows)
         var entries: [RecordHistory.Entry] = []
         let replicas: [ReplicaID]
 
@@ -20,7 +20,9 @@ import TsunaguCore
         }
 
         mutating func append(site: Int, past: Set<Int>, _ generator: inout SeededGenerator) {
-            let edit = RandomEdit.entry(on: 0, of: model, in: past, &generator)
+            let edit = RandomEdit.entry(on: 0, of: model, in: past, &generator) { change in
+                Dot(replicas[model.changes[change].site], model.changes[change].number)
+            }
             append(site: site, past: past, stamp: UInt64(generator.below(6)) << 16, edit, &generator)
         }
 
@@ -90,6 +92,32 @@ import TsunaguCore
                 #expect(live == model, comment)
             }
             #expect(state.digest == digest(of: expected), comment)
+            checkFlow(state.items[7] ?? [], expected, comment)
+        }
+
+        private func checkFlow(
+            _ items: [RecordHistory.LiveItem],
+            _ expected: ReferenceModel.Record,
+            _ comment: Comment
+        ) {
+            let steps = items.map { item in
+                FlowStep(
+                    dot: Dot(replicas[Int(item.dot.author)], item.dot.seq),
+                    place: item.index,
+                    depth: item.item.depth,
+                    timestamp: item.timestamp,
+                    transition: Transition(item.item.content)!
+                )
+            }.sorted { ($0.depth, $0.timestamp, $0.dot!, $0.place) < ($1.depth, $1.timestamp, $1.dot!, $1.place) }
+            let flow = FlowState(steps, TestSchema.status.machine!)
+            let model = expected.flows[7] ?? ReferenceModel.Flow()
+            func changes(_ steps: [FlowStep]) -> [LocalDot] {
+                steps.map { LocalDot(author: UInt32(replicas.firstIndex(of: $0.dot!.replica)!), seq: $0.dot!.seq) }
+            }
+            #expect(changes(flow.open) == model.open.map(dot), comment)
+            #expect(changes(flow.standing) == model.standing.map(dot), comment)
+            #expect(flow.isContested == model.isContested, comment)
+            #expect(flow.state.string == model.state, comment)
         }
 
         private struct Live: Hashable {

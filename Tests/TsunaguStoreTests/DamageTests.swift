@@ -102,7 +102,7 @@ import TsunaguStore
 
     private static func repair(_ site: TestSite) throws {
         _ = try site.store.write { try $0.repairLog() }
-        _ = try site.store.write { try $0.repairRecords() }
+        _ = try site.store.write { try $0.repairTables() }
         _ = try site.store.write { try $0.dropUnreadableWaiting() }
     }
 
@@ -255,7 +255,7 @@ import TsunaguStore
         let held = try sites[1].runs(TestSchema.space).filter { $0.replica == sites[1].replica }
         #expect(try sites[2].receive(held).allSatisfy { if case .held = $0 { true } else { false } })
         try sites[2].store.write { transaction in
-            try transaction.stage(
+            _ = try transaction.stage(
                 StoreTransaction.Staged(
                     space: TestSchema.space,
                     replica: sites[0].replica,
@@ -263,7 +263,8 @@ import TsunaguStore
                     hash: Bytes16(1),
                     total: 100,
                     bytes: [1, 2, 3]
-                )
+                ),
+                from: sites[0].replica.device
             )
         }
         #expect(try Self.faults(sites[2]).isEmpty)
@@ -290,7 +291,7 @@ import TsunaguStore
             // It comes again.
             try sites[2].receive(held)
             try sites[2].store.write { transaction in
-                try transaction.stage(
+                _ = try transaction.stage(
                     StoreTransaction.Staged(
                         space: TestSchema.space,
                         replica: sites[0].replica,
@@ -298,7 +299,8 @@ import TsunaguStore
                         hash: Bytes16(1),
                         total: 100,
                         bytes: [1, 2, 3]
-                    )
+                    ),
+                    from: sites[0].replica.device
                 )
             }
         }

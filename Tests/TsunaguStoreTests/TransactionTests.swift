@@ -1,6 +1,7 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
+import GRDB
 import TestSupport
 import Testing
 import TsunaguCore
@@ -66,6 +67,37 @@ struct TransactionTests {
         #expect(
             try spaces.allSatisfy { space in try ward.receiver.store.read { try $0.heldCauses(in: space) }.isEmpty }
         )
+    }
+
+    @Test func `The table of parts is what the log's headers carry, quarantined or not, and is set right from them`()
+        throws
+    {
+        let ward = try ward(writer: "alpha")
+        for title in ["one", "two"] { _ = try act(ward.author, title, in: spaces) }
+        for space in spaces { try ward.receiver.receive(runs(ward, space)) }
+        for site in [ward.author, ward.receiver] {
+            let sound = try site.dump()
+            #expect(sound["part"]?.count == 9)
+            #expect(try site.store.read { try $0.verify().tables.faultCount } == 0)
+            let queue = try DatabaseQueue(path: site.path)
+            for damage in [
+                "DELETE FROM part WHERE seq = (SELECT max(seq) FROM part)", "DELETE FROM part",
+                "UPDATE part SET seq = seq + 1", "UPDATE part SET seq = seq - 1", "UPDATE part SET author = author + 7",
+                "UPDATE part SET txn = zeroblob(16) WHERE seq = (SELECT min(seq) FROM part)",
+                "UPDATE part SET txn = x'00' WHERE seq = (SELECT min(seq) FROM part)",
+                "INSERT INTO part VALUES (zeroblob(16), 99, 1, 1)",
+            ] {
+                try queue.write { try $0.execute(sql: damage) }
+                let found = try site.store.read { try $0.verify() }
+                #expect(
+                    found.tables.faultCount > 0 && found.log.faultCount + found.digests.faultCount == 0,
+                    "\(damage)"
+                )
+                let repaired = try site.store.write { try $0.repairTables() }
+                #expect(repaired.rows > 0 && repaired.records.isEmpty, "\(damage)")
+                #expect(try site.dump() == sound, "\(damage)")
+            }
+        }
     }
 
     @Test func `A site that does not hold a space does not wait for its part`() throws {

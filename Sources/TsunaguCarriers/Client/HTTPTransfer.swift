@@ -3,6 +3,10 @@
 
 import CCurl
 
+#if canImport(Glibc)
+    import Glibc
+#endif
+
 /// One post under way: what libcurl's callbacks see of it.
 ///
 /// Lives for the length of one ``HTTPCarrier/post``.
@@ -21,8 +25,12 @@ final class HTTPTransfer {
     /// False when the connection ended within the head, which libcurl 7.88 takes for an answer without a body.
     private(set) var isHeadComplete = false
     private(set) var refusal: [UInt8] = []
+    /// What the answer's `Date` says, Unix seconds.
+    private(set) var date: Int?
 
     private static let statusLineStart = Array("HTTP/".utf8)
+    /// In lower case.
+    private static let dateStart = Array("date:".utf8)
     private static let blankLine = Array("\r\n".utf8)
 
     private let handle: UnsafeMutableRawPointer
@@ -58,8 +66,25 @@ final class HTTPTransfer {
             isHeadComplete = false
         } else if line.elementsEqual(Self.blankLine) {
             isHeadComplete = true
+        } else if line.prefix(5).map({ $0 | 0x20 }) == Self.dateStart {
+            date = Self.seconds(String(decoding: line.dropFirst(5), as: UTF8.self))
         }
         return true
+    }
+
+    /// Reads the one form of dates that HTTP/1.1 allows to be written.
+    private static func seconds(_ text: String) -> Int? {
+        let words = text.split { " \r\n".contains($0) }
+        guard words.count == 6, words[5] == "GMT", let day = Int32(words[1]), let year = Int32(words[3]),
+            let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+                .firstIndex(of: String(words[2]))
+        else { return nil }
+        let clock = words[4].split(separator: ":").compactMap { Int32($0) }
+        guard clock.count == 3, 1970...9999 ~= year else { return nil }
+        var parts = tm()
+        (parts.tm_year, parts.tm_mon, parts.tm_mday) = (year - 1900, Int32(month), day)
+        (parts.tm_hour, parts.tm_min, parts.tm_sec) = (clock[0], clock[1], clock[2])
+        return timegm(&parts)
     }
 
     /// Returns false to end the transfer.

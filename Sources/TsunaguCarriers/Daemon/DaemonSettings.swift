@@ -32,7 +32,9 @@ package struct DaemonSettings: Hashable, Sendable {
     /// Nil: as the site in the data directory says.
     package var role: Role?
     package var listen = ListenAddress(host: "127.0.0.1", port: 8787)
-    package var hubListen = ListenAddress(host: "0.0.0.0", port: 8788)
+    /// Nil: where a hub listens by custom, and no server for peers elsewhere.
+    package var hubListen: ListenAddress?
+    package static let hubListenDefault = ListenAddress(host: "0.0.0.0", port: 8788)
     package var hubPlain = false
     package var syncInterval: Duration = .seconds(60)
     /// A name of swift-log's: trace, debug, info, notice, warning, error, critical.

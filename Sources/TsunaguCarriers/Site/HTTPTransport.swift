@@ -9,7 +9,7 @@ package final class HTTPTransport: Transport {
     private let cancellation: CancellationFlag?
 
     /// - Throws: `TransportError.unusable` for an address that cannot be one.
-    package init(_ address: HubAddress, cancellation: CancellationFlag? = nil) throws {
+    package init(_ address: PeerAddress, cancellation: CancellationFlag? = nil) throws {
         self.cancellation = cancellation
         do {
             let trust: HTTPCarrier.Trust
@@ -21,6 +21,7 @@ package final class HTTPTransport: Transport {
                 trust = .pin(pin)
             case .system: trust = .system
             case .plain: trust = .plain
+            case .anyone: trust = .anyone
             }
             carrier = try HTTPCarrier(base: HubURL(address.url), trust: trust)
         } catch let error as CarrierError {
@@ -31,6 +32,8 @@ package final class HTTPTransport: Transport {
     package var address: String { carrier.base.description }
 
     package var traffic: (sent: Int, received: Int) { (carrier.traffic.bytesSent, carrier.traffic.bytesReceived) }
+
+    package var peerTime: UInt64? { carrier.peerTime.map { UInt64(max(0, $0)) * 1000 } }
 
     package func post(_ path: String, _ body: [UInt8], onChunk: (UnsafeRawBufferPointer) throws -> Void) throws {
         do {

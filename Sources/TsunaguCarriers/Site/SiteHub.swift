@@ -16,24 +16,35 @@ package struct SiteHub: HubService {
 }
 
 extension Site {
-    /// Exchanges with every hub this site knows, or with those named.
+    /// Exchanges with every peer this site knows, or with those named, which it remembers from then on.
     ///
-    /// - Parameter urls: addresses that take the place of the known hub's; it is trusted as that one.
+    /// What one brings goes to those before it too, so that "up to date" is true of all when it is over.
     package func syncAll(_ urls: [String] = [], cancellation: CancellationFlag? = nil) throws -> [SyncReport] {
         let known = try peers()
-        let addresses = try urls.isEmpty ? known : urls.map { try address($0, known.first) }
-        return try addresses.map { address in
-            do {
-                return try sync(with: HTTPTransport(address, cancellation: cancellation))
-            } catch let error as TransportError {
-                return SyncReport(url: address.url, failure: CommandError(error, address.url))
-            }
+        return try sync(with: urls.isEmpty ? known : urls.map { Self.address($0, known) }) { address in
+            try HTTPTransport(address, cancellation: cancellation)
         }
     }
 
-    private func address(_ url: String, _ known: HubAddress?) throws -> HubAddress {
-        if url.hasPrefix("http://") { return HubAddress(url: url, trust: .plain) }
-        if case .pin(let pin)? = known?.trust { return HubAddress(url: url, trust: .pin(pin)) }
-        return HubAddress(url: url, trust: .system)
+    /// An address that a person named: a known one is trusted as it is; over TLS anybody may answer, since it is the
+    /// device that has to prove itself.
+    private static func address(_ url: String, _ known: [PeerAddress]) -> PeerAddress {
+        if let same = known.first(where: { $0.url == url }) { return same }
+        return PeerAddress(url: url, trust: url.hasPrefix("http://") ? .plain : .anyone)
+    }
+}
+
+extension SyncOutcome {
+    /// What came of a sync with several peers: one that is down for long does not make the others wait.
+    package init(_ reports: [SyncReport]) {
+        let answered = reports.filter { $0.failure == nil }
+        let codes = Set(reports.compactMap(\.failure?.code))
+        if !answered.isEmpty || reports.isEmpty {
+            self = answered.allSatisfy(\.upToDate) ? .upToDate : .behind
+        } else if codes.contains(.unreachable) {
+            self = .unreachable
+        } else {
+            self = codes.contains(.notPermitted) ? .refused : .behind
+        }
     }
 }

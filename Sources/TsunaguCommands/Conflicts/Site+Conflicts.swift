@@ -58,7 +58,10 @@ extension Site {
             try transaction.requireWrite(self, name.space)
             let draft = try transaction.draft(name.space, by: person)
             draft.reason = reason
-            if let group = conflict.group {
+            if let group = conflict.group, group.kind == .flow {
+                let state = try Self.alternative(decision, conflict).values[0].value.text ?? FlowMachine.initial
+                try draft.step(collection, name.id, group: group, to: state, reason: reason)
+            } else if let group = conflict.group {
                 try draft.set(collection, name.id, try Self.values(decision, conflict, group, collection))
             } else if try Self.alternative(decision, conflict).deleted {
                 try draft.delete(collection, name.id, reason: reason)
@@ -109,7 +112,10 @@ extension Site {
         guard case .take(let n) = decision else {
             throw CommandError(
                 .usage,
-                Localized(ja: "削除と編集の競合には --take を使います", en: "an edit against a deletion is decided with --take")
+                Localized(
+                    ja: "削除と編集、状態の競合には --take を使います",
+                    en: "an edit against a deletion, and a status, are decided with --take"
+                )
             )
         }
         guard conflict.alternatives.indices.contains(n - 1) else {

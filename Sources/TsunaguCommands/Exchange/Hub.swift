@@ -17,18 +17,37 @@ package final class Hub: Sendable {
 
     private struct Session {
         let client: DeviceID
-        let key: SymmetricKey
+        let keys: SessionKeys
         let clientMessage: [UInt8]
+        /// The client's signature, kept until it can be checked: a client may first have to bring what says its key.
+        var proof: [UInt8]?
         var isProved = false
+        /// Whether it brought the beginning of a ward that may be taken in.
+        var isIntroduced = false
         var counter: UInt64 = 0
         var lastUsed: UInt64
     }
 
-    /// Sessions at most, and the silence after which one ends: a hub keeps little for people who went away.
-    private static let sessionsMax = 4096
+    /// Who asks, and what.
+    private struct Question {
+        let session: Bytes16
+        let client: DeviceID
+        let isMember: Bool
+        let isIntroduced: Bool
+        let keys: SessionKeys
+        let counter: UInt64
+        let content: [UInt8]
+    }
+
+    /// Sessions of which nobody proved who he is, and of one device: whoever opens more loses the oldest.
+    private static let unprovedMax = 1024
+    private static let sessionsOfDeviceMax = 8
+    /// The silence after which a session ends: little is kept for people who went away.
     private static let sessionMilliseconds: UInt64 = 10 * 60 * 1000
-    /// What a device may have the hub add up or work out in the length of a session: a search takes a handful.
+    /// What a device may have added up or worked out in the length of a session: a search takes a handful.
     private static let looksMax = 256
+    /// In whose name is kept what those bring who are nobody here: together they have one share.
+    private static let stranger = DeviceID(bytes: [UInt8](repeating: 0, count: 16))!
 
     private let site: Site
     private let sessions = Mutex<[Bytes16: Session]>([:])
@@ -59,19 +78,14 @@ package final class Hub: Sendable {
 
     // MARK: - Sessions
 
+    /// Opens a session with whoever asks: who it is shows with the first request.
     private func hello(_ body: [UInt8]) throws -> [UInt8] {
         let hello = try Handshake.Hello(decoding: body)
-        let (isMember, epoch) = try site.read { transaction in
-            (
-                try transaction.currentAccess()?.isMember(hello.client) ?? false,
-                try transaction.meta("epoch")
-            )
+        guard case .bytes(let bytes)? = try site.read({ try $0.meta("epoch") }), let epoch = Bytes16(bytes) else {
+            throw CommandError(.failed, Localized(ja: "エポックがありません", en: "this store has no epoch"))
         }
-        guard isMember, case .bytes(let bytes)? = epoch, let epoch = Bytes16(bytes) else {
-            throw SyncError.notAuthenticated("this device does not belong to the ward")
-        }
-        let session = Bytes16(UInt128(site.store.random()) << 64 | UInt128(site.store.random()))
-        let (welcome, key, message) = try Handshake.welcome(
+        let session = site.store.random128()
+        let (welcome, keys, message) = try Handshake.welcome(
             hello,
             signingKey: site.keys.signingPublic,
             epoch: epoch,
@@ -81,74 +95,107 @@ package final class Hub: Sendable {
         let now = site.store.now()
         sessions.withLock { sessions in
             sessions = sessions.filter { now < $0.value.lastUsed + Self.sessionMilliseconds }
-            if sessions.count >= Self.sessionsMax,
-                let oldest = sessions.min(by: { $0.value.lastUsed < $1.value.lastUsed })
-            {
-                sessions[oldest.key] = nil
-            }
-            sessions[session] = Session(client: hello.client, key: key, clientMessage: message, lastUsed: now)
+            sessions.makeRoom(Self.unprovedMax, among: { !$0.isProved }, age: \.lastUsed)
+            sessions[session] = Session(client: hello.client, keys: keys, clientMessage: message, lastUsed: now)
         }
         return welcome.encoded
     }
 
-    /// Opens a request: its session is known, its code right, its number new, and its device proved.
-    private func open(_ body: [UInt8]) throws -> (
-        client: DeviceID, key: SymmetricKey, counter: UInt64, content: [UInt8]
-    ) {
-        let opened = try Envelope.Opened(body)
+    /// Opens a request: its session is known, it is the client's own, and its number new.
+    private func open(_ body: [UInt8]) throws -> Question {
+        let request = try Envelope.Request(body)
         let now = site.store.now()
-        guard let session = sessions.withLock({ $0[opened.session] }),
+        guard let session = sessions.withLock({ $0[request.session] }),
             now < session.lastUsed + Self.sessionMilliseconds,
-            opened.isAuthentic(session.key)
+            let content = request.open(session.keys)
         else { throw SyncError.notAuthenticated("the session is unknown or over") }
-        if let proof = opened.proof {
-            let key = try site.read { try $0.signingKey(of: session.client) }
-            guard key?.isValidSignature(proof, for: session.clientMessage) == true else {
-                throw SyncError.notAuthenticated("the device's signature is wrong")
-            }
+        let proof = request.proof ?? session.proof
+        let (key, isGranted) = try site.read { transaction in
+            (
+                try transaction.signingKey(of: session.client),
+                // A right that was withdrawn since the hello counts from now on.
+                try transaction.currentAccess()?.isMember(session.client) ?? false
+            )
         }
+        if let key, let proof, !session.isProved, !key.isValidSignature(proof, for: session.clientMessage) {
+            throw SyncError.notAuthenticated("the device's signature is wrong")
+        }
+        let isProved = session.isProved || (key != nil && proof != nil)
         // The check and the count are one step, or two copies of a request could both be the first.
         let isFresh = sessions.withLock { sessions in
-            guard var current = sessions[opened.session], opened.counter > current.counter,
-                current.isProved || opened.proof != nil
+            guard var current = sessions[request.session], request.counter > current.counter, proof != nil || isProved
             else { return false }
-            current.counter = opened.counter
-            current.isProved = true
+            if isProved, !current.isProved {
+                let device = current.client
+                sessions.makeRoom(
+                    Self.sessionsOfDeviceMax,
+                    among: { $0.isProved && $0.client == device },
+                    age: \.lastUsed
+                )
+            }
+            current.counter = request.counter
+            current.isProved = isProved
+            current.proof = isProved ? nil : proof
             current.lastUsed = now
-            sessions[opened.session] = current
+            sessions[request.session] = current
             return true
         }
         guard isFresh else { throw SyncError.notAuthenticated("the request was answered before") }
-        return (session.client, session.key, opened.counter, opened.content)
+        return Question(
+            session: request.session,
+            client: session.client,
+            isMember: isProved && isGranted,
+            isIntroduced: session.isIntroduced,
+            keys: session.keys,
+            counter: request.counter,
+            content: content
+        )
     }
 
     private func exchange(_ body: [UInt8]) throws -> Answer {
-        let (client, key, counter, content) = try open(body)
-        // A right that was withdrawn since the hello counts from now on.
-        guard try site.read({ try $0.currentAccess()?.isMember(client) ?? false }) else {
-            throw SyncError.notAuthenticated("this device does not belong to the ward any more")
+        let question = try open(body)
+        func reply(_ reply: SyncReply) throws -> Answer {
+            .whole(try Envelope.reply(reply.encoded, counter: question.counter, piece: 0, question.keys))
         }
-        let request = try content.withMemory { memory throws(CodecError) in try SyncRequest(decoding: memory) }
-        let server = SyncServer(client: client)
+        let request = try question.content.withMemory { memory throws(CodecError) in
+            try SyncRequest(decoding: memory)
+        }
+        guard question.isMember else { return try reply(answerStranger(request, question)) }
+        if let refusal = refusalOfLook(request, question.client) { return try reply(refusal) }
+        let server = SyncServer(client: question.client)
         let replica = StoreReplica(site)
-        if let refusal = refusalOfLook(request, client) {
-            return .whole(Envelope.reply(refusal.encoded, counter: counter, piece: 0, key))
-        }
-        guard case .pull(let pull) = request else {
-            let reply = try server.answer(request, replica)
-            return .whole(Envelope.reply(reply.encoded, counter: counter, piece: 0, key))
-        }
+        guard case .pull(let pull) = request else { return try reply(server.answer(request, replica)) }
         let frames = Mutex(PullState(writer: try server.frames(pull, replica)))
+        let (keys, counter) = (question.keys, question.counter)
         return Answer(status: 200) {
             try frames.withLock { state in
                 guard !state.isOver else { return nil }
                 let frame = try state.writer.next(from: replica)
                 state.isOver = frame == nil
-                let piece = Envelope.reply(frame?.encoded ?? [], counter: counter, piece: state.piece, key)
+                let piece = try Envelope.reply(frame?.encoded ?? [], counter: counter, piece: state.piece, keys)
                 state.piece += 1
                 return PieceStream.length(piece.count) + piece
             }
         }
+    }
+
+    /// Takes `system` from whoever brings it, and gives nothing: its seals say whose word it is.
+    ///
+    /// A store that lost its data, or got an older copy back, learns so who belongs to its ward.
+    private func answerStranger(_ request: SyncRequest, _ question: Question) throws -> SyncReply {
+        guard case .push(let frame) = request else { return .unknownClient }
+        let isSystem = frame.items.allSatisfy { if case .run(let run) = $0 { run.space == .system } else { false } }
+        guard isSystem else { return .unknownClient }
+        let receipts: [Receipt]? = try site.write { transaction in
+            if !question.isIntroduced, try transaction.began(apartFrom: frame) { return nil }
+            return try frame.items.map { item in
+                guard case .run(let run) = item else { return .refused(.notGranted) }
+                return try transaction.receive(run, from: Self.stranger)
+            }
+        }
+        guard let receipts else { return .newBeginning }
+        sessions.withLock { $0[question.session]?.isIntroduced = true }
+        return .receipts(receipts)
     }
 
     /// What a device is told that asks without end for what costs more to answer than to ask.
@@ -171,7 +218,7 @@ package final class Hub: Sendable {
 
     private struct PullState: Sendable {
         var writer: FrameWriter
-        var piece: UInt64 = 0
+        var piece: UInt32 = 0
         var isOver = false
     }
 
@@ -240,6 +287,28 @@ package final class Hub: Sendable {
             draft
         )
         try draft.set(SystemSchema.invitation, invitation.id, [(5, .text(device.description))])
+    }
+}
+
+extension StoreTransaction {
+    /// Whether this store was worked in under a beginning of which a log of `system` that somebody brings knows nothing:
+    /// taken together, the same people would stand side by side for ever.
+    fileprivate func began(apartFrom frame: SyncFrame) throws -> Bool {
+        let known = Set(try vector(of: .system).map(\.replica))
+        guard known.isDisjoint(with: frame.items.map(\.origin.replica)) else { return false }
+        // What founds a space is one change.
+        return try spaces().contains { space in
+            try space != .system && vector(of: space).contains { $0.seq > 1 }
+        }
+    }
+}
+
+extension Dictionary {
+    /// Removes the oldest of some values until one more has room among them.
+    fileprivate mutating func makeRoom(_ max: Int, among isCounted: (Value) -> Bool, age: (Value) -> UInt64) {
+        let counted = filter { isCounted($0.value) }
+        guard counted.count >= max, let oldest = counted.min(by: { age($0.value) < age($1.value) }) else { return }
+        self[oldest.key] = nil
     }
 }
 

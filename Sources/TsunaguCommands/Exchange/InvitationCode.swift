@@ -11,13 +11,13 @@ package struct InvitationCode: Sendable {
     /// The founding device: every grant is traced back to it.
     package var root: DeviceID
     /// Where the hub is; `nil` where it must be named when joining.
-    package var hub: HubAddress?
+    package var hub: PeerAddress?
     /// The SHA-256 of the hub's TLS key, even where no address is known.
     package var pin: [UInt8]?
 
     private static let prefix = "tsunagu1"
 
-    package init(secret: [UInt8], root: DeviceID, hub: HubAddress?, pin: [UInt8]?) {
+    package init(secret: [UInt8], root: DeviceID, hub: PeerAddress?, pin: [UInt8]?) {
         self.secret = secret
         self.root = root
         self.hub = hub
@@ -30,7 +30,7 @@ package struct InvitationCode: Sendable {
         switch hub?.trust {
         case .system: out.append(2)
         case .plain: out.append(3)
-        case .pin, nil: out.append(pin == nil ? 0 : 1)
+        case .pin, .anyone, nil: out.append(pin == nil ? 0 : 1)
         }
         if out[32] == 1 { out += pin ?? [] }
         out.appendPrefixed(Array((hub?.url ?? "").utf8))
@@ -53,8 +53,8 @@ package struct InvitationCode: Sendable {
             let pin = trust == 1 ? Array(try reader.bytes(32)) : nil
             let url = try reader.text("address", atMost: 1024).string
             try reader.expectEnd()
-            let kinds: [UInt8: HubAddress.Trust] = [1: .pin(pin ?? []), 2: .system, 3: .plain]
-            let hub = url.isEmpty ? nil : kinds[trust].map { HubAddress(url: url, trust: $0) }
+            let kinds: [UInt8: PeerAddress.Trust] = [1: .pin(pin ?? []), 2: .system, 3: .plain]
+            let hub = url.isEmpty ? nil : kinds[trust].map { PeerAddress(url: url, trust: $0) }
             guard url.isEmpty || hub != nil else { throw .invalid("trust \(trust)") }
             return InvitationCode(secret: secret, root: root, hub: hub, pin: pin)
         }

@@ -37,10 +37,6 @@ extension Site {
         let root = { (keys: DeviceKeys) in (device: keys.device, key: Optional(keys.signingPublic)) }
         return try create(directory, person: person, root: root) { site, transaction in
             try transaction.setMeta("hub_pin", .bytes(tls.pin))
-            try transaction.setMeta(
-                "epoch",
-                .bytes((0..<16).map { _ in UInt8(truncatingIfNeeded: site.store.random()) })
-            )
             try transaction.setMeta("joined", .integer(1))
             for space in firstSpaces { try transaction.found(space, by: person) }
             let draft = try transaction.draft(.system, by: person)

@@ -70,12 +70,12 @@ extension Site {
                 throw CommandError(.failed, Localized(ja: "自治体が不明です", en: "the ward's founder is unknown"))
             }
             let pin: [UInt8]? = if case .bytes(let bytes)? = try transaction.meta("hub_pin") { bytes } else { nil }
-            let trust: HubAddress.Trust =
+            let trust: PeerAddress.Trust =
                 hub?.hasPrefix("http://") == true ? .plain : pin.map { .pin($0) } ?? .system
             let code = InvitationCode(
                 secret: (0..<16).map { _ in UInt8(truncatingIfNeeded: store.random()) },
                 root: root,
-                hub: hub.map { HubAddress(url: $0, trust: trust) },
+                hub: hub.map { PeerAddress(url: $0, trust: trust) },
                 pin: pin
             )
             let expiry = store.now() + milliseconds

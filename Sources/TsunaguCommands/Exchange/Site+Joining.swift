@@ -19,7 +19,7 @@ extension Site {
         code text: String,
         hub: String?,
         deviceName: String,
-        connect: (HubAddress) throws -> any Transport
+        connect: (PeerAddress) throws -> any Transport
     ) throws -> (site: Site, report: SyncReport) {
         guard let code = InvitationCode(text) else {
             throw CommandError(
@@ -66,7 +66,7 @@ extension Site {
 
     private func enrol(
         _ code: InvitationCode,
-        _ address: HubAddress,
+        _ address: PeerAddress,
         deviceName: String,
         _ transport: any Transport
     ) throws {
@@ -103,7 +103,7 @@ extension Site {
             try transaction.setMeta("root_key", .bytes(answer.rootKey))
             try transaction.setMeta("introducer_key", .bytes(answer.hubKey))
             try transaction.setMeta("invitation", .bytes(code.record.bytes))
-            try transaction.setPeer(address)
+            try transaction.setAddress(address)
         }
     }
 
@@ -124,10 +124,10 @@ extension Site {
 
 extension InvitationCode {
     /// Where to go: the address named when joining stands above the code's.
-    fileprivate func address(at url: String?) -> HubAddress? {
+    fileprivate func address(at url: String?) -> PeerAddress? {
         guard let url else { return hub }
-        if url.hasPrefix("http://") { return HubAddress(url: url, trust: .plain) }
-        if let pin { return HubAddress(url: url, trust: .pin(pin)) }
-        return HubAddress(url: url, trust: .system)
+        if url.hasPrefix("http://") { return PeerAddress(url: url, trust: .plain) }
+        if let pin { return PeerAddress(url: url, trust: .pin(pin)) }
+        return PeerAddress(url: url, trust: .system)
     }
 }

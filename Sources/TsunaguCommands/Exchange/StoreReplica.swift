@@ -3,7 +3,7 @@
 
 import Crypto
 package import TsunaguCore
-package import TsunaguStore
+import TsunaguStore
 package import TsunaguSync
 
 /// A site's store as an exchange sees it.
@@ -33,13 +33,15 @@ package struct StoreReplica: ReplicaStorage {
 
     package func summaries() throws -> [SpaceSummary] {
         try sealed { transaction in
-            try transaction.spaces().map { space in
+            let position = try transaction.lastRow()
+            return try transaction.spaces().map { space in
                 SpaceSummary(
                     space: space,
                     vectorHash: Self.hash(try transaction.vector(of: space)),
                     exceptionsHash: Self.hash(try transaction.waiting(in: space)),
                     digest: try transaction.digest(of: space) ?? Bytes16(0),
-                    ownSeq: try transaction.ownSeq(in: space).sealed
+                    ownSeq: try transaction.ownSeq(in: space).sealed,
+                    position: position
                 )
             }
         }
@@ -53,15 +55,26 @@ package struct StoreReplica: ReplicaStorage {
 
     package func run(_ row: Int64) throws -> RunEnvelope? { try site.read { try $0.run(row) } }
 
-    package func mayRead(_ device: DeviceID, _ space: SpaceID) throws -> Bool {
-        try site.read { try $0.currentAccess()?.mayRead(device, space) ?? false }
+    package func headerHash(of replica: ReplicaID, at seq: UInt64, in space: SpaceID) throws -> Hash32? {
+        try site.read { try $0.headerHash(of: replica, at: seq, in: space) }
     }
+
+    package func access() throws -> Access? { try site.read { try $0.currentAccess() } }
 
     package func receive(_ frame: SyncFrame, from peer: DeviceID) throws -> [Receipt] {
         guard !frame.items.isEmpty else { return [] }
         return try site.write { transaction in
+            let own = try transaction.ownReplica()
             let receipts = try frame.items.map { try receive($0, from: peer, transaction) }
             try transaction.noteRefusals(frame.items, receipts, from: peer)
+            let isOlder = try zip(frame.items, receipts).contains {
+                try $0.origin.replica == own && transaction.isSealedElse($0, $1)
+            }
+            if isOlder {
+                // Others know more of what was written here than this store does: it is an older copy of itself.
+                try transaction.note("own_changes_returned", peer.short)
+                try transaction.beginIncarnation { try site.keys.sign($0) }
+            }
             // What the arrival calls for is done by the process that applies it: seats are confirmed in order.
             try transaction.settleSeats(in: transaction.appliedSpaces, by: site)
             return receipts
@@ -72,10 +85,10 @@ package struct StoreReplica: ReplicaStorage {
     {
         switch item {
         case .run(let run):
-            try transaction.unstage(run.space, run.replica)
+            try transaction.unstage(run.space, run.replica, from: peer)
             return try transaction.receive(run, from: peer)
         case .part(let part, let total, let bytes):
-            var staged = try transaction.staged(part.space, part.replica)
+            var staged = try transaction.staged(part.space, part.replica, from: peer)
             if staged?.hash != part.hash || staged?.first != part.first || staged?.total != total { staged = nil }
             var current =
                 staged
@@ -92,10 +105,9 @@ package struct StoreReplica: ReplicaStorage {
             guard part.offset + bytes.count > current.bytes.count else { return .duplicate }
             current.bytes.replaceSubrange(part.offset..., with: bytes)
             guard current.bytes.count >= total else {
-                try transaction.stage(current)
-                return .partial
+                return try transaction.stage(current, from: peer) ? .partial : .refused(.shareFull)
             }
-            try transaction.unstage(part.space, part.replica)
+            try transaction.unstage(part.space, part.replica, from: peer)
             guard SyncFrame.hash(current.bytes) == part.hash else { return .refused(.malformed("parts do not fit")) }
             do {
                 let run = try current.bytes.withMemory { memory throws(CodecError) in try RunEnvelope(decoding: memory)
@@ -110,9 +122,9 @@ package struct StoreReplica: ReplicaStorage {
         }
     }
 
-    package func staged() throws -> [StagedRun] {
+    package func staged(from peer: DeviceID) throws -> [StagedRun] {
         try site.read { transaction in
-            try transaction.stagedCursors().map {
+            try transaction.stagedCursors(from: peer).map {
                 StagedRun(space: $0.space, replica: $0.replica, first: $0.first, hash: $0.hash, offset: $0.count)
             }
         }
@@ -152,17 +164,28 @@ package struct StoreReplica: ReplicaStorage {
         try site.read { try $0.sealedRun(RunPlace(space: space, replica: replica, first: first)) }
     }
 
-    package func note(peer: DeviceID, holds: [SpaceID: UInt64], proved: [SpaceID]) throws {
+    package func note(_ findings: [PeerFinding], of peer: DeviceID) throws -> [SpaceID] {
         try site.write { transaction in
-            for (space, seq) in holds {
-                try transaction.setMeta(Self.heldKey(space), .integer(Int64(seq)))
+            try transaction.setMet(peer)
+            var lost: [SpaceID] = []
+            for finding in findings {
+                switch finding {
+                case .equal(let summary, let isProved):
+                    let copy = StoreTransaction.PeerCopy(held: summary.position, own: summary.position)
+                    try transaction.setPeerCopy(peer, summary.space, copy, isProved: isProved)
+                case .differs(let summary, let vector):
+                    let known = Dictionary(uniqueKeysWithValues: vector.map { ($0.replica, $0.seq) })
+                    let copy = try transaction.copy(of: summary.space, with: known, upTo: summary.position)
+                    if let former = try transaction.peerCopy(peer, summary.space), copy.held < former.held {
+                        lost.append(summary.space)
+                    }
+                    try transaction.setPeerCopy(peer, summary.space, copy, isProved: false)
+                }
             }
-            for space in proved { try transaction.setProved(space) }
+            if !lost.isEmpty { try transaction.note("peer_lost_changes", peer.short) }
+            return lost
         }
     }
-
-    /// The fact that says how many of this replica's changes in a space a peer holds.
-    static func heldKey(_ space: SpaceID) -> String { "held/\(space)" }
 
     private static func hash(_ vector: [VectorEntry]) -> Bytes16 {
         var bytes = Array("tsunagu/vector/1".utf8)
@@ -187,6 +210,17 @@ package struct StoreReplica: ReplicaStorage {
 }
 
 extension StoreTransaction {
+    /// Whether a run that arrived bears its author's seal and was not here.
+    fileprivate func isSealedElse(_ item: SyncFrame.Item, _ receipt: Receipt) throws -> Bool {
+        switch receipt {
+        case .applied, .quarantined: true
+        // Of another content only what begins as a run here does has been checked.
+        case .refused(.fork):
+            try sealedRun(RunPlace(space: item.space, replica: item.origin.replica, first: item.origin.first)) != nil
+        case .duplicate, .held, .partial, .refused: false
+        }
+    }
+
     /// Keeps what this side would not take, until the peer brings it in a form that it takes.
     fileprivate func noteRefusals(_ items: [SyncFrame.Item], _ receipts: [Receipt], from peer: DeviceID) throws {
         for (item, receipt) in zip(items, receipts) {
@@ -197,13 +231,5 @@ extension StoreTransaction {
                 try clearRefusal(peer: peer.description, item.space, replica, first)
             }
         }
-    }
-}
-
-extension Site {
-    /// How many of this replica's changes in a space no peer is known to hold.
-    package func unsent(in space: SpaceID, _ transaction: StoreTransaction) throws -> Int {
-        let held = try transaction.meta(StoreReplica.heldKey(space))?.integer ?? 0
-        return max(0, Int(try transaction.ownSeq(in: space).seq) - Int(held))
     }
 }

@@ -29,49 +29,83 @@ package struct SyncReport: Sendable {
         self.failure = failure
     }
 
+    /// What to tell a person whose peer is not what it was; `nil` where it is.
+    package var lossMessage: Localized? {
+        guard outcome.isNewEpoch || !outcome.lost.isEmpty else { return nil }
+        let spaces = outcome.lost.map(\.name).sorted().joined(separator: ", ")
+        return Localized(
+            ja: "相手のデータが置き換わったか、古い状態に戻っていました。足りない分を送り直しました"
+                + (spaces.isEmpty ? "" : "（\(spaces)）"),
+            en: "the peer's store was replaced or put back to an older state; what it lacked was sent again"
+                + (spaces.isEmpty ? "" : " (\(spaces))")
+        )
+    }
+
+    /// Puts what came of another exchange with the same peer to what came before.
+    mutating func add(_ later: SyncReport) {
+        let (former, url) = (self, url)
+        self = later
+        self.url = url
+        outcome.sent += former.outcome.sent
+        outcome.received += former.outcome.received
+        outcome.lost += former.outcome.lost.filter { !outcome.lost.contains($0) }
+        outcome.isNewEpoch = outcome.isNewEpoch || former.outcome.isNewEpoch
+        bytesSent += former.bytesSent
+        bytesReceived += former.bytesReceived
+    }
+
+    /// Whether all that the two may share was the same at the end; of other spaces it says nothing.
     package var upToDate: Bool { failure == nil && outcome.upToDate }
 }
 
 /// Runs an exchange over a transport: handshake, then what `SyncClient` says.
 struct SyncDriver {
+    /// An answer, or the next piece of a stream, that takes longer is none: a slow drip must not keep us for ever.
+    private static let answerMilliseconds: UInt64 = 5 * 60 * 1000
+    private static let answerBytesMax = 4 << 20
+
     let site: Site
     let transport: any Transport
+    let peer: DeviceID
     private var counter: UInt64 = 0
-    private var keys: SessionKeys
-    private let hub: DeviceID
+    private let session: ClientSession
+    private let epoch: Bytes16
 
-    /// Shakes hands; both ends have proved their device keys after it.
+    /// Shakes hands; both ends have proved their device keys after the first answer.
     init(_ site: Site, _ transport: any Transport) throws {
         self.site = site
         self.transport = transport
         let handshake = Handshake.Client(device: site.keys.device)
         let bytes = try transport.collect("/v1/hello", handshake.hello.encoded, atMost: 4096)
         let welcome = try Handshake.Welcome(decoding: bytes)
-        hub = welcome.hub
+        peer = welcome.hub
+        epoch = welcome.epoch
         let isTrusted = try site.read { transaction in
             if case .bytes(let key)? = try transaction.meta("introducer_key"), key == welcome.signingKey,
                 try transaction.meta("joined") == nil
             {
                 return true
             }
-            return try transaction.currentAccess()?.isAdmin(welcome.hub) == true
+            return try transaction.currentAccess()?.isMember(welcome.hub) == true
                 && transaction.signingKey(of: welcome.hub).map { Array($0.rawRepresentation) } == welcome.signingKey
         }
-        guard isTrusted else { throw SyncError.notAuthenticated("the hub is no admin's device of this ward") }
-        keys = try handshake.finish(welcome, sign: site.keys.sign)
-        try noteEpoch(welcome.epoch)
+        guard isTrusted else { throw SyncError.notAuthenticated("it is no device of this ward") }
+        session = try handshake.finish(welcome, sign: site.keys.sign)
+        try noteClock()
     }
 
-    /// A hub whose epoch changed was replaced or rolled back; it gets again what it lacks, since what is sent follows
-    /// its vectors, and a person is told.
-    private func noteEpoch(_ epoch: Bytes16) throws {
-        let key = "epoch/\(hub)"
-        let known = try site.read { try $0.meta(key) }
-        guard known != .bytes(epoch.bytes) else { return }
-        try site.write { transaction in
-            if known != nil { try transaction.note("hub_epoch_changed", hub.short) }
-            try transaction.setMeta(key, .bytes(epoch.bytes))
-        }
+    /// By how much the peer's clock is ahead of this machine's, milliseconds.
+    static let clockOffset = "clock_offset"
+
+    /// Carriers tell the time by the second, and the line takes some: what is nearer is the same.
+    private static let clockMillisecondsMin: Int64 = 5000
+
+    private func noteClock() throws {
+        guard let theirs = transport.peerTime else { return }
+        let offset = Int64(clamping: theirs) - Int64(clamping: site.store.now())
+        let known = try site.read { try $0.meta(Self.clockOffset)?.integer }
+        if let known, abs(offset - known) < Self.clockMillisecondsMin { return }
+        try site.write { try $0.setMeta(Self.clockOffset, .integer(offset)) }
     }
 
     /// Exchanges until both are equal or nothing moves.
@@ -79,48 +113,107 @@ struct SyncDriver {
     /// `outcome` is right at every throw.
     mutating func run(_ outcome: inout SyncClient.Outcome) throws {
         let storage = StoreReplica(site)
-        var client = SyncClient(peer: hub)
+        let known = try site.read { try $0.met(peer)?.epoch }
+        var client = SyncClient(peer: peer, isNewEpoch: known != nil && known != epoch)
         defer { outcome = client.outcome }
         var action = try client.begin(storage)
         while case .send(let request) = action {
-            counter += 1
-            let body = Envelope.request(request.encoded, counter: counter, keys)
             if case .pull = request {
-                try pull(body, &client, storage)
+                try pull(request, &client, storage)
                 action = try client.pullEnded(storage)
             } else {
-                let answer = try transport.collect("/v1/exchange", body, atMost: 4 << 20)
-                let content = try Envelope.open(answer, counter: counter, piece: 0, keys.key)
-                let reply = try content.withMemory { memory throws(CodecError) in try SyncReply(decoding: memory) }
-                action = try client.received(reply, storage)
+                action = try client.received(ask(request), storage)
             }
         }
-        let refused = client.outcome.refused
-        let known = try site.read { try $0.refusals() }.contains { $0.peer == hub.description }
-        guard known || !refused.isEmpty else { return }
+        try noteDifferences(client.outcome.differences)
+        try note(client.outcome)
+    }
+
+    /// Notes what a whole exchange came to; a person is told where the peer is not what it was.
+    private func note(_ outcome: SyncClient.Outcome) throws {
+        let refused = outcome.refused
+        let (hadRefused, known) = try site.read { transaction in
+            (try transaction.refusals().contains { $0.peer == peer.description }, try transaction.met(peer)?.epoch)
+        }
+        guard hadRefused || !refused.isEmpty || known != epoch else { return }
         try site.write { transaction in
+            if outcome.isNewEpoch { try transaction.note("hub_epoch_changed", peer.short) }
+            try transaction.setMet(peer, epoch: epoch)
             try transaction.replaceRefusals(
-                with: hub.description,
+                with: peer.description,
                 refused.map { ($0.space, $0.replica, $0.first, $0.reason, $0.here) }
             )
         }
     }
 
-    private func pull(_ body: [UInt8], _ client: inout SyncClient, _ storage: StoreReplica) throws {
-        var stream = PieceStream()
-        var piece: UInt64 = 0
-        var isComplete = false
-        try transport.post("/v1/exchange", body) { chunk in
-            stream.append(chunk)
-            while let bytes = try stream.next() {
-                guard !isComplete else { throw SyncError.protocolViolation("something after the end") }
-                let content = try Envelope.open(bytes, counter: counter, piece: piece, keys.key)
-                piece += 1
-                isComplete = content.isEmpty
-                guard !isComplete else { continue }
-                let frame = try content.withMemory { memory throws(CodecError) in try SyncFrame(decoding: memory) }
-                try client.received(frame: frame, storage)
+    private mutating func ask(_ request: SyncRequest) throws -> SyncReply {
+        let start = site.store.now()
+        let answer = try transport.collect("/v1/exchange", seal(request), atMost: Self.answerBytesMax) {
+            try refuseDrip(since: start)
+        }
+        let content = try Envelope.open(answer, counter: counter, piece: 0, session.keys)
+        return try content.withMemory { memory throws(CodecError) in try SyncReply(decoding: memory) }
+    }
+
+    private mutating func seal(_ request: SyncRequest) throws -> [UInt8] {
+        counter += 1
+        return try Envelope.request(request.encoded, counter: counter, session)
+    }
+
+    private func refuseDrip(since start: UInt64) throws {
+        guard site.store.now() < start + Self.answerMilliseconds else {
+            throw TransportError.unreachable("the answer comes too slowly")
+        }
+    }
+
+    /// A sealed run of the peer's log.
+    mutating func run(_ place: RunPlace) throws -> RunEnvelope? {
+        switch try ask(.run(place.space, place.replica, first: place.first)) {
+        case .run(let run): return run
+        case .failed(let reason): throw SyncError.peerFailed(reason)
+        case .newBeginning: throw SyncError.newBeginning
+        case .compared, .receipts, .sums, .unknownClient: throw SyncError.protocolViolation("no run")
+        }
+    }
+
+    /// What was wrong here is noted where it was set right; this is about the other side.
+    private func noteDifferences(_ differences: [SyncClient.Difference]) throws {
+        let others = differences.filter { $0.wrong != .here }
+        guard !others.isEmpty else { return }
+        try site.write { transaction in
+            for difference in others {
+                let detail = "\(difference.space) \(difference.record) \(peer.short) \(difference.wrong.rawValue)"
+                try transaction.note("record_differed", detail)
             }
+        }
+    }
+
+    private struct Enough: Error {}
+
+    private mutating func pull(_ request: SyncRequest, _ client: inout SyncClient, _ storage: StoreReplica) throws {
+        let body = try seal(request)
+        var stream = PieceStream()
+        var piece: UInt32 = 0
+        var isComplete = false
+        var start = site.store.now()
+        do {
+            try transport.post("/v1/exchange", body) { chunk in
+                try refuseDrip(since: start)
+                stream.append(chunk)
+                while let bytes = try stream.next() {
+                    guard !isComplete else { throw SyncError.protocolViolation("something after the end") }
+                    let content = try Envelope.open(bytes, counter: counter, piece: piece, session.keys)
+                    guard piece < .max else { throw Enough() }
+                    piece += 1
+                    isComplete = content.isEmpty
+                    guard !isComplete else { continue }
+                    let frame = try content.withMemory { memory throws(CodecError) in try SyncFrame(decoding: memory) }
+                    guard try client.received(frame: frame, storage) else { throw Enough() }
+                    start = site.store.now()
+                }
+            }
+        } catch is Enough {
+            return
         }
         // A stream that just stops is no end: otherwise a cut would pass for "there was no more".
         guard isComplete, stream.isEmpty else { throw TransportError.unreachable("the answer broke off") }
@@ -165,28 +258,74 @@ extension Site {
         )
     }
 
-    /// The hubs this site knows.
-    package func peers() throws -> [HubAddress] { try read { try $0.peer().map { [$0] } ?? [] } }
+    /// Exchanges with several peers, and again with those that were before somebody who brought news: what "up to date"
+    /// is said of must hold for all of them at the end.
+    ///
+    /// Whoever answered is remembered. A peer that is down leaves its error in its report, and the others their turn.
+    package func sync(
+        with addresses: [PeerAddress],
+        connect: (PeerAddress) throws -> any Transport
+    ) throws -> [SyncReport] {
+        var reports = addresses.map { SyncReport(url: $0.url) }
+        var pending = Array(addresses.indices)
+        for round in 1...Self.roundsMax where !pending.isEmpty {
+            var behind: [Int] = []
+            for (place, index) in pending.enumerated() {
+                let report = try sync(with: addresses[index], connect)
+                reports[index].add(report)
+                if report.outcome.received > 0 {
+                    let others = round == 1 ? pending.prefix(place) : addresses.indices.filter { $0 != index }[...]
+                    behind += others.filter { !behind.contains($0) && reports[$0].failure == nil }
+                }
+                behind.removeAll { $0 == index }
+            }
+            pending = behind
+        }
+        // A busy ward: who has not heard the last news is not up to date.
+        for index in pending { reports[index].outcome.upToDate = false }
+        return reports
+    }
+
+    private static let roundsMax = 3
+
+    private func sync(
+        with address: PeerAddress,
+        _ connect: (PeerAddress) throws -> any Transport
+    ) throws -> SyncReport {
+        let report: SyncReport
+        do {
+            report = try sync(with: connect(address))
+        } catch let error as TransportError {
+            return SyncReport(url: address.url, failure: CommandError(error, address.url))
+        }
+        if report.failure == nil { try remember(address) }
+        return report
+    }
+
+    /// The peers this site knows, in the order in which they came to be known.
+    package func peers() throws -> [PeerAddress] {
+        try read { try $0.addresses().compactMap { PeerAddress(url: $0.url, trust: $0.trust) } }
+    }
+
+    /// Remembers a peer's address for syncs that name none.
+    package func remember(_ address: PeerAddress) throws {
+        guard try !peers().contains(address) else { return }
+        try write { try $0.setAddress(address) }
+    }
+
+    /// Forgets a peer's address.
+    package func forget(_ url: String) throws {
+        guard try write({ try $0.removeAddress(url) }) else {
+            throw CommandError(
+                .notFound,
+                Localized(ja: "知らないアドレスです: \(url)", en: "this address is not known: \(url)")
+            )
+        }
+    }
 }
 
 extension StoreTransaction {
-    func setPeer(_ address: HubAddress) throws {
-        try setMeta("peer_url", .text(address.url))
-        switch address.trust {
-        case .pin(let pin): try setMeta("peer_trust", .bytes(pin))
-        case .system: try setMeta("peer_trust", .text("system"))
-        case .plain: try setMeta("peer_trust", .text("plain"))
-        }
-    }
-
-    func peer() throws -> HubAddress? {
-        guard let url = try meta("peer_url")?.text?.string else { return nil }
-        switch try meta("peer_trust") {
-        case .bytes(let pin)?: return HubAddress(url: url, trust: .pin(pin))
-        case .text("plain")?: return HubAddress(url: url, trust: .plain)
-        default: return HubAddress(url: url, trust: .system)
-        }
-    }
+    func setAddress(_ address: PeerAddress) throws { try setAddress(address.url, trust: address.trustBytes) }
 }
 
 extension CommandError {
@@ -233,6 +372,18 @@ extension CommandError {
             self.init(
                 .notPermitted,
                 Localized(ja: "\(address): 認証できません: \(why)", en: "\(address): not authenticated: \(why)")
+            )
+        case .newBeginning:
+            self.init(
+                .failed,
+                Localized(
+                    ja: "\(address) は作り直され、別のデータが入っています（エポックが変わりました）",
+                    en: "\(address) began anew and holds other data: the hub epoch changed"
+                ),
+                hint: Localized(
+                    ja: "この端末のデータは残っています。本庁を空のデータから始め直すと、ここから送り直せます",
+                    en: "your work is kept; let the hub begin anew without data, and it is sent again from here"
+                )
             )
         case .peerFailed(let why):
             self.init(

@@ -7,6 +7,8 @@ package protocol Transport {
     var address: String { get }
     /// Bytes of bodies so far.
     var traffic: (sent: Int, received: Int) { get }
+    /// What the peer's clock showed at its last answer, Unix milliseconds; `nil` where the carrier does not tell.
+    var peerTime: UInt64? { get }
 
     /// Posts a body and hands over the answer as it arrives.
     ///
@@ -29,10 +31,20 @@ package enum TransportError: Error, Hashable, Sendable {
 }
 
 extension Transport {
+    package var peerTime: UInt64? { nil }
+
     /// Posts and collects an answer of bounded size.
-    func collect(_ path: String, _ body: [UInt8], atMost bound: Int) throws -> [UInt8] {
+    ///
+    /// - Parameter onChunk: called for each piece; may throw to end it.
+    func collect(
+        _ path: String,
+        _ body: [UInt8],
+        atMost bound: Int,
+        onChunk: () throws -> Void = {}
+    ) throws -> [UInt8] {
         var answer: [UInt8] = []
         try post(path, body) { chunk in
+            try onChunk()
             guard answer.count + chunk.count <= bound else {
                 throw TransportError.refused(status: 0, "the answer is too large")
             }
@@ -42,9 +54,9 @@ extension Transport {
     }
 }
 
-/// How a hub is reached and trusted, as an invitation says it and `peer` facts keep it.
-package struct HubAddress: Hashable, Sendable {
-    /// How the hub proves who it is below our own authentication.
+/// How a peer is reached and trusted, as an invitation or a person says it.
+package struct PeerAddress: Hashable, Sendable {
+    /// How the peer proves who it is below our own authentication, which does not need it.
     package enum Trust: Hashable, Sendable {
         /// SHA-256 of its public key.
         case pin([UInt8])
@@ -52,6 +64,8 @@ package struct HubAddress: Hashable, Sendable {
         case system
         /// Plain HTTP, on this machine or behind a proxy.
         case plain
+        /// TLS with anybody: a site of the ward in the same network proves itself by its device key.
+        case anyone
     }
 
     package var url: String
@@ -60,5 +74,25 @@ package struct HubAddress: Hashable, Sendable {
     package init(url: String, trust: Trust) {
         self.url = url
         self.trust = trust
+    }
+
+    init?(url: String, trust bytes: [UInt8]) {
+        self.url = url
+        switch bytes.first {
+        case 1: trust = .pin(Array(bytes.dropFirst()))
+        case 2: trust = .system
+        case 3: trust = .plain
+        case 4: trust = .anyone
+        default: return nil
+        }
+    }
+
+    var trustBytes: [UInt8] {
+        switch trust {
+        case .pin(let pin): [1] + pin
+        case .system: [2]
+        case .plain: [3]
+        case .anyone: [4]
+        }
     }
 }

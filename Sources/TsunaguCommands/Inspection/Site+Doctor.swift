@@ -18,116 +18,191 @@ package struct HealthCheck: Sendable {
     package let detail: Localized
     /// What to do; `nil` where nothing is to be done.
     package let repair: Localized?
+
+    fileprivate init(fine name: String, _ ja: String, _ en: String) {
+        self.name = name
+        ok = true
+        isWarning = false
+        detail = Localized(ja: ja, en: en)
+        repair = nil
+    }
+
+    fileprivate init(fault name: String, _ detail: Localized, repair: Localized) {
+        self.name = name
+        ok = false
+        isWarning = false
+        self.detail = detail
+        self.repair = repair
+    }
+
+    fileprivate init(warning name: String, _ detail: Localized, repair: Localized) {
+        self.name = name
+        ok = true
+        isWarning = true
+        self.detail = detail
+        self.repair = repair
+    }
 }
 
 extension Site {
     /// Looks at everything that this site keeps: the file, the chains and seals, every record against the log, digests,
-    /// permissions, and what the machine gives.
-    package func doctor() throws -> [HealthCheck] {
+    /// what waits, permissions, and what the machine gives.
+    ///
+    /// - Complexity: reads the whole store, a run of the log at a time.
+    package func doctor(_ disks: DiskEncryption.Sources = .machine) throws -> [HealthCheck] {
         var out: [HealthCheck] = []
-        let (file, records) = try read { transaction in (try transaction.checkFile(), try transaction.verify()) }
-        let log = records.log
-        let again = Localized(
-            ja: "tsunagu sync で送れるものを送り、新しい場所で参加し直してください",
-            en: "send what can be sent with 'tsunagu sync', then join again in another place"
-        )
-        out.append(Self.check("database", file, ja: "ページ", en: "pages", repair: again))
-        out.append(Self.check("log", log, ja: "件の変更", en: "changes", repair: again))
-        out.append(Self.check("tables", records.tables, ja: "件の記録", en: "records", repair: again))
-        out.append(Self.check("digests", records.digests, ja: "空間", en: "spaces", repair: again))
+        let file = try examine { try $0.checkFile() }
+        out.append(Self.check("database", file, ja: "ページ", en: "pages", repair: Self.repairOfFile(file)))
+        do {
+            let found = try read { try $0.verify() }
+            out.append(Self.check("log", found.log, ja: "件の変更", en: "changes", repair: Self.repairOfLog(found)))
+            let repair = found.isLogUnreadable ? Self.logFirst : Self.byRepair
+            out.append(Self.check("tables", found.tables, ja: "件の記録", en: "records", repair: repair))
+            out.append(Self.check("digests", found.digests, ja: "空間", en: "spaces", repair: repair))
+        } catch {
+            out.append(HealthCheck(fault: "log", Self.reason(error), repair: Self.again))
+        }
+        let waiting = try examine { try $0.checkWaiting() }
+        out.append(Self.check("waiting", waiting, ja: "件の待ち", en: "waiting runs and parts", repair: Self.byRepair))
         out.append(permissions())
-        out.append(encryption())
+        out.append(encryption(disks))
         out.append(try clock())
         return out
     }
 
-    private static func check(_ name: String, _ check: StoreCheck, ja: String, en: String, repair: Localized)
-        -> HealthCheck
-    {
+    /// What cannot even be read is a fault of the check, not its end.
+    private func examine(_ body: (StoreTransaction) throws -> StoreCheck) throws -> StoreCheck {
+        do {
+            return try read(body)
+        } catch {
+            var out = StoreCheck()
+            out.fault(Self.reason(error).en)
+            return out
+        }
+    }
+
+    private static func reason(_ error: any Error) -> Localized {
+        (error as? CommandError)?.message ?? Localized(ja: "\(error)", en: "\(error)")
+    }
+
+    private static func check(
+        _ name: String,
+        _ check: StoreCheck,
+        ja: String,
+        en: String,
+        repair: Localized
+    ) -> HealthCheck {
         guard check.faultCount > 0 else {
-            return HealthCheck(
-                name: name,
-                ok: true,
-                isWarning: false,
-                detail: Localized(ja: "\(check.checked) \(ja)に異常なし", en: "\(check.checked) \(en), no fault"),
-                repair: nil
-            )
+            return HealthCheck(fine: name, "\(check.checked) \(ja)に異常なし", "\(check.checked) \(en), no fault")
         }
         let faults = check.faults.prefix(5).map { fault in
             fault.detail + (fault.record.map { " (\($0))" } ?? "")
         }.joined(separator: "; ")
         return HealthCheck(
-            name: name,
-            ok: false,
-            isWarning: false,
-            detail: Localized(ja: "異常 \(check.faultCount) 件: \(faults)", en: "\(check.faultCount) faults: \(faults)"),
+            fault: name,
+            Localized(ja: "異常 \(check.faultCount) 件: \(faults)", en: "\(check.faultCount) faults: \(faults)"),
             repair: repair
         )
     }
 
+    // MARK: - What helps
+
+    private static let byRepair = Localized(
+        ja: "tsunagu doctor --repair で直せます",
+        en: "'tsunagu doctor --repair' sets it right"
+    )
+    private static let logFirst = Localized(
+        ja: "変更の記録 (log) を先に直してください",
+        en: "the log comes first: see there"
+    )
+    private static let again = Localized(
+        ja: "tsunagu sync で送れるものを送り、新しい場所で参加し直してください",
+        en: "send what can be sent with 'tsunagu sync', then join again in another place"
+    )
+
+    private static func repairOfFile(_ check: StoreCheck) -> Localized { isOfIndexes(check) ? byRepair : again }
+
+    /// Indexes are derived; anything else in the file is not.
+    static func isOfIndexes(_ check: StoreCheck) -> Bool {
+        check.faultCount > 0 && check.faultCount == check.faults.count
+            && check.faults.allSatisfy { $0.detail.contains("index") }
+    }
+
+    private static func repairOfLog(_ found: Verification) -> Localized {
+        if found.log.faultCount <= found.mendableLogFaults { return byRepair }
+        if found.log.faultCount <= found.mendableLogFaults + found.damagedRuns.count {
+            return Localized(
+                ja: "本庁につながるときに tsunagu doctor --repair で取り直せます。控えがどこにもなければ: \(again.ja)",
+                en: "'tsunagu doctor --repair' takes it again from a peer that answers; if none has it: \(again.en)"
+            )
+        }
+        return again
+    }
+
     // MARK: - The machine
+
+    /// The files and folders of this site that somebody else than their owner can get at.
+    func openFiles() -> [String] {
+        let files = [
+            directory.database, directory.database + "-wal", directory.database + "-shm", directory.deviceKey,
+            directory.hubKey, directory.hubCertificate,
+        ]
+        return ([directory.path] + files).filter { path in
+            var status = stat()
+            return stat(path, &status) == 0 && status.st_mode & 0o077 != 0
+        }
+    }
 
     /// Keys and records are the owner's alone to read.
     private func permissions() -> HealthCheck {
-        var open: [String] = []
-        for path in [directory.path, directory.database, directory.deviceKey, directory.hubKey] {
-            var status = stat()
-            guard stat(path, &status) == 0 else { continue }
-            if status.st_mode & 0o077 != 0 { open.append(path) }
-        }
+        let open = openFiles()
         guard !open.isEmpty else {
-            return HealthCheck(
-                name: "permissions",
-                ok: true,
-                isWarning: false,
-                detail: Localized(ja: "所有者だけが読めます", en: "only the owner can read the files"),
-                repair: nil
-            )
+            return HealthCheck(fine: "permissions", "所有者だけが読めます", "only the owner can read the files")
         }
         let list = open.joined(separator: " ")
         return HealthCheck(
-            name: "permissions",
-            ok: false,
-            isWarning: false,
-            detail: Localized(ja: "ほかの利用者が読めます: \(list)", en: "others can read: \(list)"),
-            repair: Localized(ja: "chmod go-rwx \(list)", en: "chmod go-rwx \(list)")
+            fault: "permissions",
+            Localized(ja: "ほかの利用者が読めます: \(list)", en: "others can read: \(list)"),
+            repair: Localized(
+                ja: "tsunagu doctor --repair または chmod go-rwx \(list)",
+                en: "'tsunagu doctor --repair', or chmod go-rwx \(list)"
+            )
         )
     }
 
-    /// The database relies on the machine's disk encryption; here it is looked for where Linux tells of it.
-    private func encryption() -> HealthCheck {
-        var status = stat()
-        guard stat(directory.path, &status) == 0 else { return Self.encryption(found: false) }
-        // The kernel's packing of a device's numbers in 64 bits.
-        let device = UInt64(status.st_dev)
-        let major = (device >> 8 & 0xfff) | (device >> 32 & ~0xfff)
-        let minor = (device & 0xff) | (device >> 12 & ~0xff)
-        let uuid = try? DataDirectory.read("/sys/dev/block/\(major):\(minor)/dm/uuid")
-        return Self.encryption(found: (uuid ?? nil)?.utf8.starts(with: "CRYPT-".utf8) == true)
-    }
-
-    private static func encryption(found: Bool) -> HealthCheck {
-        HealthCheck(
-            name: "disk_encryption",
-            ok: true,
-            isWarning: !found,
-            detail: found
-                ? Localized(ja: "ディスクは暗号化されています", en: "the disk is encrypted")
-                : Localized(ja: "ディスクの暗号化が見つかりません", en: "no disk encryption was found"),
-            repair: found
-                ? nil
-                : Localized(
-                    ja: "端末を盗まれても読まれないよう、ディスクを暗号化してください",
-                    en: "encrypt the disk, so that a thief of the machine reads nothing"
-                )
+    /// The database relies on the machine's disk encryption.
+    private func encryption(_ sources: DiskEncryption.Sources) -> HealthCheck {
+        let name = "disk_encryption"
+        let path = DataDirectory.resolved(directory.path) ?? directory.path
+        let detail: Localized
+        switch DiskEncryption(under: path, sources) {
+        case .encrypted: return HealthCheck(fine: name, "ディスクは暗号化されています", "the disk is encrypted")
+        case .none: detail = Localized(ja: "ディスクが暗号化されていません", en: "the disk is not encrypted")
+        case .unknown:
+            detail = Localized(
+                ja: "ディスクが暗号化されているかどうかわかりません",
+                en: "whether the disk is encrypted is unknown"
+            )
+        }
+        return HealthCheck(
+            warning: name,
+            detail,
+            repair: Localized(
+                ja: "端末を盗まれても読まれないよう、ディスクを暗号化してください",
+                en: "encrypt the disk, so that a thief of the machine reads nothing"
+            )
         )
     }
 
-    /// What this machine noticed of clocks, its own among them.
+    /// A clock that is further off than this is worth a person's while.
+    private static let clockMillisecondsMax: Int64 = 60_000
+
+    /// This machine's clock against the hub's, and what was noticed of others.
     private func clock() throws -> HealthCheck {
-        let (last, notices) = try read { transaction in
+        let (last, offset, notices) = try read { transaction in
             (
                 try transaction.meta("clock")?.integer ?? 0,
+                try transaction.meta(SyncDriver.clockOffset)?.integer,
                 try transaction.notices().filter { $0.code == "clock_ahead" }.map(\.detail)
             )
         }
@@ -135,21 +210,22 @@ extension Site {
         var details = notices
         // Ten minutes: the bound within which stamps of others are followed.
         if ahead > 600_000 { details.append("\(ahead / 60_000) min") }
+        if let offset, abs(offset) > Self.clockMillisecondsMax {
+            details.append("hub \(offset > 0 ? "+" : "-")\(abs(offset) / 1000) s")
+        }
         guard !details.isEmpty else {
-            return HealthCheck(
-                name: "clock",
-                ok: true,
-                isWarning: false,
-                detail: Localized(ja: "時計のずれは見つかりません", en: "no clock is far off"),
-                repair: nil
-            )
+            return offset == nil
+                ? HealthCheck(
+                    fine: "clock",
+                    "時計のずれは見つかりません。本庁の時計とはまだ比べていません",
+                    "no clock is far off; not yet compared with the hub's"
+                )
+                : HealthCheck(fine: "clock", "本庁の時計と合っています", "the clock agrees with the hub's")
         }
         let list = details.joined(separator: "; ")
         return HealthCheck(
-            name: "clock",
-            ok: true,
-            isWarning: true,
-            detail: Localized(ja: "進みすぎた時計があります: \(list)", en: "a clock is ahead: \(list)"),
+            warning: "clock",
+            Localized(ja: "時計がずれています: \(list)", en: "clocks are off: \(list)"),
             repair: Localized(ja: "端末の時計を合わせてください", en: "set the clocks of the machines")
         )
     }

@@ -47,7 +47,7 @@ extension Site {
                     id: id,
                     records: counts.records,
                     changes: counts.changes,
-                    unsent: try unsent(in: id, transaction),
+                    unsent: try transaction.unsent(in: id),
                     waitingFor: try transaction.heldCauses(in: id),
                     provedAt: try transaction.provedAt(id)
                 )

@@ -86,8 +86,10 @@ extension Draft {
     ///
     /// - Parameter seats: the lesson's bookings as the clerk sees them; the request comes behind them all.
     func request(_ id: RecordID, of known: LessonSeats.Booking?, reviving: Bool, behind seats: LessonSeats) throws {
-        let answers = Array((known?.standing ?? []).prefix(Transition.answersMax))
-        let step = Transition(from: known?.state ?? "", to: BookingState.requested, reason: "", answers: answers)
+        let flow = known?.flow ?? FlowState([], LessonGroups.machine)
+        guard let step = flow.step(to: BookingState.requested) else {
+            throw StoreError.noSuchStep(group: LessonGroups.status.name, to: BookingState.requested)
+        }
         try edit(
             WardSchema.booking,
             id,

@@ -11,11 +11,12 @@ enum LessonGroups {
     static let capacity = WardSchema.lesson.field(named: "capacity")!
     static let lessonCode = WardSchema.lesson.field(named: "code")!.field
     static let status = WardSchema.booking.field(named: "status")!.group
+    static let machine = status.machine!
     static let seat = WardSchema.booking.field(named: "seat")!.group
     static let needs = WardSchema.booking.field(named: "needs")!.group
 }
 
-/// The states of a booking's flow that this version writes; newer ones pass through as they are.
+/// The states of a booking's flow.
 enum BookingState {
     static let requested: ExactText = "requested"
     static let cancelled: ExactText = "cancelled"
@@ -23,65 +24,45 @@ enum BookingState {
 
 /// A lesson's seats: the ledger of its rights, and its bookings in the order in which they were asked for.
 struct LessonSeats {
-    /// A request for a seat that nobody who saw it has ended.
-    struct Request {
-        /// 1 + the greatest that its author saw in the lesson, so that nobody comes before those whom the clerk saw
-        /// waiting, whatever the clocks say.
-        var depth: UInt64
-        var timestamp: Timestamp
-        /// `nil` while it is still to be written.
-        var dot: Dot?
-        /// The place in its change.
-        var place = 0
-    }
-
     /// What one booking has to do with seats.
     struct Booking {
         let id: RecordID
         let isDeleted: Bool
         /// The steps of its flow, in list order.
-        var steps: [(origin: Request, step: Transition)] = []
+        fileprivate(set) var steps: [FlowStep] = [] {
+            didSet { flow = FlowState(steps, LessonGroups.machine) }
+        }
         /// Where the flow stands.
-        var state: ExactText = ""
-        /// The first of the standing requests: it orders the queue.
-        var request: Request?
-        /// Whether somebody cancelled who had not seen a request that stands: both were meant, and a person asks.
-        var isContradicted = false
+        private(set) var flow = FlowState([], LessonGroups.machine)
         /// Spendings that their holder has not taken back.
         var spends: [Dot] = []
+        /// The place of its request among others of one change: its entry there, and 0 where it is alone.
+        var placeInChange = 0
+
+        init(id: RecordID, isDeleted: Bool) {
+            self.id = id
+            self.isDeleted = isDeleted
+        }
 
         /// Whether somebody still wants the seat.
-        var isActive: Bool { !isDeleted && state != BookingState.cancelled }
+        var isActive: Bool { !isDeleted && flow.state != BookingState.cancelled }
 
-        /// The changes whose steps stand: what a further step answers.
-        var standing: [Dot] {
-            let answered = Set(steps.flatMap(\.step.answers))
-            return steps.compactMap(\.origin.dot).filter { !answered.contains($0) }
+        /// The first of the requests that nobody ended: it orders the queue.
+        ///
+        /// A request's depth is 1 + the greatest that its author saw in the lesson, so that nobody comes before those
+        /// whom the clerk saw waiting, whatever the clocks say.
+        var request: FlowStep? {
+            flow.standing.filter { $0.transition.to == BookingState.requested }.min(by: Self.comes)
         }
 
-        /// Works out where the flow stands.
-        mutating func fold() {
-            let ends = steps.filter { $0.step.to == BookingState.cancelled }
-            let ended = Set(ends.flatMap(\.step.answers))
-            let asked = steps.filter { $0.step.to == BookingState.requested }
-            let open = asked.filter { asked in asked.origin.dot.map { !ended.contains($0) } ?? true }
-            request = open.map(\.origin).min(by: Self.comes)
-            isContradicted = open.contains { asked in
-                ends.contains { end in end.origin.dot.map { !asked.step.answers.contains($0) } ?? false }
-            }
-            let last = steps.last?.step.to ?? ""
-            if last != BookingState.requested, last != BookingState.cancelled {
-                state = last
-            } else {
-                state = request == nil ? BookingState.cancelled : BookingState.requested
-            }
-        }
+        /// Whether somebody cancelled who had not seen a request that stands: both were meant, and a person asks.
+        var isContradicted: Bool { Set(flow.open.map(\.transition.to)).count > 1 }
 
-        static func comes(_ a: Request, before b: Request) -> Bool {
+        static func comes(_ a: FlowStep, before b: FlowStep) -> Bool {
             if a.depth != b.depth { return a.depth < b.depth }
             if a.timestamp != b.timestamp { return a.timestamp < b.timestamp }
             guard let first = a.dot, let second = b.dot else { return a.dot != nil && b.dot == nil }
-            return first == second ? a.place < b.place : first < second
+            return first < second
         }
     }
 
@@ -110,9 +91,15 @@ struct LessonSeats {
             if bookings.last?.id != owned.id { bookings.append(Booking(id: owned.id, isDeleted: owned.deleted)) }
             let place = bookings.count - 1
             let item = owned.item
-            if owned.group == LessonGroups.status.number, let step = Transition(item.content) {
-                let origin = Request(depth: item.depth, timestamp: item.timestamp, dot: item.dot)
-                bookings[place].steps.append((origin, step))
+            if owned.group == LessonGroups.status.number, let transition = Transition(item.content) {
+                let step = FlowStep(
+                    dot: item.dot,
+                    place: item.index,
+                    depth: item.depth,
+                    timestamp: item.timestamp,
+                    transition: transition
+                )
+                bookings[place].steps.append(step)
             } else if owned.group == LessonGroups.seat.number, let use = SeatUse(item.content) {
                 uses.append(SeatLedger.Used(dot: item.dot, booking: owned.id, use: use))
                 switch use {
@@ -124,13 +111,12 @@ struct LessonSeats {
             }
         }
         ledger = SeatLedger(ledger: posted, uses: uses)
-        for place in bookings.indices { bookings[place].fold() }
         queue()
     }
 
     private mutating func queue() {
         let confirmed = ledger.confirmed
-        waiting = bookings.filter { $0.state == BookingState.requested && $0.isActive && !confirmed.contains($0.id) }
+        waiting = bookings.filter { $0.request != nil && $0.isActive && !confirmed.contains($0.id) }
             .sorted { Self.comes($0, before: $1) }.map(\.id)
     }
 
@@ -139,17 +125,18 @@ struct LessonSeats {
             return a.request != nil || b.request == nil && a.id < b.id
         }
         if Booking.comes(first, before: second) { return true }
-        return !Booking.comes(second, before: first) && a.id < b.id
+        if Booking.comes(second, before: first) { return false }
+        return (a.placeInChange, a.id) < (b.placeInChange, b.id)
     }
 
     /// The greatest depth of a request here: the next stands one deeper.
-    var depth: UInt64 { bookings.flatMap(\.steps).map(\.origin.depth).filter { $0 < .max }.max() ?? 0 }
+    var depth: UInt64 { bookings.flatMap(\.steps).map(\.depth).filter { $0 < .max }.max() ?? 0 }
 
     /// The status and the place in the queue of a booking, from 1.
     func status(of id: RecordID) -> (status: String, position: Int?) {
         guard let booking = bookings.first(where: { $0.id == id }) else { return ("", nil) }
         if !booking.isActive { return ("cancelled", nil) }
-        guard booking.state == BookingState.requested else { return (booking.state.string, nil) }
+        guard booking.request != nil else { return (booking.flow.state.string, nil) }
         if ledger.confirmed.contains(id) { return ("confirmed", nil) }
         return ("waiting", waiting.firstIndex(of: id).map { $0 + 1 })
     }
@@ -215,15 +202,15 @@ struct LessonSeats {
     private mutating func add(_ state: ExactText, _ id: RecordID) {
         let place = bookings.firstIndex { $0.id == id } ?? bookings.count
         if place == bookings.count { bookings.append(Booking(id: id, isDeleted: false)) }
-        let step = Transition(
-            from: bookings[place].state,
-            to: state,
-            reason: "",
-            answers: bookings[place].standing
+        guard let transition = bookings[place].flow.step(to: state) else { return }
+        let step = FlowStep(
+            dot: nil,
+            place: bookings[place].steps.count,
+            depth: depth + 1,
+            timestamp: Timestamp(raw: .max),
+            transition: transition
         )
-        let origin = Request(depth: depth + 1, timestamp: Timestamp(raw: .max), dot: nil)
-        bookings[place].steps.append((origin, step))
-        bookings[place].fold()
+        bookings[place].steps.append(step)
         queue()
     }
 
@@ -235,8 +222,7 @@ struct LessonSeats {
         for dot in changes { seen[dot, default: 0] += 1 }
         for index in bookings.indices {
             guard let dot = bookings[index].request?.dot, seen[dot]! > 1 else { continue }
-            let id = bookings[index].id
-            bookings[index].request?.place = try place(id, dot) ?? .max
+            bookings[index].placeInChange = try place(bookings[index].id, dot) ?? .max
         }
         queue()
     }

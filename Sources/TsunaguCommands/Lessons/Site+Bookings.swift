@@ -69,14 +69,13 @@ extension Site {
             var seats = try transaction.seats(of: lesson)
             if let known = seats.bookings.first(where: { $0.id == row.id }), known.isActive {
                 let draft = try transaction.draft(row.space, by: person)
-                let answers = Array(known.standing.prefix(Transition.answersMax))
-                let step = Transition(
-                    from: known.state,
+                try draft.step(
+                    WardSchema.booking,
+                    row.id,
+                    group: LessonGroups.status,
                     to: BookingState.cancelled,
-                    reason: reason,
-                    answers: answers
+                    reason: reason
                 )
-                try draft.edit(WardSchema.booking, row.id, group: LessonGroups.status, add: [step.encoded])
                 seats.cancel(row.id)
                 try transaction.settle(seats, lesson, draft)
                 try transaction.flushDrafts()

@@ -115,6 +115,15 @@ extension CommandError {
                 ),
                 hint: Localized(ja: "tsunagu doctor で調べてください", en: "run 'tsunagu doctor'")
             )
+        case .noSuchStep(let group, let state):
+            self.init(
+                .badInput,
+                Localized(
+                    ja: "\(group) を \(state) に進められません",
+                    en: "\(group) cannot go to \(state) from where it stands"
+                ),
+                hint: Localized(ja: "今の状態を確かめてください", en: "look at the present state")
+            )
         case .changeTooLarge(let bytes):
             self.init(
                 .badInput,

@@ -90,6 +90,8 @@ package final class Site: Sendable {
         let root = root(keys)
         try site.write { transaction in
             try transaction.setMeta("replica", .bytes(replica.bytes))
+            // Which store this is: peers notice when another answers in its place.
+            try transaction.setMeta("epoch", .bytes(store.random128().bytes))
             try transaction.setMeta("root", .bytes(root.device.bytes))
             if let key = root.key { try transaction.setMeta("root_key", .bytes(key)) }
             try body(site, transaction)
@@ -98,6 +100,9 @@ package final class Site: Sendable {
         try DataDirectory.rename(temporary, to: directory.database)
         return try open(directory, person: person)
     }
+
+    /// Whether the ward began on this device.
+    package var isFounder: Bool { (try? read { try $0.root() }) == keys.device }
 
     /// Reads one consistent state.
     package func read<R>(_ body: (StoreTransaction) throws -> R) throws -> R {

@@ -33,6 +33,8 @@ package enum Refusal: Hashable, Sendable {
     case holdingFull
     /// The space is not one that the peer may hold.
     case notGranted
+    /// What the peer may have staged here, or the author quarantined, is full.
+    case shareFull
 
     /// A fixed word for logs and JSON.
     package var code: String {
@@ -44,6 +46,7 @@ package enum Refusal: Hashable, Sendable {
         case .fork: "equivocation"
         case .holdingFull: "holding_full"
         case .notGranted: "not_granted"
+        case .shareFull: "share_full"
         }
     }
 }

@@ -107,9 +107,19 @@ public struct MergeGroup: Sendable {
     ///
     /// Groups that are no registers have exactly one.
     public let fields: [Field]
+    /// The states and steps of a `flow`; `nil` for every other kind.
+    public let machine: FlowMachine?
 
     /// Declares a group.
-    public init(_ number: UInt32, _ name: String, _ label: String, _ kind: MergeKind, _ fields: [Field]) {
+    public init(
+        _ number: UInt32,
+        _ name: String,
+        _ label: String,
+        _ kind: MergeKind,
+        _ fields: [Field],
+        machine: FlowMachine? = nil
+    ) {
+        self.machine = machine
         self.number = number
         self.name = name
         self.label = label
@@ -203,6 +213,10 @@ public struct Schema: Sendable {
             precondition(
                 collection.groups.allSatisfy { $0.kind.mergeClass == .register || $0.fields.count == 1 },
                 "\(collection.name): only registers have several members"
+            )
+            precondition(
+                collection.groups.allSatisfy { ($0.kind == .flow) == ($0.machine != nil) },
+                "\(collection.name): a flow declares its machine, and nothing else has one"
             )
         }
     }

@@ -165,6 +165,9 @@ package final class Store: Sendable {
     /// Sixty-four random bits of this store's environment.
     package func random() -> UInt64 { environment.random() }
 
+    /// Sixteen random bytes of this store's environment.
+    package func random128() -> Bytes16 { Bytes16(UInt128(random()) << 64 | UInt128(random())) }
+
     /// Unix milliseconds of this store's environment.
     package func now() -> UInt64 { environment.now() }
 

@@ -19,6 +19,8 @@ package enum StoreError: Error {
     case busy
     /// What this store's own log says cannot be read.
     case damagedLog(space: SpaceID, replica: ReplicaID, seq: UInt64, CodecError)
+    /// The state machine of a flow has no step to the state from where the record stands.
+    case noSuchStep(group: String, to: ExactText)
     /// A transaction is larger than one change may be.
     case changeTooLarge(bytes: Int)
 }

@@ -27,8 +27,7 @@ enum StoreLayout {
         CREATE TABLE space(
             no INTEGER PRIMARY KEY,             -- this store's number for it
             name TEXT NOT NULL UNIQUE,
-            digest BLOB NOT NULL,               -- 16 bytes, what the state adds up to
-            proved_at INTEGER                   -- Unix ms of the last proof of being up to date
+            digest BLOB NOT NULL                -- 16 bytes, what the state adds up to
         );
 
         -- Replicas whose changes are here, by this store's number.
@@ -98,14 +97,39 @@ enum StoreLayout {
 
         -- Bytes of a run that arrived in part: the cursor of an interrupted exchange.
         CREATE TABLE staged(
+            presenter BLOB NOT NULL,            -- the device that brings it: each has a share of its own
             space TEXT NOT NULL,
             replica BLOB NOT NULL,
             first INTEGER NOT NULL,
             total INTEGER NOT NULL,             -- length of the whole
             hash BLOB NOT NULL,                 -- SHA-256 of the whole
             bytes BLOB NOT NULL,
-            PRIMARY KEY(space, replica)
+            PRIMARY KEY(presenter, space, replica)
         ) WITHOUT ROWID;
+
+        -- Devices that this one exchanged with.
+        CREATE TABLE peer(
+            device BLOB PRIMARY KEY NOT NULL,
+            met_at INTEGER NOT NULL,            -- Unix ms
+            epoch BLOB                          -- 16 bytes: which copy of its store it last said that it is
+        ) WITHOUT ROWID;
+
+        -- How far other devices hold this log, in its rows.
+        CREATE TABLE peer_space(
+            device BLOB NOT NULL,
+            space INTEGER NOT NULL,
+            held INTEGER NOT NULL,              -- every run up to this one
+            own INTEGER NOT NULL,               -- every run of this device up to this one
+            proved_at INTEGER,                  -- Unix ms of the last proof of being the same
+            PRIMARY KEY(device, space)
+        ) WITHOUT ROWID;
+
+        -- Where peers are.
+        CREATE TABLE address(
+            no INTEGER PRIMARY KEY,
+            url TEXT NOT NULL UNIQUE,
+            trust BLOB NOT NULL                 -- how, below our own authentication: 1 ‖ pin, 2, 3 or 4
+        );
 
         -- Every record, with what is live of its registers.
         CREATE TABLE record(

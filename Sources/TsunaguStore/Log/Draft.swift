@@ -113,6 +113,23 @@ package final class Draft {
         pending[place].items[group.number] = (group.kind.mergeClass, items)
     }
 
+    /// Moves a flow to another state, ending what this replica sees standing; where that is contested, it decides.
+    ///
+    /// - Throws: `StoreError.noSuchStep` where the group's machine has none.
+    package func step(
+        _ collection: CollectionSchema,
+        _ id: RecordID,
+        group: MergeGroup,
+        to state: ExactText,
+        reason: ExactText
+    ) throws {
+        let rid = try transaction.findRecord(space, collection.number, id)?.rid
+        guard let flow = try transaction.flow(group, rid.map { try transaction.items($0, group.number) } ?? []),
+            let step = flow.step(to: state, reason: reason)
+        else { throw StoreError.noSuchStep(group: group.name, to: state) }
+        try edit(collection, id, group: group, add: [step.encoded])
+    }
+
     /// Marks a record as deleted; nothing of it is removed.
     package func delete(_ collection: CollectionSchema, _ id: RecordID, reason: ExactText) throws {
         _ = try beginEditing()

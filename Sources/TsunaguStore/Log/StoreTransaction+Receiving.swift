@@ -85,7 +85,27 @@ extension StoreTransaction {
         if let missing = try missingCause(of: decoded, from: base, run) {
             return .waits(for: "\(missing.replica.device.short) \(missing.seq)")
         }
+        if try currentAccess()?.mayWrite(run.replica.device, run.space) != true,
+            try quarantinedBytes(of: run.replica.device) + run.body.count > Self.quarantinedBytesMax
+        {
+            return .settled(.refused(.shareFull))
+        }
         return .sound(SoundRun(envelope: run, decoded: decoded, base: base))
+    }
+
+    /// Bytes of quarantined runs that one device may have here: whoever writes without a grant does not fill the disk.
+    private static let quarantinedBytesMax = 16 << 20
+
+    private func quarantinedBytes(of device: DeviceID) throws -> Int {
+        let select = try statement(
+            """
+            SELECT coalesce(sum(length(body)), 0) FROM run INDEXED BY run_waiting JOIN author ON author.no = run.author
+            WHERE state <> 0 AND substr(replica, 1, 16) = ?
+            """
+        )
+        select.bind(1, device.bytes)
+        defer { select.reset() }
+        return try select.step() ? Int(select.int(0)) : 0
     }
 
     private enum Togetherness {

@@ -3,7 +3,7 @@
 
 package import TsunaguCore
 
-/// The cursor of an exchange inside a run, and what is known of peers.
+/// The cursor of an exchange inside a run, and what was refused.
 extension StoreTransaction {
     /// Bytes of a run that arrived in part.
     package struct Staged {
@@ -31,11 +31,17 @@ extension StoreTransaction {
         }
     }
 
-    /// What is staged of a chain.
-    package func staged(_ space: SpaceID, _ replica: ReplicaID) throws -> Staged? {
-        let select = try statement("SELECT first, hash, total, bytes FROM staged WHERE space = ? AND replica = ?")
-        select.bind(1, space.name)
-        select.bind(2, replica.bytes)
+    /// Bytes of runs that one peer may have staged: a few whole ones, since a run's parts follow each other.
+    package static let stagedBytesMax = 16 << 20
+
+    /// What a peer brought of a chain.
+    package func staged(_ space: SpaceID, _ replica: ReplicaID, from presenter: DeviceID) throws -> Staged? {
+        let select = try statement(
+            "SELECT first, hash, total, bytes FROM staged WHERE presenter = ? AND space = ? AND replica = ?"
+        )
+        select.bind(1, presenter.bytes)
+        select.bind(2, space.name)
+        select.bind(3, replica.bytes)
         guard try select.step() else { return nil }
         defer { select.reset() }
         return Staged(
@@ -48,11 +54,12 @@ extension StoreTransaction {
         )
     }
 
-    /// All that is staged, without the bytes but with their count.
-    package func stagedCursors() throws -> [(
+    /// All that a peer brought in part, without the bytes but with their count.
+    package func stagedCursors(from presenter: DeviceID) throws -> [(
         space: SpaceID, replica: ReplicaID, first: UInt64, hash: Bytes16, count: Int
     )] {
-        let select = try statement("SELECT space, replica, first, hash, length(bytes) FROM staged")
+        let select = try statement("SELECT space, replica, first, hash, length(bytes) FROM staged WHERE presenter = ?")
+        select.bind(1, presenter.bytes)
         var out: [(space: SpaceID, replica: ReplicaID, first: UInt64, hash: Bytes16, count: Int)] = []
         while try select.step() {
             guard let space = SpaceID(select.text(0)), let replica = ReplicaID(bytes: select.bytes(1)),
@@ -63,23 +70,37 @@ extension StoreTransaction {
         return out
     }
 
-    package func stage(_ staged: Staged) throws {
+    /// Keeps what a peer brought of a run.
+    ///
+    /// - Returns: whether there was place for it.
+    package func stage(_ staged: Staged, from presenter: DeviceID) throws -> Bool {
+        let others = try stagedCursors(from: presenter).filter {
+            ($0.space, $0.replica) != (staged.space, staged.replica)
+        }
+        guard others.reduce(staged.bytes.count, { $0 + $1.count }) <= Self.stagedBytesMax else { return false }
         let insert = try statement(
-            "INSERT OR REPLACE INTO staged(space, replica, first, total, hash, bytes) VALUES (?, ?, ?, ?, ?, ?)"
+            """
+            INSERT OR REPLACE INTO staged(presenter, space, replica, first, total, hash, bytes)
+            VALUES (?, ?, ?, ?, ?, ?, ?)
+            """
         )
-        insert.bind(1, staged.space.name)
-        insert.bind(2, staged.replica.bytes)
-        insert.bind(3, staged.first)
-        insert.bind(4, staged.total)
-        insert.bind(5, staged.hash)
-        insert.bind(6, staged.bytes)
+        insert.bind(1, presenter.bytes)
+        insert.bind(2, staged.space.name)
+        insert.bind(3, staged.replica.bytes)
+        insert.bind(4, staged.first)
+        insert.bind(5, staged.total)
+        insert.bind(6, staged.hash)
+        insert.bind(7, staged.bytes)
         try insert.run()
+        return true
     }
 
-    package func unstage(_ space: SpaceID, _ replica: ReplicaID) throws {
-        let delete = try statement("DELETE FROM staged WHERE space = ? AND replica = ?")
-        delete.bind(1, space.name)
-        delete.bind(2, replica.bytes)
+    /// Forgets what a peer brought of a chain.
+    package func unstage(_ space: SpaceID, _ replica: ReplicaID, from presenter: DeviceID) throws {
+        let delete = try statement("DELETE FROM staged WHERE presenter = ? AND space = ? AND replica = ?")
+        delete.bind(1, presenter.bytes)
+        delete.bind(2, space.name)
+        delete.bind(3, replica.bytes)
         try delete.run()
     }
 
@@ -93,22 +114,6 @@ extension StoreTransaction {
         var out: [String] = []
         while try select.step() { out.append(select.text(0)) }
         return out
-    }
-
-    /// How far a space is known to be held elsewhere, and when it was last proved to be equal.
-    package func setProved(_ id: SpaceID) throws {
-        let update = try statement("UPDATE space SET proved_at = ? WHERE name = ?")
-        update.bind(1, environment.now())
-        update.bind(2, id.name)
-        try update.run()
-    }
-
-    /// Unix milliseconds of the last proof.
-    package func provedAt(_ id: SpaceID) throws -> UInt64? {
-        let select = try statement("SELECT proved_at FROM space WHERE name = ?")
-        select.bind(1, id.name)
-        defer { select.reset() }
-        return try select.step() && !select.isNull(0) ? select.unsigned(0) : nil
     }
 
     /// How many changes this replica wrote in a space.

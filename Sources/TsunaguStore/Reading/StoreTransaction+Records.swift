@@ -185,6 +185,7 @@ extension StoreTransaction {
         guard let name = try recordName(rid), let collection = schema.collection(name.collection),
             let group = collection.group(number)
         else { return nil }
+        if let flow = try flow(of: rid, group) { return try flowConflict(rid, group, flow, name.space, id) }
         let select = try statement("SELECT head FROM sibling WHERE rid = ? AND grp = ?")
         select.bind(1, rid)
         select.bind(2, number)
@@ -203,6 +204,29 @@ extension StoreTransaction {
             )
         }
         return ConflictRow(id: id, rid: rid, group: group, alternatives: alternatives, shown: alternatives.count - 1)
+    }
+
+    private func flowConflict(
+        _ rid: Int64,
+        _ group: MergeGroup,
+        _ flow: FlowState,
+        _ space: SpaceID,
+        _ id: String
+    ) throws -> ConflictRow {
+        let origins = try flow.standing.compactMap { step in
+            try step.dot.map { (step, try header(space, LocalDot(author: author($0.replica), seq: $0.seq))) }
+        }.sorted { ($0.0.timestamp, $0.1.dot) < ($1.0.timestamp, $1.1.dot) }
+        let alternatives = origins.map { step, origin in
+            Alternative(
+                values: [(group.fields[0], .text(step.transition.to))],
+                deleted: false,
+                person: origin.author,
+                device: origin.dot.replica.device,
+                timestamp: step.timestamp
+            )
+        }
+        let shown = origins.lastIndex { $0.0.transition.to == flow.state } ?? 0
+        return ConflictRow(id: id, rid: rid, group: group, alternatives: alternatives, shown: shown)
     }
 
     private func lifeConflict(_ rid: Int64, _ id: String) throws -> ConflictRow? {

@@ -278,12 +278,11 @@ extension StoreTransaction {
     }
 
     private func clearContest(_ rid: Int64, _ group: UInt32) throws {
-        for sql in ["DELETE FROM sibling WHERE rid = ? AND grp = ?", "DELETE FROM conflict WHERE rid = ? AND grp = ?"] {
-            let delete = try statement(sql)
-            delete.bind(1, rid)
-            delete.bind(2, group)
-            try delete.run()
-        }
+        let delete = try statement("DELETE FROM sibling WHERE rid = ? AND grp = ?")
+        delete.bind(1, rid)
+        delete.bind(2, group)
+        try delete.run()
+        try closeConflict(rid, group)
     }
 
     /// The group in full: from its siblings where it is contested, else from the typed row.

@@ -25,10 +25,15 @@ extension StoreTransaction {
         if meta.isLifeContested {
             try openConflict(rid, 0, Set(meta.heads(of: 0).map(\.dot)))
         } else {
-            let delete = try statement("DELETE FROM conflict WHERE rid = ? AND grp = 0")
-            delete.bind(1, rid)
-            try delete.run()
+            try closeConflict(rid, 0)
         }
+    }
+
+    func closeConflict(_ rid: Int64, _ group: UInt32) throws {
+        let delete = try statement("DELETE FROM conflict WHERE rid = ? AND grp = ?")
+        delete.bind(1, rid)
+        delete.bind(2, group)
+        try delete.run()
     }
 
     /// Twelve characters over (space, collection, record, group, sorted dots): the same at every site.

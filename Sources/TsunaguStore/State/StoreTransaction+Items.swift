@@ -1,7 +1,7 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-import TsunaguCore
+package import TsunaguCore
 
 /// Groups that are no registers: their live items, and the column that shows them.
 extension StoreTransaction {
@@ -99,21 +99,57 @@ extension StoreTransaction {
         return out
     }
 
-    /// Writes the typed column of a set, a flow or a counter.
+    /// Writes the typed column of a set, a flow or a counter, and keeps the conflict of a flow.
     func showItems(_ rid: Int64, _ collection: CollectionSchema, _ group: MergeGroup) throws {
         guard group.kind.mergeClass != .register, group.kind.hasColumn else { return }
-        let value = Self.shownValue(group, try items(rid, group.number).map(\.item.content))
+        let items = try items(rid, group.number)
+        let value = try shownValue(group, items)
         try writeColumns(rid, collection, [(group.fields[0], value)], deleted: nil)
+        guard let flow = try flow(group, items) else { return }
+        if flow.isContested {
+            try openConflict(rid, group.number, liveDots(flow))
+        } else {
+            try closeConflict(rid, group.number)
+        }
     }
 
     /// What the column of a group shows of its live items, which stand in list order.
-    static func shownValue(_ group: MergeGroup, _ contents: [[UInt8]]) -> Value {
+    func shownValue(_ group: MergeGroup, _ items: [RecordHistory.LiveItem]) throws -> Value {
         switch group.kind {
-        case .set: .text(JSONText.array(contents))
-        case .flow: contents.last.flatMap { Transition($0) }.map { .text($0.to) } ?? .null
-        case .counter: .integer(Tally.sum(contents))
-        case .latest, .review, .log, .seats: .null
+        case .set: return .text(JSONText.array(items.map(\.item.content)))
+        case .flow:
+            let flow = try flow(group, items)
+            return flow.flatMap { $0.standing.isEmpty ? nil : .text($0.state) } ?? .null
+        case .counter: return .integer(Tally.sum(items.map(\.item.content)))
+        case .latest, .review, .log, .seats: return .null
         }
+    }
+
+    /// Where a flow stands; `nil` for another kind.
+    func flow(_ group: MergeGroup, _ items: [RecordHistory.LiveItem]) throws -> FlowState? {
+        guard let machine = group.machine else { return nil }
+        let steps = try items.compactMap { live in
+            try Transition(live.item.content).map { transition in
+                FlowStep(
+                    dot: Dot(try replica(live.dot.author), live.dot.seq),
+                    place: live.index,
+                    depth: live.item.depth,
+                    timestamp: live.timestamp,
+                    transition: transition
+                )
+            }
+        }
+        return FlowState(steps, machine)
+    }
+
+    /// Where a flow of a record stands; `nil` for a group of another kind.
+    package func flow(of rid: Int64, _ group: MergeGroup) throws -> FlowState? {
+        try flow(group, items(rid, group.number))
+    }
+
+    /// The changes that a contested flow's conflict is about.
+    func liveDots(_ flow: FlowState) throws -> Set<LocalDot> {
+        Set(try flow.standing.compactMap(\.dot).map { LocalDot(author: try author($0.replica), seq: $0.seq) })
     }
 }
 

@@ -67,18 +67,28 @@ extension StoreTransaction {
         return faults.count
     }
 
+    /// What was set right beside the log.
+    package struct RepairedTables: Sendable {
+        /// Records that were worked out anew or dropped.
+        package var records: Set<RecordID> = []
+        /// Rows that belonged to no record, or told of parts of transactions.
+        package var rows = 0
+        /// Spaces whose kept digest was another.
+        package var spaces: [SpaceID] = []
+    }
+
     /// Works out anew every record that is not what the log says, drops rows that it does not back, and sums up.
     ///
     /// A space of which some of the log cannot be read stays as it is: its rows may be all that is left.
-    ///
-    /// - Returns: the records concerned.
-    package func repairRecords() throws -> Set<RecordID> {
+    package func repairTables() throws -> RepairedTables {
         let found = try verify()
-        guard found.tables.faultCount + found.digests.faultCount > 0 else { return [] }
+        guard found.areTablesFaulty else { return RepairedTables() }
+        var rows = try repairParts(found)
         var numbers: [Int64: SpaceRow] = [:]
         for id in try spaces() {
             if let space = try space(id) { numbers[space.no] = space }
         }
+        let digests = numbers.mapValues(\.digest)
         let keys = found.faultyRecords.filter { !found.unreadableSpaces.contains($0.space) }
         var backing: [Verification.RecordKey: [LogEntry]] = [:]
         for space in numbers.values where keys.contains(where: { $0.space == space.no }) {
@@ -92,14 +102,44 @@ extension StoreTransaction {
         }
         for key in keys where backing[key] == nil { try dropRecord(key) }
         if found.unreadableSpaces.isEmpty {
-            try statement("DELETE FROM record WHERE length(id) <> 16").run()
-            for (table, orphans) in orphanQueries { try statement("DELETE FROM \(table) WHERE \(orphans)").run() }
+            rows += try delete("record", where: "length(id) <> 16")
+            for (table, orphans) in orphanQueries { rows += try delete(table, where: orphans) }
         }
         try rebuild(backing, rids, numbers)
         for space in numbers.values where !found.unreadableSpaces.contains(space.no) { try sumUp(space) }
         // What was dropped as not in effect may have a grant.
         hasNewsOfMembers = !keys.isEmpty
-        return Set(keys.map(\.id))
+        let moved = numbers.values.filter { $0.digest != digests[$0.no] }.map(\.id).sorted()
+        return RepairedTables(records: Set(keys.map(\.id)), rows: rows, spaces: moved)
+    }
+
+    private func repairParts(_ found: Verification) throws -> Int {
+        for part in found.needlessParts + found.missingParts {
+            let delete = try statement("DELETE FROM part WHERE txn = ? AND space = ? AND author = ?")
+            delete.bind(1, part.transaction)
+            delete.bind(2, part.space)
+            delete.bind(3, part.dot.author)
+            try delete.run()
+        }
+        for part in found.missingParts {
+            // In the order of the log: the first of several counts.
+            let insert = try statement("INSERT OR IGNORE INTO part(txn, space, author, seq) VALUES (?, ?, ?, ?)")
+            insert.bind(1, part.transaction)
+            insert.bind(2, part.space)
+            insert.bind(3, part.dot.author)
+            insert.bind(4, part.dot.seq)
+            try insert.run()
+        }
+        return found.needlessParts.count + found.missingParts.count
+    }
+
+    /// - Returns: how many rows there were.
+    private func delete(_ table: String, where condition: String) throws -> Int {
+        try statement("DELETE FROM \(table) WHERE \(condition)").run()
+        let changes = try statement("SELECT changes()")
+        _ = try changes.step()
+        defer { changes.reset() }
+        return Int(changes.int(0))
     }
 
     /// The records of these ids that are not what the log says.
@@ -377,12 +417,16 @@ extension StoreTransaction {
 
     /// Whether a change in effect wrote on a record.
     func isBacked(_ id: RecordID, _ space: Int64, _ collection: UInt32, _ dot: LocalDot) throws -> Bool {
-        guard try isLoggedInEffect(dot, space), let name = try? spaceName(space), let row = try self.space(name),
-            let change = try? run(row, dot.author, containing: dot.seq)?.changes.first(where: {
-                $0.header.dot.seq == dot.seq
-            })
-        else { return false }
+        guard try isLoggedInEffect(dot, space), let change = loggedChange(dot, space) else { return false }
         return change.payload.entries.contains { $0.id == id && $0.shape.collection == collection }
+    }
+
+    /// A change by this store's numbers; `nil` where there is none, or its run cannot be read.
+    func loggedChange(_ dot: LocalDot, _ space: Int64) -> Change? {
+        guard let name = try? spaceName(space), let row = try? self.space(name),
+            let run = try? run(row, dot.author, containing: dot.seq)
+        else { return nil }
+        return run.changes.first { $0.header.dot.seq == dot.seq }
     }
 
     /// Puts a peer's copy in the place of a run whose stored bytes or seal are damaged.

@@ -30,7 +30,7 @@ package struct StoreCheck: Sendable {
 }
 
 /// A run by its place in its author's chain.
-package struct RunPlace: Hashable, Sendable {
+package struct RunPlace: Hashable, Sendable, CustomStringConvertible {
     package var space: SpaceID
     package var replica: ReplicaID
     /// The number of its first change.
@@ -41,6 +41,8 @@ package struct RunPlace: Hashable, Sendable {
         self.replica = replica
         self.first = first
     }
+
+    package var description: String { "\(space) \(replica.device.short) \(first)" }
 }
 
 /// What one walk over the whole log found, and what it takes to set it right.
@@ -54,11 +56,27 @@ package struct Verification: Sendable {
     /// Sealed runs whose stored bytes are not what was sealed; a peer may have them whole.
     package var damagedRuns: [RunPlace] = []
 
+    /// How many faults of the log can be mended from the runs themselves.
+    package var mendableLogFaults: Int { logRepairs.count }
+
+    /// Whether ``StoreTransaction/repairTables()`` has something to look at.
+    package var areTablesFaulty: Bool { tables.faultCount + digests.faultCount > 0 }
+
+    /// Whether some of the log cannot be read.
+    package var isLogUnreadable: Bool { !unreadableSpaces.isEmpty }
+
     /// A record by this store's numbers; the space may be one that does not exist.
     struct RecordKey: Hashable {
         let space: Int64
         let collection: UInt32
         let id: RecordID
+    }
+
+    /// A row of the table of parts.
+    struct Part {
+        let transaction: [UInt8]
+        let space: Int64
+        let dot: LocalDot
     }
 
     /// What can be written anew because the runs themselves say it.
@@ -72,6 +90,10 @@ package struct Verification: Sendable {
     var logRepairs: [LogRepair] = []
     /// Records that are not what the log says.
     var faultyRecords: Set<RecordKey> = []
+    /// Parts that the log's headers carry and the table does not.
+    var missingParts: [Part] = []
+    /// Rows of the table of parts that no header backs.
+    var needlessParts: [Part] = []
     /// Spaces of which some of the log cannot be read: what it says of their records is not known.
     var unreadableSpaces: Set<Int64> = []
     /// What each space adds up to, where all of it could be worked out.

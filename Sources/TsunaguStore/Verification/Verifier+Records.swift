@@ -161,6 +161,18 @@ extension Verifier {
                 state.liveDots
             )
         }
+        for group in collection?.groups ?? [] where group.kind == .flow {
+            guard let items = state.items[group.number],
+                let flow = try transaction.flow(group, inListOrder(items)), flow.isContested
+            else { continue }
+            conflicts[group.number] = try transaction.conflictID(
+                space.id,
+                key.collection,
+                key.id.bytes,
+                group.number,
+                transaction.liveDots(flow)
+            )
+        }
         if state.meta.isLifeContested {
             let dots = Set(state.meta.heads(of: 0).map(\.dot))
             conflicts[0] = try transaction.conflictID(space.id, key.collection, key.id.bytes, 0, dots)
@@ -228,8 +240,7 @@ extension Verifier {
                 }
             case .set, .flow, .counter:
                 guard let items = state.items[group.number] else { continue }
-                let contents = try inListOrder(items).map(\.item.content)
-                out[group.fields[0].number] = StoreTransaction.shownValue(group, contents)
+                out[group.fields[0].number] = try transaction.shownValue(group, inListOrder(items))
             case .log, .seats: continue
             }
         }

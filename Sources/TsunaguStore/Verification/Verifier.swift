@@ -16,6 +16,8 @@ final class Verifier {
     var unreadable: [StoreTransaction.ChainKey: [ClosedRange<UInt64>]] = [:]
     /// Records whose past could not be read, for want of a run that may come later in the walk.
     var unread: [(rid: Int64, key: Verification.RecordKey, cause: String)] = []
+    /// How many rows of the table of parts are what a header says.
+    var soundParts = 0
 
     init(_ transaction: StoreTransaction) { self.transaction = transaction }
 
@@ -27,13 +29,17 @@ final class Verifier {
         }
         try checkUnread()
         try checkRows()
+        try checkParts()
         try checkDigests()
     }
 
     private func check(_ walk: ChainWalk) throws {
         try transaction.forEachRun(walk.space, walk.author) { run in
-            guard let decoded = try walk.follow(run), run.isInEffect else { return }
-            for change in decoded.changes { try check(change, walk.space, walk.author) }
+            guard let decoded = try walk.follow(run) else { return }
+            for change in decoded.changes {
+                try checkPart(change.header, walk.space, walk.author)
+                if run.isInEffect { try check(change, walk.space, walk.author) }
+            }
         }
         try walk.finish()
     }
@@ -100,6 +106,8 @@ final class ChainWalk {
         if try transaction.encode(base) != run.base {
             verifier.out.log.fault("\(name) \(run.first): the chain before it is another")
             verifier.out.logRepairs.append(.base(run: run.no, try transaction.encode(base)))
+            // Whoever reads the past of a record begins at what is noted.
+            verifier.unreadable[place, default: []].append(run.first...run.last)
         }
         verifier.out.log.checked += decoded.changes.count
         chain = decoded.chain
@@ -169,14 +177,15 @@ final class ChainWalk {
     /// What is noted there may be damaged itself: then the run behind it must fit.
     private func isFollowed(_ end: Chain) throws -> Bool {
         guard let successor = try transaction.storedRun(space, author, from: end.seq + 1) else {
-            return try notedEnd()?.hash == end.hash
+            // Where nothing can be read there it is that which is damaged.
+            return try notedEnd().map { $0.hash == end.hash } ?? true
         }
         if (try? transaction.decodeChain(successor.base))?.hash == end.hash { return true }
         guard let decoded = try? read(successor, after: end) else { return false }
         if isSealed(successor.signature, decoded.chain) { return true }
         let third = try transaction.storedRun(space, author, from: successor.last + 1)
         let noted = if let third { try? transaction.decodeChain(third.base) } else { try notedEnd() }
-        return noted?.hash == decoded.chain.hash
+        return noted.map { $0.hash == decoded.chain.hash } ?? true
     }
 
     /// What the chain's own row says of its end; `nil` where it cannot be read.

@@ -188,7 +188,14 @@ package enum WardSchema {
             ),
             MergeGroup(6, "languages", "対応言語", .set, [Field(11, "languages", "対応言語")]),
             MergeGroup(7, "rights", "席の権利", .seats, [Field(12, "rights", "席の権利")]),
-            MergeGroup(8, "status", "状態", .flow, [Field(13, "status", "状態")]),
+            MergeGroup(
+                8,
+                "status",
+                "状態",
+                .flow,
+                [Field(13, "status", "状態")],
+                machine: FlowMachine([FlowMachine.initial: ["cancelled"]])
+            ),
         ]
     )
 
@@ -222,7 +229,22 @@ package enum WardSchema {
                 ]
             ),
             MergeGroup(3, "needs", "配慮", .set, [Field(7, "needs", "配慮")]),
-            MergeGroup(4, "status", "状態", .flow, [Field(8, "status", "状態")]),
+            // A cancellation ends the requests that its author saw; one that it had not seen stands beside it.
+            MergeGroup(
+                4,
+                "status",
+                "状態",
+                .flow,
+                [Field(8, "status", "状態")],
+                machine: FlowMachine(
+                    [
+                        FlowMachine.initial: ["requested"], "requested": ["cancelled", "requested"],
+                        "cancelled": ["requested"],
+                    ],
+                    twins: .each,
+                    yielding: ["requested": ["cancelled"]]
+                )
+            ),
             MergeGroup(5, "seat", "席", .seats, [Field(9, "seat", "席")]),
             MergeGroup(6, "notes", "記録", .log, [Field(10, "notes", "記録")]),
         ]

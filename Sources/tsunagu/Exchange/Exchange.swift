@@ -163,12 +163,17 @@ struct Join: ParsableCommand {
 
 struct Sync: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: tr("本庁と同期する", "Exchanges changes with the hub.")
+        abstract: tr("本庁やほかの拠点と同期する", "Exchanges changes with the hub, or with another site.")
     )
     @Argument(
-        help: ArgumentHelp(tr("アドレス。なければ知っている本庁すべて", "Addresses; every known hub without one."), valueName: "url")
+        help: ArgumentHelp(
+            tr("アドレス。以後は覚える。なければ知っている相手すべて", "Addresses, remembered from then on; all known ones without."),
+            valueName: "url"
+        )
     )
     var urls: [String] = []
+    @Option(help: ArgumentHelp(tr("覚えたアドレスを忘れる", "Forgets an address instead."), valueName: "url"))
+    var forget: String?
     @Flag(help: ArgumentHelp(tr("一度だけ（既定）", "Once, which is the default.")))
     var once = false
     @Flag(help: ArgumentHelp(tr("止められるまで、何度も", "Again and again until it is stopped.")))
@@ -179,6 +184,9 @@ struct Sync: ParsableCommand {
         if once, watch {
             throw ValidationError(tr("--once と --watch は両立しません", "--once and --watch exclude each other"))
         }
+        if forget != nil, watch || !urls.isEmpty {
+            throw ValidationError(tr("--forget は単独で使います", "--forget stands alone"))
+        }
         if watch, globals.json {
             throw ValidationError(tr("--watch は一つの文書になりません", "--watch does not make one JSON document"))
         }
@@ -186,6 +194,10 @@ struct Sync: ParsableCommand {
 
     func run() throws {
         let site = try globals.site()
+        if let forget {
+            try site.forget(forget)
+            return globals.confirm(.object([("url", .text(forget))]), tr("忘れました: \(forget)", "forgotten: \(forget)"))
+        }
         guard watch else { return try show(site.syncAll(urls)) }
         var backOff = BackOff()
         var random = SystemRandomNumberGenerator()
@@ -197,9 +209,7 @@ struct Sync: ParsableCommand {
             } catch let error as CommandError where error.code == .unreachable {
                 Standard.error.write("\(tr(error.message))\n")
             } catch is ExitCode {}
-            let outcome: SyncOutcome =
-                reports.allSatisfy(\.upToDate)
-                ? .upToDate : reports.contains { $0.failure?.code == .unreachable } ? .unreachable : .behind
+            let outcome = SyncOutcome(reports)
             let (seconds, attoseconds) = backOff.delay(after: outcome, using: &random).components
             var pause = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
             nanosleep(&pause, nil)
@@ -217,11 +227,18 @@ struct Sync: ParsableCommand {
                 let state =
                     report.upToDate
                     ? tr("最新", "up to date") : tr("未完了", "not up to date")
+                let scope =
+                    report.upToDate ? " (\(report.outcome.proved.map(\.name).sorted().joined(separator: ", ")))" : ""
+                let lost = report.lossMessage.map { "  \(tr($0))\n" } ?? ""
                 let refused = report.outcome.refused.map { refused in
                     tr("  受け取られない変更", "  not taken")
                         + ": \(refused.space) \(refused.replica.device.short) \(refused.first): \(refused.reason)\n"
                 }
-                return "\(report.url): \(moved) — \(state)\n" + refused.joined()
+                let differing = report.outcome.differences.map { difference in
+                    tr("  食い違っていた記録", "  differed")
+                        + ": \(difference.space) \(difference.record) (\(difference.wrong.rawValue))\n"
+                }
+                return "\(report.url): \(moved) — \(state)\(scope)\n" + lost + refused.joined() + differing.joined()
             }.joined()
         }
         // Nobody asked is no proof.
@@ -251,10 +268,19 @@ extension JSON {
                     ("here", .bool(refused.here)),
                 ])
             }
+            let diverged = report.outcome.differences.map { difference in
+                JSON.object([
+                    ("space", .text(difference.space.name)), ("record", JSON(difference.record)),
+                    ("wrong", .text(difference.wrong.rawValue)),
+                ])
+            }
             return JSON.object([
                 ("url", .text(report.url)), ("sent", JSON(report.outcome.sent)),
                 ("received", JSON(report.outcome.received)),
-                ("refused", .array(refused)), ("up_to_date", .bool(report.upToDate)),
+                ("refused", .array(refused)), ("diverged", .array(diverged)), ("up_to_date", .bool(report.upToDate)),
+                ("proved", .array(report.outcome.proved.map { .text($0.name) })),
+                ("epoch_changed", .bool(report.outcome.isNewEpoch)),
+                ("lost", .array(report.outcome.lost.map { .text($0.name) })),
                 ("error", report.failure.map { JSON($0) } ?? .null),
             ])
         }

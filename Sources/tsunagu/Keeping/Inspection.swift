@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import TsunaguCarriers
 import TsunaguCommands
 import TsunaguCore
 import TsunaguStore
@@ -82,35 +83,34 @@ struct Log: ParsableCommand {
 struct Doctor: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: tr("持っているものをすべて確かめる", "Checks everything that this site keeps."),
-        discussion: tr("異常があれば終了状態は1です。", "Exits with 1 where something is wrong.")
+        discussion: tr(
+            "異常があれば終了状態は1です。--repair は、記録した変更から、または本庁から確かに分かるものだけを直します。",
+            "Exits with 1 where something is wrong. --repair sets right only what the log or a peer tells for certain."
+        )
     )
+    @Flag(help: ArgumentHelp(tr("安全に直せるものを直してから確かめる", "Set right what safely can be, then check.")))
+    var repair = false
     @OptionGroup var globals: GlobalOptions
 
     func run() throws {
-        let checks = try globals.site().doctor()
+        let site = try globals.site()
+        let steps = repair ? try site.repair { try HTTPTransport($0) } : []
+        let checks = try site.doctor()
         let ok = checks.allSatisfy(\.ok)
         globals.show(
-            .object([
-                ("ok", .bool(ok)),
-                (
-                    "checks",
-                    .array(
-                        checks.map { check in
-                            .object([
-                                ("name", .text(check.name)), ("ok", .bool(check.ok)),
-                                ("warning", .bool(check.isWarning)),
-                                ("detail", .text(tr(check.detail))), ("repair", JSON(check.repair.map { tr($0) })),
-                            ])
-                        }
-                    )
-                ),
-            ])
+            .object(
+                [("ok", .bool(ok)), ("checks", .array(checks.map { JSON($0) }))]
+                    + (repair ? [("repairs", .array(steps.map { JSON($0) }))] : [])
+            )
         ) {
-            checks.map { check in
-                let mark = check.ok ? (check.isWarning ? tr("注意", "note") : "ok") : tr("異常", "FAULT")
-                return "\(mark)  \(check.name): \(tr(check.detail))\n"
-                    + (check.repair.map { "    → \(tr($0))\n" } ?? "")
+            steps.map { step in
+                "\(step.done ? tr("修復", "repaired") : tr("未修復", "NOT REPAIRED"))  \(step.name): \(tr(step.detail))\n"
             }.joined()
+                + checks.map { check in
+                    let mark = check.ok ? (check.isWarning ? tr("注意", "note") : "ok") : tr("異常", "FAULT")
+                    return "\(mark)  \(check.name): \(tr(check.detail))\n"
+                        + (check.repair.map { "    → \(tr($0))\n" } ?? "")
+                }.joined()
         }
         if !ok { throw ExitCode(1) }
     }
@@ -166,6 +166,19 @@ struct Sites: ParsableCommand {
 }
 
 extension JSON {
+    fileprivate init(_ check: HealthCheck) {
+        self = .object([
+            ("name", .text(check.name)), ("ok", .bool(check.ok)), ("warning", .bool(check.isWarning)),
+            ("detail", .text(tr(check.detail))), ("repair", JSON(check.repair.map { tr($0) })),
+        ])
+    }
+
+    fileprivate init(_ step: RepairStep) {
+        self = .object([
+            ("name", .text(step.name)), ("done", .bool(step.done)), ("detail", .text(tr(step.detail))),
+        ])
+    }
+
     fileprivate init(_ status: SiteStatus) {
         let spaces = status.spaces.map { space in
             JSON.object([

@@ -47,6 +47,14 @@ struct Schema: ParsableCommand {
                             }
                         )
                     ),
+                    (
+                        "steps",
+                        .array(
+                            (group.machine?.steps ?? []).map {
+                                .object([("from", .text($0.from.string)), ("to", .text($0.to.string))])
+                            }
+                        )
+                    ),
                 ])
             }
             return JSON.object([

@@ -1,0 +1,149 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import TsunaguCore
+import TsunaguStore
+import TsunaguSync
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// One thing that `doctor --repair` did, or could not do.
+package struct RepairStep: Sendable {
+    /// The check that it belongs to.
+    package let name: String
+    package let done: Bool
+    package let detail: Localized
+
+    fileprivate static func done(_ name: String, _ ja: String, _ en: String) -> RepairStep {
+        RepairStep(name: name, done: true, detail: Localized(ja: ja, en: en))
+    }
+}
+
+extension Site {
+    /// Sets right what can be told from elsewhere: permissions, indexes, what follows from the log, and runs that a peer
+    /// has whole.
+    ///
+    /// Each step is one transaction: killed at any point, the next call goes on. Nothing is invented: no step writes a
+    /// change, and what only a damaged log could tell stays as it is.
+    ///
+    /// - Parameter connect: makes a transport to an address.
+    package func repair(connect: (PeerAddress) throws -> any Transport) throws -> [RepairStep] {
+        var steps = try repairFiles()
+        let damaged = try repairStore(&steps)
+        guard !damaged.isEmpty else { return steps }
+        let fetched = try refetch(damaged, connect)
+        steps += fetched
+        // Chains and records behind the runs can be read now.
+        if fetched.contains(where: \.done) { _ = try repairStore(&steps) }
+        return steps
+    }
+
+    private func repairFiles() throws -> [RepairStep] {
+        var steps: [RepairStep] = []
+        for path in openFiles() {
+            var status = stat()
+            let done = stat(path, &status) == 0 && chmod(path, status.st_mode & 0o7700) == 0
+            steps.append(RepairStep(name: "permissions", done: done, detail: Localized(ja: path, en: path)))
+        }
+        if let file = try? read({ try $0.checkFile() }), Self.isOfIndexes(file) {
+            try write { try $0.rebuildIndexes() }
+            steps.append(.done("database", "索引を作り直しました", "the indexes were made anew"))
+        }
+        return steps
+    }
+
+    /// Sets right what the log tells; what is sound is looked at without keeping those waiting who write.
+    ///
+    /// - Returns: runs that are damaged themselves.
+    private func repairStore(_ steps: inout [RepairStep]) throws -> [RunPlace] {
+        var found = try read { try $0.verify() }
+        if found.mendableLogFaults > 0 {
+            let count = try write { try $0.repairLog() }
+            steps.append(.done("log", "連鎖と種を \(count) 件書き直しました", "\(count) chains and seeds were written anew"))
+            found = try read { try $0.verify() }
+        }
+        if found.areTablesFaulty { steps += try Self.steps(write { try $0.repairTables() }) }
+        if try read({ try $0.checkWaiting() }).faultCount > 0 {
+            let count = try write { try $0.dropUnreadableWaiting() }
+            steps.append(
+                .done(
+                    "waiting",
+                    "読めない待ち \(count) 件を捨てました。次の同期でまた届きます",
+                    "\(count) unreadable waiting runs or parts were dropped; they come again with a sync"
+                )
+            )
+        }
+        return found.damagedRuns
+    }
+
+    private static func steps(_ repaired: StoreTransaction.RepairedTables) -> [RepairStep] {
+        var steps: [RepairStep] = []
+        let (count, rows) = (repaired.records.count, repaired.rows)
+        if count > 0 {
+            let names = repaired.records.sorted().prefix(5).map(\.description).joined(separator: " ")
+            steps.append(
+                .done(
+                    "tables",
+                    "\(count) 件の記録を変更の記録から作り直しました: \(names)",
+                    "\(count) records were worked out anew from the log: \(names)"
+                )
+            )
+        }
+        if rows > 0 {
+            steps.append(
+                .done("tables", "記録に属さない行などを \(rows) 行直しました", "\(rows) rows that hang on no record were set right")
+            )
+        }
+        if !repaired.spaces.isEmpty {
+            let names = repaired.spaces.map(\.name).joined(separator: " ")
+            steps.append(.done("digests", "\(names) を合計し直しました", "\(names): added up again"))
+        }
+        return steps
+    }
+
+    /// Asks the known hubs for damaged runs, one after another.
+    private func refetch(_ places: [RunPlace], _ connect: (PeerAddress) throws -> any Transport) throws -> [RepairStep] {
+        var rest = places
+        var steps: [RepairStep] = []
+        for address in try peers() where !rest.isEmpty {
+            do {
+                let transport = try connect(address)
+                try SyncDriver.translating(transport) {
+                    var driver = try SyncDriver(self, transport)
+                    // In the order of the chains: behind a run that is whole again the next can be checked.
+                    rest = try rest.sorted { $0.first < $1.first }.filter { place in
+                        guard let run = try driver.run(place) else { return true }
+                        guard run.space == place.space, run.replica == place.replica, run.first == place.first,
+                            try write({ try $0.replaceRun(run) })
+                        else { return true }
+                        steps.append(
+                            .done(
+                                "log",
+                                "\(place) を \(address.url) から取り直しました",
+                                "\(place) was taken again from \(address.url)"
+                            )
+                        )
+                        return false
+                    }
+                }
+            } catch let error as TransportError {
+                steps.append(Self.failed(CommandError(error, address.url)))
+            } catch let error as CommandError {
+                steps.append(Self.failed(error))
+            }
+        }
+        guard !rest.isEmpty else { return steps }
+        let list = rest.map(\.description).joined(separator: "; ")
+        let detail = Localized(
+            ja: "取り直せない変更があります: \(list)",
+            en: "no peer gave these runs: \(list)"
+        )
+        return steps + [RepairStep(name: "log", done: false, detail: detail)]
+    }
+
+    private static func failed(_ error: CommandError) -> RepairStep {
+        RepairStep(name: "log", done: false, detail: error.message)
+    }
+}

@@ -1,0 +1,195 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+
+/// What is known of other devices: where they are, when they were met, and what they hold of this log.
+extension StoreTransaction {
+    /// How far another device holds this store's log of a space, in rows.
+    package struct PeerCopy: Hashable, Sendable {
+        /// It holds every run up to this row.
+        package var held: Int64
+        /// It holds every run of this device up to this row.
+        package var own: Int64
+
+        package init(held: Int64, own: Int64) {
+            self.held = held
+            self.own = own
+        }
+    }
+
+    /// The last row of the log.
+    package func lastRow() throws -> Int64 {
+        let select = try statement("SELECT coalesce(max(no), 0) FROM run")
+        defer { select.reset() }
+        return try select.step() ? select.int(0) : 0
+    }
+
+    /// How far a device holds a space whose vector it told, looking no farther than a row.
+    package func copy(
+        of id: SpaceID,
+        with known: [ReplicaID: UInt64],
+        upTo row: Int64
+    ) throws -> PeerCopy {
+        let device = try ownReplica()?.device
+        var others = known
+        for entry in try vector(of: id) where entry.replica.device != device { others[entry.replica] = entry.seq }
+        func held(_ known: [ReplicaID: UInt64]) throws -> Int64 {
+            min(row, try runs(of: id, lacking: known).first.map { $0 - 1 } ?? row)
+        }
+        return PeerCopy(held: try held(known), own: try held(others))
+    }
+
+    /// What a device was last known to hold of a space.
+    package func peerCopy(_ device: DeviceID, _ id: SpaceID) throws -> PeerCopy? {
+        guard let space = try space(id) else { return nil }
+        let select = try statement("SELECT held, own FROM peer_space WHERE device = ? AND space = ?")
+        select.bind(1, device.bytes)
+        select.bind(2, space.no)
+        guard try select.step() else { return nil }
+        defer { select.reset() }
+        return PeerCopy(held: select.int(0), own: select.int(1))
+    }
+
+    /// Notes what a device holds of a space.
+    ///
+    /// - Parameter isProved: whether both sides have just been shown to be the same there.
+    package func setPeerCopy(_ device: DeviceID, _ id: SpaceID, _ copy: PeerCopy, isProved: Bool) throws {
+        guard let space = try space(id) else { return }
+        let insert = try statement(
+            """
+            INSERT INTO peer_space(device, space, held, own, proved_at) VALUES (?1, ?2, ?3, ?4, ?5)
+            ON CONFLICT(device, space) DO UPDATE SET held = ?3, own = ?4, proved_at = coalesce(?5, proved_at)
+            """
+        )
+        insert.bind(1, device.bytes)
+        insert.bind(2, space.no)
+        insert.bind(3, copy.held)
+        insert.bind(4, copy.own)
+        if isProved { insert.bind(5, environment.now()) } else { insert.bindNull(5) }
+        try insert.run()
+    }
+
+    /// Unix milliseconds of the last proof that a space is the same here as at one of the devices that speak for the
+    /// ward; at such a device itself, as at any.
+    package func provedAt(_ id: SpaceID) throws -> UInt64? {
+        guard let space = try space(id), let own = try ownReplica(), let access = try currentAccess() else {
+            return nil
+        }
+        let select = try statement("SELECT device, proved_at FROM peer_space WHERE space = ? AND proved_at IS NOT NULL")
+        select.bind(1, space.no)
+        var last: UInt64?
+        while try select.step() {
+            guard let device = DeviceID(bytes: select.bytes(0)), access.isAdmin(own.device) || access.isAdmin(device)
+            else { continue }
+            last = max(last ?? 0, select.unsigned(1))
+        }
+        return last
+    }
+
+    /// How many changes of this device in a space no other device is known to hold.
+    package func unsent(in id: SpaceID) throws -> Int {
+        guard let space = try space(id), let own = try ownReplica() else { return 0 }
+        let select = try statement("SELECT coalesce(max(own), 0) FROM peer_space WHERE space = ?")
+        select.bind(1, space.no)
+        let held = try select.step() ? select.int(0) : 0
+        select.reset()
+        return try changes(in: space, after: held) { $0.device == own.device }
+    }
+
+    /// How many changes of a space lie beyond what a device is known to hold without a gap.
+    package func lacking(_ device: DeviceID, in id: SpaceID) throws -> Int {
+        guard let space = try space(id) else { return 0 }
+        return try changes(in: space, after: peerCopy(device, id)?.held ?? 0) { _ in true }
+    }
+
+    private func changes(
+        in space: SpaceRow,
+        after row: Int64,
+        _ isCounted: (ReplicaID) -> Bool
+    ) throws -> Int {
+        let select = try statement(
+            "SELECT author, sum(last - first + 1) FROM run WHERE space = ? AND no > ? GROUP BY author"
+        )
+        select.bind(1, space.no)
+        select.bind(2, row)
+        var counts: [(author: UInt32, count: Int)] = []
+        while try select.step() { counts.append((select.number(0), Int(select.int(1)))) }
+        return try counts.reduce(0) { $0 + (isCounted(try replica($1.author)) ? $1.count : 0) }
+    }
+
+    /// The hash of the header that an author's chain here has at a number; `nil` where it does not go that far.
+    package func headerHash(of replica: ReplicaID, at seq: UInt64, in id: SpaceID) throws -> Hash32? {
+        guard let space = try space(id), let author = try knownAuthor(replica) else { return nil }
+        let chain = try chainRow(space, author).chain
+        if chain.seq == seq { return chain.hash }
+        return try run(space, author, containing: seq)?.changes.first { $0.header.dot.seq == seq }?.hash
+    }
+
+    // MARK: - Devices
+
+    /// Notes that a device was met, and which copy of its store it said that it is.
+    package func setMet(_ device: DeviceID, epoch: Bytes16? = nil) throws {
+        let insert = try statement(
+            """
+            INSERT INTO peer(device, met_at, epoch) VALUES (?1, ?2, ?3)
+            ON CONFLICT(device) DO UPDATE SET met_at = ?2, epoch = coalesce(?3, epoch)
+            """
+        )
+        insert.bind(1, device.bytes)
+        insert.bind(2, environment.now())
+        if let epoch { insert.bind(3, epoch) } else { insert.bindNull(3) }
+        try insert.run()
+    }
+
+    /// When a device was last met, in Unix milliseconds, and which copy of its store it was.
+    package func met(_ device: DeviceID) throws -> (at: UInt64, epoch: Bytes16?)? {
+        let select = try statement("SELECT met_at, epoch FROM peer WHERE device = ?")
+        select.bind(1, device.bytes)
+        guard try select.step() else { return nil }
+        defer { select.reset() }
+        return (select.unsigned(0), select.isNull(1) ? nil : Bytes16(select.bytes(1)))
+    }
+
+    // MARK: - Addresses
+
+    /// Remembers where a peer is; `trust` is the caller's.
+    package func setAddress(_ url: String, trust: [UInt8]) throws {
+        let insert = try statement(
+            "INSERT INTO address(url, trust) VALUES (?1, ?2) ON CONFLICT(url) DO UPDATE SET trust = ?2"
+        )
+        insert.bind(1, url)
+        insert.bind(2, trust)
+        try insert.run()
+    }
+
+    /// Forgets an address.
+    ///
+    /// - Returns: whether it was known.
+    package func removeAddress(_ url: String) throws -> Bool {
+        let known = try addresses().contains { $0.url == url }
+        let delete = try statement("DELETE FROM address WHERE url = ?")
+        delete.bind(1, url)
+        try delete.run()
+        return known
+    }
+
+    /// Where peers are, in the order in which they came to be known.
+    package func addresses() throws -> [(url: String, trust: [UInt8])] {
+        let select = try statement("SELECT url, trust FROM address ORDER BY no")
+        var out: [(url: String, trust: [UInt8])] = []
+        while try select.step() { out.append((select.text(0), select.bytes(1))) }
+        return out
+    }
+
+    // MARK: - Incarnations
+
+    /// Goes on as a new replica of this device: others hold changes under the old one's numbers that are not here, or
+    /// were not when the next were numbered.
+    package func beginIncarnation(_ sign: ([UInt8]) throws -> [UInt8]) throws {
+        guard let own = try ownReplica() else { return }
+        try seal(sign)
+        let replica = ReplicaID(device: own.device, incarnation: environment.random())
+        try setMeta("replica", .bytes(replica.bytes))
+    }
+}

@@ -1,0 +1,243 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import GRDB
+import Testing
+import TsunaguCommands
+import TsunaguCore
+import TsunaguStore
+
+@Suite("What doctor sees and sets right")
+struct DoctorTests {
+    private func names(_ checks: [HealthCheck], where isWanted: (HealthCheck) -> Bool) -> [String] {
+        checks.filter(isWanted).map(\.name)
+    }
+
+    private func filled() throws -> (ward: WardFixture, branch: Site) {
+        let ward = try WardFixture()
+        let branch = try ward.join("branch")
+        for site in [ward.centre, branch] {
+            for index in 0..<20 {
+                _ = try site.addResident(["family_name=家\(index)", "phone=03-0000-\(1000 + index)"])
+            }
+        }
+        for site in [branch, branch] { #expect(try ward.sync(site).upToDate) }
+        return (ward, branch)
+    }
+
+    @Test func `Damaged runs are taken again from the hub, each checked against chain and seal`() throws {
+        let (ward, branch) = try filled()
+        let digests = try ward.digests(branch)
+        let queue = try DatabaseQueue(path: branch.directory.database)
+        try queue.write { db in
+            for row in try Row.fetchAll(db, sql: "SELECT no, body FROM run WHERE signature IS NOT NULL") {
+                var body: Data = row["body"]
+                body[body.count / 2] ^= 16
+                try db.execute(sql: "UPDATE run SET body = ? WHERE no = ?", arguments: [body, row["no"] as Int64])
+            }
+        }
+        let faulty = try names(branch.doctor()) { !$0.ok }
+        #expect(faulty.contains("log"))
+        // A hub that cannot be reached leaves all as it is.
+        let alone = try branch.repair { _ in throw TransportError.unreachable("nobody") }
+        #expect(alone.contains { !$0.done })
+        #expect(try !branch.doctor().allSatisfy(\.ok))
+        // One that breaks off after a few leaves what came; the next call goes on.
+        var left = 3
+        _ = try branch.repair { _ in
+            let transport = ward.transport()
+            transport.onPost = { path, _ in
+                guard path == "/v1/exchange" else { return }
+                left -= 1
+                if left < 0 { throw TransportError.unreachable("cut") }
+            }
+            return transport
+        }
+        let steps = try branch.repair { _ in ward.transport() }
+        #expect(steps.filter { !$0.done }.isEmpty, "\(steps)")
+        #expect(try branch.doctor().allSatisfy(\.ok))
+        #expect(try ward.digests(branch) == digests)
+        #expect(try ward.sync(branch).upToDate)
+    }
+
+    @Test func `A hub that answers with another run is not believed`() throws {
+        let (ward, branch) = try filled()
+        let other = try filled()
+        let queue = try DatabaseQueue(path: branch.directory.database)
+        try queue.write { try $0.execute(sql: "UPDATE run SET body = x'0100' WHERE no = 2") }
+        let place = try #require(try branch.read { try $0.verify().damagedRuns }.first)
+        let foreign = try other.ward.centre.read { transaction in
+            try transaction.runs(of: place.space, lacking: [:]).compactMap { try transaction.run($0) }
+        }
+        for run in foreign {
+            var run = run
+            (run.replica, run.first) = (place.replica, place.first)
+            #expect(try !branch.write { try $0.replaceRun(run) })
+        }
+        var cut = try #require(try ward.centre.read { try $0.sealedRun(place) })
+        cut.count += 1
+        #expect(try !branch.write { try $0.replaceRun(cut) })
+    }
+
+    @Test func `A repair that is repeated, or has nothing to do, changes nothing`() throws {
+        let (ward, branch) = try filled()
+        #expect(try branch.repair { _ in ward.transport() }.isEmpty)
+        let queue = try DatabaseQueue(path: branch.directory.database)
+        try queue.write {
+            try $0.execute(sql: "UPDATE resident SET phone = 'x'; DELETE FROM seed; UPDATE run SET base = x'00'")
+        }
+        let steps = try branch.repair { _ in ward.transport() }
+        #expect(Set(steps.map(\.name)) == ["log", "tables"])
+        #expect(try branch.repair { _ in ward.transport() }.isEmpty)
+        #expect(try branch.doctor().allSatisfy(\.ok))
+        #expect(try ward.digests(branch) == ward.digests(ward.centre))
+    }
+
+    @Test func `An index that lost its way is made anew`() throws {
+        let (ward, branch) = try filled()
+        let queue = try DatabaseQueue(path: branch.directory.database)
+        try queue.writeWithoutTransaction { db in
+            try db.execute(sql: "PRAGMA writable_schema = 1")
+            try db.execute(
+                sql:
+                    "UPDATE sqlite_schema SET sql = 'CREATE INDEX conflict_by_id ON conflict(grp)' WHERE name = 'conflict_by_id'"
+            )
+            try db.execute(sql: "PRAGMA writable_schema = RESET")
+            try db.execute(sql: "INSERT INTO conflict SELECT rid, 9, 'abcdefghijkl' FROM record LIMIT 1")
+            try db.execute(sql: "PRAGMA writable_schema = 1")
+            try db.execute(
+                sql:
+                    "UPDATE sqlite_schema SET sql = 'CREATE INDEX conflict_by_id ON conflict(id)' WHERE name = 'conflict_by_id'"
+            )
+            try db.execute(sql: "PRAGMA writable_schema = RESET")
+        }
+        try queue.close()
+        let opened = try Site.open(branch.directory, person: WardFixture.clerk)
+        let faulty = try names(opened.doctor()) { !$0.ok }
+        #expect(faulty == ["database", "tables"])
+        let steps = try opened.repair { _ in ward.transport() }
+        #expect(Set(steps.map(\.name)) == ["database", "tables"])
+        #expect(try opened.doctor().allSatisfy(\.ok))
+    }
+
+    @Test func `What others could read is closed, and what waits unreadably is dropped and comes again`() throws {
+        let (ward, branch) = try filled()
+        for name in [branch.directory.path, branch.directory.deviceKey] { #expect(chmod(name, 0o755) == 0) }
+        let queue = try DatabaseQueue(path: branch.directory.database)
+        try queue.write { db in
+            try db.execute(
+                sql: """
+                    INSERT INTO holding(space, replica, first, count, signature, body, waits_for, presenter)
+                    SELECT 'residents', zeroblob(24), 2, 1, zeroblob(64), x'00', '', zeroblob(16);
+                    INSERT INTO staged VALUES (zeroblob(16), 'residents', zeroblob(3), 1, 10, zeroblob(16), zeroblob(4))
+                    """
+            )
+        }
+        #expect(try names(branch.doctor()) { !$0.ok } == ["waiting", "permissions"])
+        let steps = try branch.repair { _ in ward.transport() }
+        #expect(steps.map(\.name) == ["permissions", "permissions", "waiting"])
+        #expect(steps.filter { !$0.done }.isEmpty)
+        #expect(try branch.doctor().allSatisfy(\.ok))
+    }
+
+    // MARK: - The clock
+
+    @Test(arguments: [(0, false), (59, false), (-59, false), (61, true), (-7200, true)] as [(Int64, Bool)])
+    func `A clock that is a minute off the hub's is a warning and no fault`(_ seconds: Int64, _ warns: Bool) throws {
+        let ward = try WardFixture()
+        let branch = try ward.join("branch")
+        let transport = ward.transport()
+        transport.peerTime = UInt64(Int64(branch.store.now()) + seconds * 1000)
+        #expect(try branch.sync(with: transport).upToDate)
+        let clock = try #require(try branch.doctor().first { $0.name == "clock" })
+        #expect(clock.ok && clock.isWarning == warns, "\(clock)")
+        #expect((clock.repair != nil) == warns)
+        // The next exchange tells again.
+        transport.peerTime = branch.store.now()
+        _ = try branch.sync(with: transport)
+        #expect(try branch.doctor().first { $0.name == "clock" }?.isWarning == false)
+    }
+
+    // MARK: - The disk
+
+    /// A machine's devices as `/sys` shows them.
+    private final class Devices {
+        let root = TemporaryDirectory()
+
+        func add(_ number: String, name: String, uuid: String? = nil, on slaves: [String] = []) throws {
+            let device = "\(root.path)/devices/\(name)"
+            for folder in [device + "/slaves", root.path + "/dev/block", root.path + "/class/block"] {
+                try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            }
+            if let uuid {
+                try FileManager.default.createDirectory(atPath: device + "/dm", withIntermediateDirectories: true)
+                try (uuid + "\n").write(toFile: device + "/dm/uuid", atomically: true, encoding: .utf8)
+            }
+            for slave in slaves {
+                try FileManager.default.createSymbolicLink(
+                    atPath: "\(device)/slaves/\(slave)",
+                    withDestinationPath: "\(root.path)/devices/\(slave)"
+                )
+            }
+            for link in ["dev/block/\(number)", "class/block/\(name)"] {
+                try FileManager.default.createSymbolicLink(
+                    atPath: "\(root.path)/\(link)",
+                    withDestinationPath: device
+                )
+            }
+        }
+
+        func look(at path: String, _ mounts: String, isEncrypted: Bool? = nil) -> DiskEncryption {
+            let sources = DiskEncryption.Sources(mounts: mounts, system: root.path) { _ in isEncrypted }
+            return DiskEncryption(under: path, sources)
+        }
+    }
+
+    @Test func `Encryption is found below the file system, however many layers down`() throws {
+        let devices = Devices()
+        try devices.add("8:1", name: "sda1")
+        try devices.add("8:2", name: "sda2")
+        try devices.add("253:0", name: "dm-0", uuid: "CRYPT-LUKS2-abc-root", on: ["sda2"])
+        try devices.add("253:1", name: "dm-1", uuid: "LVM-xyz", on: ["dm-0"])
+        try devices.add("253:2", name: "dm-2", uuid: "LVM-mixed", on: ["dm-0", "sda1"])
+        let mounts = """
+            22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+            23 22 253:1 / /home rw - ext4 /dev/mapper/home rw
+            24 22 253:2 / /mixed rw - xfs /dev/mapper/mixed rw
+            25 22 253:0 / /my\\040data rw - ext4 /dev/mapper/data rw
+            26 22 0:30 /sub /butter rw master:2 - btrfs /dev/dm-0 rw
+            27 22 0:31 / /net rw - nfs4 server:/export rw
+            28 22 0:32 / /private rw - ecryptfs /home/.private rw
+            29 22 0:33 / /memory rw - tmpfs tmpfs rw
+            30 22 8:1 / /twice rw - ext4 /dev/sda1 rw
+            31 30 253:0 / /twice rw - ext4 /dev/mapper/data rw
+            """
+        let expected: [(String, DiskEncryption)] = [
+            ("/var/lib", .none), ("/home/ward", .encrypted), ("/homework", .none), ("/mixed/a", .none),
+            ("/my data/a", .encrypted), ("/butter/a", .encrypted), ("/net/a", .unknown), ("/private", .encrypted),
+            ("/memory/a", .unknown), ("/twice/a", .encrypted),
+        ]
+        for (path, encryption) in expected { #expect(devices.look(at: path, mounts) == encryption, "\(path)") }
+        #expect(devices.look(at: "/var/lib", mounts, isEncrypted: true) == .encrypted)
+        #expect(devices.look(at: "/var/lib", mounts, isEncrypted: false) == .none)
+        #expect(devices.look(at: "/var/lib", "") == .unknown)
+        #expect(devices.look(at: "/var/lib", "rubbish - \n1 2 3 4 5 - x") == .unknown)
+    }
+
+    @Test func `A disk without encryption, or one that does not tell, is a warning and no fault`() throws {
+        let ward = try WardFixture()
+        let devices = Devices()
+        try devices.add("8:1", name: "sda1")
+        try devices.add("253:0", name: "dm-0", uuid: "CRYPT-LUKS2-abc-root", on: ["sda1"])
+        for (number, warns) in [("8:1", true), ("253:0", false), ("0:99", true)] {
+            let sources = DiskEncryption.Sources(
+                mounts: "22 1 \(number) / / rw - ext4 none rw",
+                system: devices.root.path
+            ) { _ in nil }
+            let check = try #require(try ward.centre.doctor(sources).first { $0.name == "disk_encryption" })
+            #expect(check.ok && check.isWarning == warns)
+            #expect((check.repair != nil) == warns)
+        }
+    }
+}
