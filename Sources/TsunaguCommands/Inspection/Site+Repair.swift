@@ -104,7 +104,8 @@ extension Site {
     }
 
     /// Asks the known hubs for damaged runs, one after another.
-    private func refetch(_ places: [RunPlace], _ connect: (PeerAddress) throws -> any Transport) throws -> [RepairStep] {
+    private func refetch(_ places: [RunPlace], _ connect: (PeerAddress) throws -> any Transport) throws -> [RepairStep]
+    {
         var rest = places
         var steps: [RepairStep] = []
         for address in try peers() where !rest.isEmpty {
