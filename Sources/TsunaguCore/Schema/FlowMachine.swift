@@ -16,7 +16,7 @@ public struct FlowMachine: Sendable {
 
     private let next: [ExactText: Set<ExactText>]
     private let yielding: [ExactText: Set<ExactText>]
-    let twins: Twins
+    package let twins: Twins
 
     /// Declares a machine.
     ///
@@ -45,5 +45,5 @@ public struct FlowMachine: Sendable {
 
     func declares(_ from: ExactText, _ to: ExactText) -> Bool { next[from]?.contains(to) == true }
 
-    func yields(_ state: ExactText, to other: ExactText) -> Bool { yielding[other]?.contains(state) == true }
+    package func yields(_ state: ExactText, to other: ExactText) -> Bool { yielding[other]?.contains(state) == true }
 }
