@@ -90,11 +90,11 @@ class Reader:
     def zigzag(self):
         return unzigzag(self.varint())
 
-    def prefixed(self):
-        return self.take(self.varint())
+    def prefixed(self, most=U64):
+        return self.take(self.varint(0, most, "a length"))
 
-    def text(self):
-        return utf8(self.prefixed())
+    def text(self, most=U64):
+        return utf8(self.prefixed(most))
 
     def replica(self):
         return self.take(24)

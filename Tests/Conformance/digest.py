@@ -1,8 +1,8 @@
 # This source file is part of the Tsunagu project.
 # SPDX-License-Identifier: Apache-2.0
-"""The digest of a space: change-format.md, section 8; the hashes that peers compare: sync.md, section 4."""
+"""The digest of a space: change-format.md, section 8."""
 
-from codec import U64, sha256, varint
+from codec import U64
 
 
 def factor(key):
@@ -32,13 +32,3 @@ def live_keys(record):
         for change, item in live:
             yield change.dot, 1 << 62 | group << 32 | item.place
 
-
-def vector_hash(vector):
-    """`vector`: {replica: (seq, header hash)}"""
-    parts = [replica + varint(seq) + header for replica, (seq, header) in sorted(vector.items())]
-    return sha256(b"tsunagu/vector/1", *parts)[:16]
-
-
-def exceptions_hash(exceptions):
-    parts = [replica + varint(first) + varint(last) for replica, first, last in exceptions]
-    return sha256(b"tsunagu/exceptions/1", *parts)[:16]

@@ -4,7 +4,7 @@
 
 from dataclasses import dataclass
 
-from changes import COUNTER, FLOW, LOG, NULL, REGISTER, SEATS, SET
+from changes import COUNTER, NULL, REGISTER, SEATS, SET
 from codec import Malformed, Reader, U64, base32, sha256, text, varint
 
 
@@ -108,6 +108,11 @@ class Record:
         for group, register in self.registers.items():
             if schema.kind(self.collection, group) == "review" and register.differs():
                 found.append(self.conflict_id(group, {dot for dot, _ in register.live()}))
+        for group, (_, live) in self.items.items():
+            machine = schema.machine(self.collection, group)
+            standing = machine.standing(live) if machine else []
+            if len({step.end for step in standing}) > 1:
+                found.append(self.conflict_id(group, {step.dot for step in standing}))
         return found
 
     def conflict_id(self, group, dots):
@@ -116,18 +121,20 @@ class Record:
         return base32(sha256(b"tsunagu/conflict/1", content))[:12]
 
     def shown(self, schema):
-        """{field number as text: what is shown}, of the fields that the schema knows and somebody wrote."""
+        """{field number as text: what is shown}, of the fields that the schema knows and that show something."""
         out = {}
         for group in schema.groups(self.collection):
             number = group["number"]
             if number in self.registers:
                 for field in group["fields"]:
                     value = self.registers[number].shown(field["number"])
-                    if value is not None:
-                        out[str(field["number"])] = value.shown()
-            if number in self.items:
-                out[str(group["fields"][0]["number"])] = shown_items(*self.items[number])
-        return out
+                    out[str(field["number"])] = value.shown() if value else None
+            elif number in self.items:
+                merge_class, live = self.items[number]
+                machine = schema.machine(self.collection, number)
+                shown = machine.state(live) if machine else shown_items(merge_class, live)
+                out[str(group["fields"][0]["number"])] = shown
+        return {field: value for field, value in out.items() if value is not None}
 
 
 def live_items(edits):
@@ -144,16 +151,13 @@ def live_items(edits):
 
 
 def shown_items(merge_class, live):
-    if merge_class == SET:
-        return [content.decode() for content in sorted({item.content for _, item in live})]
-    if merge_class == LOG:
-        return [item.content.decode() for _, item in live]
+    """None where nothing is shown; what seats come to is a matter of the ledgers, not of one record."""
+    if merge_class == SEATS or not live:
+        return None
     if merge_class == COUNTER:
         return tally(item.content for _, item in live)
-    if merge_class == FLOW:
-        return [read for read in (read_transition(item.content) for _, item in live) if read]
-    assert merge_class == SEATS
-    return None
+    contents = [item.content for _, item in live]
+    return [content.decode() for content in (sorted(set(contents)) if merge_class == SET else contents)]
 
 
 def tally(contents):
@@ -168,17 +172,6 @@ def tally(contents):
             continue
         total += amount
     return (total + 2**63 & U64) - 2**63
-
-
-def read_transition(content):
-    try:
-        reader = Reader(content)
-        step = [reader.text(), reader.text(), reader.text()]
-        answers = reader.repeat(reader.varint(0, 1024), lambda: (reader.replica(), reader.varint()))
-        reader.end()
-    except Malformed:
-        return None
-    return {"from": step[0], "to": step[1], "reason": step[2], "answers": [[r.hex(), seq] for r, seq in answers]}
 
 
 def records(space, changes):

@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 import merge
 from changes import Chain, RunReader, Salts, Unresolved, seal_message
 from codec import Malformed, device_of_key, require
-from digest import digest
 from schema import DEVICE, GRANT, SPACE_INFO
 
 ROLES = ("admin", "branch", "venue", "auditor")
 SYSTEM = "system"
+SEQ_MAX = 2**63 - 1 - 65536
 
 
 class Refused(Exception):
@@ -59,12 +59,6 @@ class Replica:
         space = self.space(name)
         return merge.records(name, [space.changes[dot] for dot in space.in_effect])
 
-    def digest(self, name):
-        return digest(self.records(name).values())
-
-    def vector(self, name):
-        return {replica: (chain.seq, chain.hash) for replica, chain in self.space(name).chains.items()}
-
     def exceptions(self, name):
         """The ranges that were received and are not in effect."""
         ranges = []
@@ -75,9 +69,6 @@ class Replica:
             else:
                 ranges.append([replica, seq, seq])
         return ranges
-
-    def conflicts(self, name):
-        return sorted(found for record in self.records(name).values() for found in record.conflicts(self.schema))
 
     def shown(self, name, collection, field_numbers):
         """[(id, [shown values])] of the records of a collection that are not deleted."""
@@ -158,6 +149,8 @@ class Replica:
                 moved = True
 
     def take(self, envelope):
+        require(1 <= envelope.count <= 1024, "a count out of bounds")
+        require(1 <= envelope.first <= SEQ_MAX, "a number out of bounds")
         space = self.space(envelope.space)
         chain = space.chains.get(envelope.replica, Chain())
         if envelope.first <= chain.seq:
@@ -171,8 +164,6 @@ class Replica:
 
     def examine(self, envelope):
         """Checks a run whole and changes nothing."""
-        require(1 <= envelope.count <= 1024, "a count out of bounds")
-        require(envelope.first >= 1, "a number out of bounds")
         space = self.space(envelope.space)
         key = self.signing_key(envelope.replica[:16])
         if key is None:

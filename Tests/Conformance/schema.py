@@ -4,6 +4,7 @@
 
 from changes import COUNTER, FLOW, INTEGER, LOG, NULL, REGISTER, SEATS, SET, TEXT
 from codec import require
+from flow import Machine
 
 CLASSES = {
     "latest": REGISTER, "review": REGISTER, "set": SET, "log": LOG, "counter": COUNTER, "seats": SEATS, "flow": FLOW,
@@ -48,6 +49,11 @@ class Schema:
         """The kind of a group, None where it is not known."""
         return next((known["kind"] for known in self.groups(collection) if known["number"] == group), None)
 
+    def machine(self, collection, group):
+        """How a flow moves, None where the group is none that is known."""
+        declared = next((known for known in self.groups(collection) if known["number"] == group), {})
+        return Machine(declared["machine"]) if "machine" in declared else None
+
     def field(self, collection, number):
         """(group, kind) of a field, None where it is not known."""
         for group in self.groups(collection):
@@ -58,6 +64,8 @@ class Schema:
 
     def check(self, entry):
         """Refuses an entry that means something else here than its author says."""
+        fields = [number for group, values in entry.registers.items() if group > 0 for number in values]
+        require(len(set(fields)) == len(fields), "a field in two groups")
         for group in [*entry.registers, *entry.items]:
             kind = self.kind(entry.collection, group)
             require(kind is None or CLASSES[kind] == entry.merge_class(group), "a group of another class")

@@ -157,7 +157,7 @@ extension Encodable {
 
 // MARK: - Making vectors
 
-/// A reader that knows the founder's key and nothing else.
+/// A reader that knows the founder's key and nothing else, and may hold every space.
 struct VectorReader {
     let store: Store
     private let scratch: Scratch
@@ -166,8 +166,10 @@ struct VectorReader {
         scratch = try Scratch()
         store = try Store.create(at: scratch.path("reader.db"), schema: schema)
         guard let key = Hex.decode(rootSigningKey) else { throw CodecError.invalid("a key of a vector") }
+        let root = DeviceID(signingKey: key)
         try store.write { transaction in
-            try transaction.setMeta("root", .bytes(DeviceID(signingKey: key).bytes))
+            try transaction.setMeta("replica", .bytes(ReplicaID(device: root, incarnation: 0).bytes))
+            try transaction.setMeta("root", .bytes(root.bytes))
             try transaction.setMeta("root_key", .bytes(key))
         }
     }

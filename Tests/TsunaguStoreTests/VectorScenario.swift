@@ -331,9 +331,10 @@ struct VectorScenario: Sendable, CustomTestStringConvertible {
             }
         }
         try root.seal()
+        let plain = Shape(collection: 99, operations: [Shape.Operation(group: 2, .register, fields: [1])])
         for number in 0..<1025 {
             root.machine.now += UInt64(number % 3)
-            try root.write { try $0.set(note, ids[number % 2], [(4, .text("\(number % 5)"))]) }
+            try root.write { draft in try draft.append(plain) { $0.appendSlot(.text("\(number % 5)")) } }
         }
         return (root, try runs(root))
     }

@@ -53,7 +53,8 @@ import TsunaguStore
         let name = "refused/two-sites.json"
         let accepted = try read(Vector.self, "accepted/two-sites.json")
         if Self.writes {
-            try Refusals(accepted).vector.vectorJSON.write(to: Self.folder.appending(path: name))
+            let author = try makeWard(["本庁"], in: Scratch(), seed: 7)[0]
+            try Refusals(accepted, by: author).vector.vectorJSON.write(to: Self.folder.appending(path: name))
         }
         #expect(try names(in: "refused") == ["two-sites.json"])
         for refused in try read(RefusalVector.self, name).cases {
