@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # This source file is part of the Tsunagu project.
 # SPDX-License-Identifier: Apache-2.0
 """Reads vectors and compares what they come to with what they say: see README.md."""

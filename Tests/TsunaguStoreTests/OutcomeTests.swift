@@ -56,6 +56,9 @@ import TsunaguStore
                 let found = try stage.outcome(id, acts, at: site)
                 #expect(found == cell.outcome, "\(pair.name), \(cell.kind), \(site.name)")
             }
+            guard cell.outcome == "kept" else { continue }
+            try meeting.actors[0].write { try $0.revive(Stage.paper, id) }
+            #expect(try stage.outcome(id, acts, at: meeting.actors[0]) == "both", "\(pair.name), \(cell.kind)")
         }
     }
 
