@@ -209,6 +209,8 @@ class Replica:
     def require_in_effect(self, past, name):
         space = self.space(name)
         for replica, last in past.vector.items():
+            if last > space.chains.get(replica, Chain()).seq and past.has(replica, last):
+                raise Waits()
             for seq in range(1, last + 1):
                 if past.has(replica, seq) and (replica, seq) not in space.in_effect:
                     raise Waits()

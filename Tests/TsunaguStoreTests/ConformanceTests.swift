@@ -94,6 +94,37 @@ struct ConformanceTests {
         }
     }
 
+    @Test func `It refuses spoilt runs for the same reason`() throws {
+        let url = VectorTests.folder.appending(path: "accepted/two-sites.json")
+        let accepted = try JSONDecoder().decode(Vector.self, from: Data(contentsOf: url))
+        let system = accepted.runs.prefix { $0.space == "system" }.count
+        let good = try accepted.runs[system].envelope
+        let stored = try Bodies.stored(good.body)
+        var generator = SeededGenerator(seed: 21)
+        let reader = try VectorReader(rootSigningKey: accepted.rootSigningKey, schema: TestSchema.v1)
+        for run in accepted.runs.prefix(system) { _ = try reader.receive(run.envelope) }
+        var cases: [RefusalVector.Case] = []
+        for number in 0..<600 {
+            var run = good
+            run.body = Bodies.mutated(number % 6 == 0 ? good.body : stored, &generator)
+            // A mutation that only respells the same changes is the author's word still.
+            if run.body == stored || run.body == good.body { continue }
+            cases.append(
+                RefusalVector.Case(
+                    because: "spoilt \(number)",
+                    after: system,
+                    runs: [Vector.Run(run, receipt: try reader.receive(run))]
+                )
+            )
+        }
+        #expect(Set(cases.map(\.runs[0].receipt)) == ["malformed", "bad_seal"])
+        let scratch = try Scratch()
+        let file = scratch.url.appending(path: "spoilt.json")
+        try RefusalVector(description: "spoilt runs", accepted: url.path, cases: cases).vectorJSON.write(to: file)
+        let found = try Checker.run([file])
+        #expect(found.status == 0, "\(found.output)")
+    }
+
     @Test func `A reason that is not the one of a refusal is noticed, and the file is named`() throws {
         let url = VectorTests.folder.appending(path: "refused/two-sites.json")
         var vector = try JSONDecoder().decode(RefusalVector.self, from: Data(contentsOf: url))

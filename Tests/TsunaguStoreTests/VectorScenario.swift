@@ -41,8 +41,8 @@ struct VectorScenario: Sendable, CustomTestStringConvertible {
         VectorScenario(
             name: "transaction",
             schema: TestSchema.v1,
-            about: "One act over three spaces, whose parts wait for each other; then a part whose author went on "
-                + "without it.",
+            about: "Acts over two and three spaces, whose parts wait for each other; and one of an author whom no "
+                + "grant lets write in the second space.",
             happen: transaction
         ),
         VectorScenario(
@@ -210,30 +210,30 @@ struct VectorScenario: Sendable, CustomTestStringConvertible {
 
     @Sendable private static func transaction(_ scratch: Scratch) throws -> Runs {
         let spaces = ["alpha", "beta", "gamma"].map { SpaceID($0)! }
-        let sites = try makeWard(["root", "author"], in: scratch, seed: 9)
-        let (root, author) = (sites[0], sites[1])
+        let sites = try makeWard(["root", "author", "half"], in: scratch, seed: 9, granting: ["root", "author"])
+        let (root, author, half) = (sites[0], sites[1], sites[2])
+        try root.grant(half, spaces: "alpha")
         try root.store.write { transaction in
             for space in spaces { try transaction.found(space, by: root.person) }
         }
-        try author.pull(from: root, spaces)
-        func act(_ title: ExactText, _ spaces: [SpaceID]) throws {
-            try author.store.write { transaction in
-                for space in spaces {
-                    try transaction.draft(space, by: author.person).create(note, [(1, .text(title))])
-                }
+        for site in [author, half] { try site.pull(from: root, [.system] + spaces) }
+        func act(_ title: ExactText, _ spaces: [SpaceID], at site: TestSite) throws {
+            try site.store.write { transaction in
+                for space in spaces { try transaction.draft(space, by: site.person).create(note, [(1, .text(title))]) }
             }
         }
-        func sealed(_ space: SpaceID, behind last: UInt64) throws -> [RunEnvelope] {
-            try author.runs(space, lacking: [author.replica: last, root.replica: 1000])
+        func sealed(_ space: SpaceID, behind last: UInt64, at site: TestSite) throws -> [RunEnvelope] {
+            try site.runs(space, lacking: [site.replica: last, root.replica: 1000])
         }
-        try act("everywhere", spaces)
-        var parts = try spaces.map { try sealed($0, behind: 0) }
-        try act("in two", [spaces[2], spaces[0]])
-        try act("alone", [spaces[2]])
-        parts.append(try sealed(spaces[2], behind: 1))
-        parts.append(try sealed(spaces[0], behind: 1))
-        let founding = try runs(root, [.system] + spaces).filter { $0.replica == root.replica }
-        return (root, founding + [2, 0, 1, 3, 4].flatMap { parts[$0] })
+        try act("everywhere", spaces, at: author)
+        let first = try spaces.map { try sealed($0, behind: 0, at: author) }
+        try act("in two", [spaces[2], spaces[0]], at: author)
+        try act("alone", [spaces[2]], at: author)
+        let second = try [spaces[2], spaces[0]].map { try sealed($0, behind: 1, at: author) }
+        try act("half of it", [spaces[0], spaces[1]], at: half)
+        let third = try [spaces[0], spaces[1]].map { try sealed($0, behind: 0, at: half) }
+        let founding = try runs(root, [.system] + spaces)
+        return (root, founding + ([first[2], first[0], first[1]] + second + third).flatMap(\.self))
     }
 
     @Sendable private static func quarantine(_ scratch: Scratch) throws -> Runs {
