@@ -54,10 +54,6 @@ def device_of_key(key):
     return sha256(b"tsunagu/device/1", key)[:16]
 
 
-def derived_record(*parts):
-    return sha256(b"tsunagu/record/1", *(u64(len(part)) + part for part in parts))[:16]
-
-
 class Reader:
     """Reads bytes from the front; everything that is too short or misspelt is malformed."""
 
