@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 echo "== Packages"
-Examples/install-packages.sh sqlite3
+Examples/install-packages.sh sqlite3 python3-cryptography python3-zstandard
 
 echo "== Format"
 swift format lint --strict --recursive Package.swift Sources Tests

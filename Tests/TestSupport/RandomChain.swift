@@ -127,7 +127,7 @@ package struct RandomChain {
                     } else {
                         let items = Items(
                             added: (0..<generator.below(3)).map { Items.Item(depth: UInt64($0), generator.bytes(5)) },
-                            removed: generator.chance(30) ? [[1, 2]] : []
+                            removed: generator.chance(30) && operation.mergeClass == .set ? [[1, 2]] : []
                         )
                         out.appendSlot(.bytes(items.encoded))
                     }

@@ -56,8 +56,8 @@ package struct RunDecoder {
     private var operators: [Operator] = []
     private var shapes: [Shape] = []
     private var shapeColumns: [[Int]] = []
-    /// For each slot of each shape whether it is the body of a group that is no register.
-    private var shapeBodies: [[Bool]] = []
+    /// The class of the group of each slot of each shape.
+    private var slotClasses: [[MergeClass]] = []
     private let context: Context
     private var run = Run()
     private var runBytes = 0
@@ -144,9 +144,8 @@ package struct RunDecoder {
         for _ in 0..<(try reader.varint("shapes", atMost: UInt64(Self.shapesMax))) {
             let shape = try Shape(reading: &reader)
             shapes.append(shape)
-            shapeBodies.append(
-                shape.operations.flatMap { operation in operation.fields.map { _ in operation.mergeClass != .register }
-                }
+            slotClasses.append(
+                shape.operations.flatMap { operation in operation.fields.map { _ in operation.mergeClass } }
             )
             shapeColumns.append(
                 RunEncoder.columnKeys(of: shape).map { key in
@@ -299,7 +298,7 @@ package struct RunDecoder {
         let shapeIndex = Int(clamping: try entries.varint())
         let shape = try element(of: shapes, UInt64(shapeIndex), "shape")
         let (id, reference) = try readReference(payload.nextID)
-        let bodies = shapeBodies[shapeIndex]
+        let classes = slotClasses[shapeIndex]
         // A closure with typed throws in the middle of a generic rethrow keeps the error's type only by hand.
         var failure: CodecError?
         payload.append(shape, id: id, reference: reference) { out in
@@ -310,7 +309,7 @@ package struct RunDecoder {
                         throw .tooLarge(what: "value", found: head >> 2, bound: UInt64(Slot.bytesMax))
                     }
                     let content = try columnContents[column].bytes(Int(head >> 2))
-                    try RunDecoder.check(Slot(tag: UInt8(head & 3), bytes: content), isBody: bodies[place])
+                    try RunDecoder.check(Slot(tag: UInt8(head & 3), bytes: content), of: classes[place])
                     out.appendVarint(head)
                     out.append(contentsOf: content)
                 }
@@ -336,10 +335,12 @@ package struct RunDecoder {
     }
 
     /// What is signed must also be well formed: a value that nobody can read would otherwise stop whoever applies it.
-    private static func check(_ slot: Slot, isBody: Bool) throws(CodecError) {
-        guard isBody else { return try slot.check() }
+    private static func check(_ slot: Slot, of mergeClass: MergeClass) throws(CodecError) {
+        guard mergeClass != .register else { return try slot.check() }
         guard slot.tag == 3 else { throw .invalid("the body of an operation") }
-        _ = try Items(decoding: slot.bytes)
+        let items = try Items(decoding: slot.bytes)
+        // Whatever only grows would lose what others wrote.
+        guard mergeClass == .set || items.removed.isEmpty else { throw .invalid("a removal from what is no set") }
     }
 
     private mutating func readReference(_ created: RecordID) throws(CodecError) -> (RecordID, RecordReference) {

@@ -16,7 +16,8 @@ public struct FlowMachine: Sendable {
 
     private let next: [ExactText: Set<ExactText>]
     private let yielding: [ExactText: Set<ExactText>]
-    let twins: Twins
+    /// What concurrent steps between the same states are.
+    package let twins: Twins
 
     /// Declares a machine.
     ///
@@ -45,5 +46,6 @@ public struct FlowMachine: Sendable {
 
     func declares(_ from: ExactText, _ to: ExactText) -> Bool { next[from]?.contains(to) == true }
 
-    func yields(_ state: ExactText, to other: ExactText) -> Bool { yielding[other]?.contains(state) == true }
+    /// Whether a state gives way to another, where concurrent steps ended in both.
+    package func yields(_ state: ExactText, to other: ExactText) -> Bool { yielding[other]?.contains(state) == true }
 }

@@ -1,0 +1,326 @@
+# This source file is part of the Tsunagu project.
+# SPDX-License-Identifier: Apache-2.0
+"""A reader that takes in runs: sync.md, section 6. It keeps everything in memory and works everything out anew."""
+
+import hmac
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+import merge
+from changes import Chain, RunReader, Salts, Unresolved, seal_message
+from codec import Malformed, device_of_key, require
+from schema import DEVICE, GRANT, SPACE_INFO
+
+ROLES = ("admin", "branch", "venue", "auditor")
+SYSTEM = "system"
+SEQ_MAX = 2**63 - 1 - 65536
+
+
+class Refused(Exception):
+    """Why a run is not taken, as a receipt's code."""
+
+
+class Waits(Exception):
+    """What a run needs is not here yet."""
+
+
+@dataclass
+class Space:
+    """The log of a space as it was received."""
+
+    runs: list = field(default_factory=list)
+    chains: dict = field(default_factory=dict)
+    """replica: Chain"""
+    changes: dict = field(default_factory=dict)
+    """dot: Change, received"""
+    in_effect: set = field(default_factory=set)
+    """dots"""
+    seeds: dict = field(default_factory=dict)
+    """(replica, block start): seed"""
+
+
+class Replica:
+    """Knows the founder's key and takes in what arrives."""
+
+    def __init__(self, schema, root_key):
+        self.schema = schema
+        self.root_key = root_key
+        self.spaces = {}
+        self.held = []
+
+    # MARK: State
+
+    def space(self, name):
+        return self.spaces.setdefault(name, Space())
+
+    def records(self, name):
+        space = self.space(name)
+        return merge.records(name, [space.changes[dot] for dot in space.in_effect])
+
+    def exceptions(self, name):
+        """The ranges that were received and are not in effect."""
+        ranges = []
+        space = self.space(name)
+        for replica, seq in sorted(dot for dot in space.changes if dot not in space.in_effect):
+            if ranges and ranges[-1][0] == replica and ranges[-1][2] == seq - 1:
+                ranges[-1][2] = seq
+            else:
+                ranges.append([replica, seq, seq])
+        return ranges
+
+    def shown(self, name, collection, field_numbers):
+        """[(id, [shown values])] of the records of a collection that are not deleted."""
+        out = []
+        for (number, identity), record in sorted(self.records(name).items()):
+            if number == collection and not record.is_deleted:
+                values = record.shown(self.schema)
+                out.append((identity, [values.get(str(number)) for number in field_numbers]))
+        return out
+
+    # MARK: Who may what
+
+    def signing_key(self, device):
+        if device == device_of_key(self.root_key):
+            return self.root_key
+        record = self.records(SYSTEM).get((DEVICE, device))
+        try:
+            key = bytes.fromhex(record.shown(self.schema)["3"])
+        except (AttributeError, KeyError, TypeError, ValueError):
+            return None
+        return key if device_of_key(key) == device else None
+
+    def may_write(self, device, space):
+        if device == device_of_key(self.root_key):
+            return True
+        grants = [
+            values
+            for _, values in self.shown(SYSTEM, GRANT, [1, 2, 3, 4])
+            if values[0] == device.hex() and values[1] in ROLES
+        ]
+        if any(role == "admin" for _, role, _, _ in grants):
+            return True
+        if space == SYSTEM:
+            return False
+        return any(
+            access == "write" and any(matches(space, pattern) for pattern in (spaces or "").split(" "))
+            for _, _, spaces, access in grants
+        )
+
+    def secret(self, space):
+        found = [values[0] for _, values in self.shown(space, SPACE_INFO, [2])]
+        return bytes.fromhex(found[0]) if found else None
+
+    # MARK: Taking in
+
+    def receive(self, envelope):
+        """What becomes of a run, as a receipt's word; afterwards what waited for it is tried again."""
+        try:
+            outcome = self.take(envelope)
+        except Waits:
+            self.held.append(envelope)
+            return "held"
+        except Malformed:
+            return "malformed"
+        except Refused as refused:
+            return str(refused)
+        self.retry()
+        return outcome
+
+    def retry(self):
+        moved = True
+        while moved:
+            moved = False
+            for name, space in self.spaces.items():
+                for run in space.runs:
+                    if run.changes[0].dot not in space.in_effect and self.takes_effect(run):
+                        self.apply(run)
+                        moved = True
+            for envelope in list(self.held):
+                try:
+                    self.take(envelope)
+                except Waits:
+                    continue
+                except (Malformed, Refused):
+                    pass
+                if envelope in self.held:
+                    self.held.remove(envelope)
+                moved = True
+
+    def take(self, envelope):
+        require(1 <= envelope.count <= 1024, "a count out of bounds")
+        require(1 <= envelope.first <= SEQ_MAX, "a number out of bounds")
+        space = self.space(envelope.space)
+        chain = space.chains.get(envelope.replica, Chain())
+        if envelope.first <= chain.seq:
+            return self.known(envelope)
+        group = self.together(self.examine(envelope))
+        outcomes = [self.append(run) for run in group]
+        for run in group:
+            if run.envelope in self.held:
+                self.held.remove(run.envelope)
+        return "applied" if "applied" in outcomes else outcomes[0]
+
+    def examine(self, envelope):
+        """Checks a run whole and changes nothing."""
+        space = self.space(envelope.space)
+        key = self.signing_key(envelope.replica[:16])
+        if key is None:
+            raise Refused("unknown_device")
+        chain = space.chains.get(envelope.replica, Chain())
+        if envelope.first > chain.seq + 1:
+            raise Waits()
+        run = self.read(envelope, chain)
+        self.check_seal(run, key)
+        for start, seed in run.blocks.items():
+            known = space.seeds.get((envelope.replica, start), seed)
+            require(known == seed, "a seed that differs from the one known")
+        for change in run.changes:
+            for entry in change.entries:
+                self.schema.check(entry)
+        for change in run.changes:
+            self.require_in_effect(change.past, envelope.space)
+            self.require_in_effect(change.system_past, SYSTEM)
+        return run
+
+    def read(self, envelope, chain):
+        space = self.space(envelope.space)
+
+        def created(replica, seq, place):
+            change = space.changes.get((replica, seq))
+            if change is None or place >= len(change.entries):
+                return None
+            seed = space.seeds[replica, change.block_start]
+            return Salts(seed, seq, change.timestamp).created(place)
+
+        try:
+            return RunReader(envelope, chain, created).read()
+        except Unresolved as unresolved:
+            raise Waits() from unresolved
+
+    def check_seal(self, run, key):
+        message = seal_message(run.envelope, run.chain.hash)
+        try:
+            Ed25519PublicKey.from_public_bytes(key).verify(run.envelope.seal, message)
+        except InvalidSignature as error:
+            raise Refused("bad_seal") from error
+
+    def require_in_effect(self, past, name):
+        space = self.space(name)
+        for replica, last in past.vector.items():
+            if last > space.chains.get(replica, Chain()).seq and past.has(replica, last):
+                raise Waits()
+            for seq in range(1, last + 1):
+                if past.has(replica, seq) and (replica, seq) not in space.in_effect:
+                    raise Waits()
+
+    def known(self, envelope):
+        """A run that begins where the log has something: the same again, or the author's word for something else."""
+        space = self.space(envelope.space)
+        former = next((r for r in space.runs if (r.envelope.replica, r.envelope.first) == (envelope.replica, envelope.first)), None)
+        if former is None:
+            if envelope.last <= space.chains[envelope.replica].seq:
+                return "duplicate"
+            raise Refused("equivocation")
+        if former.envelope.seal == envelope.seal:
+            return "duplicate"
+        before = Chain()
+        if envelope.first > 1:
+            change = space.changes[envelope.replica, envelope.first - 1]
+            before = Chain(change.seq, change.hash, change.past, change.system_past)
+        run = self.read(envelope, before)
+        self.check_seal(run, self.signing_key(envelope.replica[:16]))
+        for change in run.changes:
+            here = space.changes.get(change.dot)
+            if here is None or here.hash != change.hash:
+                raise Refused("equivocation")
+        return "duplicate"
+
+    def append(self, run):
+        envelope = run.envelope
+        space = self.space(envelope.space)
+        space.runs.append(run)
+        space.chains[envelope.replica] = run.chain
+        for start, seed in run.blocks.items():
+            space.seeds[envelope.replica, start] = seed
+        for change in run.changes:
+            space.changes[change.dot] = change
+        if not self.takes_effect(run):
+            return "quarantined"
+        self.apply(run)
+        return "applied"
+
+    def takes_effect(self, run):
+        envelope = run.envelope
+        space = self.space(envelope.space)
+        former = (envelope.replica, envelope.first - 1)
+        return (envelope.first == 1 or former in space.in_effect) and self.may_write(
+            envelope.replica[:16], envelope.space
+        )
+
+    def apply(self, run):
+        self.space(run.envelope.space).in_effect.update(change.dot for change in run.changes)
+
+    # MARK: Transactions over several spaces
+
+    def together(self, run):
+        """The runs that become visible in one step."""
+        group = [run]
+        for member in group:
+            for name, transaction, timestamp in self.missing_parts(member):
+                partner = next((other for other in group if other.envelope.space == name), None)
+                if partner is None:
+                    partner = self.held_part(run.envelope.replica, name, transaction, timestamp)
+                    group.append(partner)
+                if not settles(partner, transaction, timestamp):
+                    raise Waits()
+        return group
+
+    def missing_parts(self, run):
+        """[(space, transaction, timestamp)]: parts in other spaces held here that are not in the log."""
+        missing = []
+        for change in run.changes:
+            if change.transaction is None or change.space == SYSTEM:
+                continue
+            identity, codes = change.transaction
+            for name in sorted(self.spaces):
+                if name in (SYSTEM, change.space):
+                    continue
+                secret = self.secret(name)
+                if secret is None:
+                    continue
+                if hmac.digest(secret, b"tsunagu/part/1" + identity, "sha256") not in codes:
+                    continue
+                own = [c for c in self.spaces[name].changes.values() if c.replica == change.replica]
+                is_here = any(c.transaction and c.transaction[0] == identity for c in own)
+                is_past = bool(own) and max(own, key=lambda c: c.seq).timestamp > change.timestamp
+                if not is_here and not is_past:
+                    missing.append((name, identity, change.timestamp))
+        return missing
+
+    def held_part(self, replica, name, transaction, timestamp):
+        next_seq = self.space(name).chains.get(replica, Chain()).seq + 1
+        for envelope in self.held:
+            if (envelope.space, envelope.replica, envelope.first) == (name, replica, next_seq):
+                try:
+                    run = self.examine(envelope)
+                except (Malformed, Refused, Waits):
+                    continue
+                if settles(run, transaction, timestamp):
+                    return run
+        raise Waits()
+
+
+def settles(run, transaction, timestamp):
+    """Whether a run holds a part of a transaction, or shows that it never comes."""
+    last = run.changes[-1]
+    return last.timestamp > timestamp or any(c.transaction and c.transaction[0] == transaction for c in run.changes)
+
+
+def matches(space, pattern):
+    if pattern == "*":
+        return True
+    if pattern.endswith("/*"):
+        return space.startswith(pattern[:-1])
+    return space == pattern
