@@ -35,19 +35,19 @@ extension WardSimulation {
         case 95..<98: try lookAtMergedViews(&generator)
         default: try examine(place)
         }
-        for place in places { place.machine.disk.disarm() }
+        armed = nil
         try check(place)
         if step % 10 == 0 { for other in places where other !== place { try check(other) } }
     }
 
-    /// What is to break during this step.
+    /// What is to break during what is done in this step.
     private func armFaults(_ place: Place, _ generator: inout SeededGenerator) {
         let disk = generator.chance(70) ? place.machine.disk : centre.machine.disk
         switch generator.below(100) {
-        case 0..<10: disk.arm(.crash(after: generator.below(generator.pick([4, 20, 80]))))
-        case 10..<14: disk.arm(.full(after: generator.below(8), writes: 1 + generator.below(20)))
-        case 14..<16: disk.arm(.readError(after: generator.below(20)))
-        default: break
+        case 0..<10: armed = (disk, .crash(after: generator.below(generator.pick([4, 20, 80]))))
+        case 10..<14: armed = (disk, .full(after: generator.below(8), writes: 1 + generator.below(20)))
+        case 14..<16: armed = (disk, .readError(after: generator.below(4)))
+        default: armed = nil
         }
     }
 
@@ -116,6 +116,10 @@ extension WardSimulation {
             try news.filter { try transaction.ownSeq(in: books[$0.book].space).seq >= $0.seq }
         }
         if isAcknowledged, there.count < news.count { throw failure("lost", "\(place.name): an acknowledged change") }
+        if there.isEmpty {
+            // Their ids were never given to anybody, and may be given again.
+            for change in news { books[change.book].renameUnwritten() }
+        }
         guard there.isEmpty || there.count == news.count else {
             throw failure("torn", "\(place.name): a part of a transaction is there, another is not")
         }

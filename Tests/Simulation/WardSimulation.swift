@@ -111,6 +111,8 @@ package final class WardSimulation {
     private(set) var founder = ReplicaID(device: DeviceID(signingKey: []), incarnation: 0)
     var summary = Summary()
     var weather = Weather.fair
+    /// What breaks during the next thing that is done.
+    var armed: (disk: SimulatedDisk, fault: SimulatedDisk.Fault)?
     private let root: String
     private var began: [UInt64] = []
 
@@ -313,14 +315,14 @@ package final class WardSimulation {
         _ body: () throws -> R
     ) throws -> R? {
         let before = places.map(\.machine.disk.counts.sum)
+        if let (disk, fault) = armed { disk.arm(fault) }
+        armed = nil
         var result: R?
         var problem: (any Error)?
         do { result = try body() } catch { problem = error }
         let isStruck = zip(places, before).contains { $0.machine.disk.counts.sum > $1 }
-        for place in places {
-            place.machine.disk.disarm()
-            if !place.machine.disk.isOn { try restart(place) }
-        }
+        for place in self.places { place.machine.disk.disarm() }
+        for place in places where !place.machine.disk.isOn { try restart(place) }
         if let problem { trace("error \((problem as? CommandError)?.message.en ?? "\(type(of: problem))")") }
         if let problem, !isStruck {
             guard let error = problem as? CommandError, isExcused(error.code) else {

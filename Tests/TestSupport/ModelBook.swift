@@ -101,6 +101,14 @@ package final class ModelBook {
         }
     }
 
+    /// Forgets the ids of records that no change of the model touches: a transaction that came to nothing made them.
+    package func renameUnwritten() {
+        let written = model.records(in: Set(changes))
+        for record in recordIDs.indices.dropFirst(3) where !written.contains(record) {
+            recordIDs[record] = RecordID(derivedFrom: [Array("\(space) unwritten \(record)".utf8)])
+        }
+    }
+
     /// Writes in the engine what entries say.
     ///
     /// - Parameter derived: whether new records keep the ids that all sites derive alike.
@@ -162,7 +170,9 @@ package final class ModelBook {
             for (number, id) in recordIDs.enumerated() {
                 let expected = model.record(number, in: visible)
                 let stored = try transaction.record(note, id)
-                guard (stored == nil) == (expected == nil) else { throw failure("record \(number) is there or not") }
+                guard (stored == nil) == (expected == nil) else {
+                    throw failure("record \(number) is \(stored == nil ? "missing" : "there, which nobody wrote")")
+                }
                 guard let stored, let expected else { continue }
                 let fail: (String) -> any Error = { failure("record \(number) \($0)") }
                 try compare(stored, expected, note, fail)

@@ -1,10 +1,6 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-#if TSUNAGU_MUTANTS
-    import Synchronization
-#endif
-
 /// A deliberate defect, there to show that the simulation would find it.
 ///
 /// Only builds with `TSUNAGU_MUTANTS` know them; everywhere else `isPlanted` is `false` to the compiler too.
@@ -71,17 +67,14 @@ package enum Mutant: String, CaseIterable, Sendable {
     case seatsStayTaken
 
     #if TSUNAGU_MUTANTS
-        private static let planted = Atomic<Int>(-1)
+        /// Set before any ward runs, and read by all.
+        nonisolated(unsafe) private static var planted: Mutant?
 
         /// Whether this defect is in the program now.
-        package var isPlanted: Bool { Self.planted.load(ordering: .relaxed) == Self.number[self] }
+        package var isPlanted: Bool { Self.planted == self }
 
-        private static let number = Dictionary(uniqueKeysWithValues: allCases.enumerated().map { ($1, $0) })
-
-        /// Puts one defect in; `nil` takes it out.
-        package static func plant(_ mutant: Mutant?) {
-            planted.store(mutant.flatMap { number[$0] } ?? -1, ordering: .relaxed)
-        }
+        /// Puts one defect in; `nil` takes it out. No ward runs meanwhile.
+        package static func plant(_ mutant: Mutant?) { planted = mutant }
     #else
         @inlinable package var isPlanted: Bool { false }
     #endif
