@@ -376,6 +376,8 @@ package enum SyncError: Error, Hashable, Sendable {
     case protocolViolation(String)
     /// The peer could not prove who it is, or did not believe who we are.
     case notAuthenticated(String)
+    /// The peer's device is nobody by what is known here.
+    case unknownPeer(DeviceID)
     /// The hub's store began anew and was filled again by others than those known here.
     case newBeginning
 }

@@ -89,7 +89,7 @@ struct SyncDriver {
             return try transaction.currentAccess()?.isMember(welcome.hub) == true
                 && transaction.signingKey(of: welcome.hub).map { Array($0.rawRepresentation) } == welcome.signingKey
         }
-        guard isTrusted else { throw SyncError.notAuthenticated("it is no device of this ward") }
+        guard isTrusted else { throw SyncError.unknownPeer(welcome.hub) }
         session = try handshake.finish(welcome, sign: site.keys.sign)
         try noteClock()
     }
@@ -372,6 +372,18 @@ extension CommandError {
             self.init(
                 .notPermitted,
                 Localized(ja: "\(address): 認証できません: \(why)", en: "\(address): not authenticated: \(why)")
+            )
+        case .unknownPeer(let device):
+            self.init(
+                .notPermitted,
+                Localized(
+                    ja: "\(address) の端末 \(device.short) は、この自治体の端末として知られていません",
+                    en: "\(address): not authenticated: device \(device.short) is not known as one of this ward"
+                ),
+                hint: Localized(
+                    ja: "最近参加した拠点なら、先に本庁と同期するか、相手からこちらへ同期してもらってください",
+                    en: "if it joined lately, sync with the ward office first, or let it sync with this site"
+                )
             )
         case .newBeginning:
             self.init(
