@@ -87,6 +87,8 @@ package struct SyncClient {
 
     package private(set) var outcome = Outcome()
     private let peer: DeviceID
+    /// Whether the peer is nobody by what is known here: it may show who it is, and is told and given nothing.
+    private let isStranger: Bool
     private let frameBytesMax: Int
     private var rounds = 0
     private var pushing: FrameWriter?
@@ -123,12 +125,24 @@ package struct SyncClient {
     /// - Parameter isNewEpoch: whether the peer's store is another than the one met before.
     package init(peer: DeviceID, isNewEpoch: Bool = false, frameBytesMax: Int = SyncFrame.bytesMax) {
         self.peer = peer
+        isStranger = false
         self.frameBytesMax = frameBytesMax
         outcome.isNewEpoch = isNewEpoch
     }
 
+    /// Takes `system` from a peer that may have joined the ward since it was last heard of; its seals say whose word it
+    /// is.
+    ///
+    /// - Parameter name: in whose name the storage keeps what strangers bring.
+    package init(stranger name: DeviceID) {
+        peer = name
+        isStranger = true
+        frameBytesMax = SyncFrame.bytesMax
+    }
+
     package mutating func begin(_ storage: some ReplicaStorage) throws -> Action {
         rounds += 1
+        guard !isStranger else { return .send(.compare([])) }
         let scope = try storage.scope(with: peer)
         let summaries = try storage.summaries().filter { scope.mayName($0.space) }
         named = Dictionary(uniqueKeysWithValues: summaries.map { ($0.space, $0) })
@@ -142,6 +156,7 @@ package struct SyncClient {
         case .sums(let sums): try summed(sums, storage)
         case .run: throw SyncError.protocolViolation("a run that was not asked for")
         case .failed(let reason): throw SyncError.peerFailed(reason)
+        case .unknownClient where isStranger: .finish(outcome)
         case .unknownClient: try introduce(storage)
         case .newBeginning: throw SyncError.newBeginning
         }
@@ -196,8 +211,12 @@ package struct SyncClient {
                 try differ(space, theirs, isMoving: !systemDiffers || space == .system, &rows, storage)
             }
         }
-        for space in try storage.note(findings, of: peer) where !outcome.lost.contains(space) {
-            outcome.lost.append(space)
+        if isStranger {
+            rows = []
+        } else {
+            for space in try storage.note(findings, of: peer) where !outcome.lost.contains(space) {
+                outcome.lost.append(space)
+            }
         }
         outcome.upToDate = isEqual
         rows.sort()

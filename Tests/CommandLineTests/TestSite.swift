@@ -114,13 +114,13 @@ final class TestSite {
 
     // MARK: - Several sites
 
-    /// Starts the hub, at the address it had before where it had one.
-    func start() throws {
+    /// Starts the daemon, which answers others at the address it had before where it had one.
+    func start(role: String = "central") throws {
         let process = Process()
         process.executableURL = Self.programs.appending(path: "tsunagud")
         let address = hub.map { String($0.dropFirst("https://".count)) } ?? "127.0.0.1:0"
         process.arguments = [
-            "--data", directory.path, "--role", "central", "--listen", "127.0.0.1:0", "--hub-listen", address,
+            "--data", directory.path, "--role", role, "--listen", "127.0.0.1:0", "--hub-listen", address,
             "--log-level", "error",
         ]
         process.environment = ["LANG": "en_US.UTF-8", "PATH": "/usr/bin:/bin"]
@@ -138,7 +138,7 @@ final class TestSite {
         hub = text.split(separator: "\n").first { $0.hasPrefix("hub ") }.map { String($0.dropFirst(4)) }
     }
 
-    /// Ends the hub: everybody is offline.
+    /// Ends the daemon: nobody reaches this site.
     func stop() {
         guard let daemon else { return }
         daemon.terminate()

@@ -65,21 +65,44 @@ struct PeerTests {
         #expect(late.upToDate && late.outcome.sent == 0 && late.outcome.received == 0)
     }
 
-    @Test func `Who joined later shows a neighbour who it is, and is not asked before`() throws {
+    @Test func `Who joined later is taken for what the ward says of it, whoever of the two asks`() throws {
         let ward = try WardFixture()
-        let early = try ward.join("early")
+        let (first, second) = (try ward.join("first"), try ward.join("second"))
         let late = try ward.join("late")
         _ = try late.addResident(["family_name=後"])
-        let before = try ward.digests(early)
+        let asked = try exchange(first, with: late)
+        #expect(asked.upToDate && asked.outcome.received > 0)
+        #expect(try exchange(late, with: second).upToDate)
+        for site in [first, second] {
+            #expect(try names(site) == ["後"])
+            #expect(try ward.digests(site) == ward.digests(late))
+        }
+    }
 
-        let unknown = try exchange(early, with: late)
-        #expect(unknown.failure?.code == .notPermitted, "its key says nothing to somebody who never heard of it")
-        #expect(unknown.failure?.hint != nil)
-        #expect(try ward.digests(early) == before)
-
-        #expect(try exchange(late, with: early).upToDate)
-        #expect(try names(early) == ["後"])
-        #expect(try exchange(early, with: late).upToDate)
+    @Test func `Whom neither the ward nor this site knows is told nothing`() throws {
+        let (ward, other) = (try WardFixture(), try WardFixture())
+        let (site, stranger) = (try ward.join("site"), try other.join("stranger"))
+        _ = try site.addResident(["family_name=佐藤"])
+        var client = SyncClient(stranger: stranger.keys.device)
+        let storage = StoreReplica(site)
+        guard case .send(.compare(let summaries)) = try client.begin(storage) else {
+            Issue.record("no comparison")
+            return
+        }
+        #expect(summaries.isEmpty)
+        // It claims to hold everything, and nothing of what is here.
+        let entry = VectorEntry(
+            replica: ReplicaID(device: stranger.keys.device, incarnation: 1),
+            seq: 9,
+            hash: Hash32(repeating: 0, count: 32)
+        )
+        let claims = [residents, .system].map { ($0, SyncReply.Relation.differs([entry])) }
+        guard case .send(.pull(let pull)) = try client.received(.compared(claims), storage) else {
+            Issue.record("something else than a pull")
+            return
+        }
+        #expect(pull.wants == [.system: [entry.replica: 0]])
+        #expect(try site.status().notices.isEmpty)
     }
 
     @Test func `A device of another ward is refused at either end`() throws {

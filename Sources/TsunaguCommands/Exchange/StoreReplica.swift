@@ -209,6 +209,11 @@ package struct StoreReplica: ReplicaStorage {
     }
 }
 
+extension DeviceID {
+    /// In whose name is kept what those bring who are nobody here: together they have one share.
+    static let stranger = DeviceID(bytes: [UInt8](repeating: 0, count: 16))!
+}
+
 extension StoreTransaction {
     /// Whether a run that arrived bears its author's seal and was not here.
     fileprivate func isSealedElse(_ item: SyncFrame.Item, _ receipt: Receipt) throws -> Bool {

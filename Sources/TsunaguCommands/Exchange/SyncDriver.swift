@@ -71,6 +71,9 @@ struct SyncDriver {
     private let session: ClientSession
     private let epoch: Bytes16
 
+    /// What a peer that was nobody here brought to show who it is.
+    private var introduced = 0
+
     /// Shakes hands; both ends have proved their device keys after the first answer.
     init(_ site: Site, _ transport: any Transport) throws {
         self.site = site
@@ -80,17 +83,14 @@ struct SyncDriver {
         let welcome = try Handshake.Welcome(decoding: bytes)
         peer = welcome.hub
         epoch = welcome.epoch
-        let isTrusted = try site.read { transaction in
-            if case .bytes(let key)? = try transaction.meta("introducer_key"), key == welcome.signingKey,
-                try transaction.meta("joined") == nil
-            {
-                return true
-            }
-            return try transaction.currentAccess()?.isMember(welcome.hub) == true
-                && transaction.signingKey(of: welcome.hub).map { Array($0.rawRepresentation) } == welcome.signingKey
-        }
-        guard isTrusted else { throw SyncError.unknownPeer(welcome.hub) }
         session = try handshake.finish(welcome, sign: site.keys.sign)
+        if try !site.read({ try $0.isTrusted(welcome) }) {
+            // It may have joined since this site last heard of the ward, and hold the ward's word for it.
+            var client = SyncClient(stranger: .stranger)
+            try exchange(&client)
+            introduced = client.outcome.received
+            guard try site.read({ try $0.isTrusted(welcome) }) else { throw SyncError.unknownPeer(peer) }
+        }
         try noteClock()
     }
 
@@ -112,10 +112,19 @@ struct SyncDriver {
     ///
     /// `outcome` is right at every throw.
     mutating func run(_ outcome: inout SyncClient.Outcome) throws {
-        let storage = StoreReplica(site)
         let known = try site.read { try $0.met(peer)?.epoch }
         var client = SyncClient(peer: peer, isNewEpoch: known != nil && known != epoch)
-        defer { outcome = client.outcome }
+        defer {
+            outcome = client.outcome
+            outcome.received += introduced
+        }
+        try exchange(&client)
+        try noteDifferences(client.outcome.differences)
+        try note(client.outcome)
+    }
+
+    private mutating func exchange(_ client: inout SyncClient) throws {
+        let storage = StoreReplica(site)
         var action = try client.begin(storage)
         while case .send(let request) = action {
             if case .pull = request {
@@ -125,8 +134,6 @@ struct SyncDriver {
                 action = try client.received(ask(request), storage)
             }
         }
-        try noteDifferences(client.outcome.differences)
-        try note(client.outcome)
     }
 
     /// Notes what a whole exchange came to; a person is told where the peer is not what it was.
@@ -325,6 +332,13 @@ extension Site {
 }
 
 extension StoreTransaction {
+    /// Whether who answered is one to exchange with: a device of the ward, or while joining the one that let us in.
+    fileprivate func isTrusted(_ welcome: Handshake.Welcome) throws -> Bool {
+        if case .bytes(welcome.signingKey)? = try meta("introducer_key"), try meta("joined") == nil { return true }
+        return try currentAccess()?.isMember(welcome.hub) == true
+            && signingKey(of: welcome.hub).map { Array($0.rawRepresentation) } == welcome.signingKey
+    }
+
     func setAddress(_ address: PeerAddress) throws { try setAddress(address.url, trust: address.trustBytes) }
 }
 
