@@ -86,6 +86,8 @@ package struct SyncClient {
     private static let introductionBytesMax = 2 << 20
 
     package private(set) var outcome = Outcome()
+    /// Bytes that pulls brought and that were new here.
+    package private(set) var newBytes = 0
     private let peer: DeviceID
     /// Whether the peer is nobody by what is known here: it may show who it is, and is told and given nothing.
     private let isStranger: Bool
@@ -275,10 +277,8 @@ package struct SyncClient {
         let ours = try storage.vector(of: space)
         let own = Dictionary(uniqueKeysWithValues: ours.map { ($0.replica, $0.seq) })
         var known = Dictionary(uniqueKeysWithValues: theirs.map { ($0.replica, $0.seq) })
-        outcome.refused.removeAll { refused in
-            let reached = (refused.here ? own : known)[refused.replica] ?? 0
-            return refused.space == space && refused.reason != Refusal.fork(seq: 0).code && refused.first <= reached
-        }
+        forgetRefused(in: space, here: true, upTo: own)
+        forgetRefused(in: space, here: false, upTo: known)
         guard isMoving else { return }
         var lacking: [ReplicaID: UInt64] = [:]
         for entry in theirs {
@@ -334,15 +334,26 @@ package struct SyncClient {
         case .applied(let count), .quarantined(let count):
             moved = true
             if here { outcome.received += count } else { outcome.sent += count }
+            if here { newBytes += item.bytes }
             return true
         case .held(let cause):
             note(Refused(space: space, replica: replica, first: first, reason: "waits for \(cause)", here: here))
         case .refused(let refusal):
             note(Refused(space: space, replica: replica, first: first, reason: refusal.code, here: here))
-        case .partial: moved = true
+        case .partial:
+            moved = true
+            if here { newBytes += item.bytes }
         case .duplicate: break
         }
         return false
+    }
+
+    /// What a side has got past since it was refused, or waited, was taken after all; a fork stays one.
+    private mutating func forgetRefused(in space: SpaceID, here: Bool, upTo reached: [ReplicaID: UInt64]) {
+        outcome.refused.removeAll {
+            $0.space == space && $0.here == here && $0.reason != Refusal.fork(seq: 0).code
+                && $0.first <= reached[$0.replica] ?? 0
+        }
     }
 
     /// One line for each run: the last word on it.
@@ -371,6 +382,11 @@ package struct SyncClient {
         let count = UInt64(outcome.received - before)
         if count > 0 {
             (allowance.idleFrames, allowance.idleBytes, allowance.idle) = (0, 0, [])
+            // What was applied takes along what waited for it.
+            for space in Set(outcome.refused.filter(\.here).map(\.space)) {
+                let own = Dictionary(uniqueKeysWithValues: try storage.vector(of: space).map { ($0.replica, $0.seq) })
+                forgetRefused(in: space, here: true, upTo: own)
+            }
         } else {
             allowance.idleFrames += 1
         }

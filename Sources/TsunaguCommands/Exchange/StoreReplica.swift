@@ -105,7 +105,8 @@ package struct StoreReplica: ReplicaStorage {
             guard part.offset + bytes.count > current.bytes.count else { return .duplicate }
             current.bytes.replaceSubrange(part.offset..., with: bytes)
             guard current.bytes.count >= total else {
-                return try transaction.stage(current, from: peer) ? .partial : .refused(.shareFull)
+                try transaction.stage(current, from: peer)
+                return .partial
             }
             try transaction.unstage(part.space, part.replica, from: peer)
             guard SyncFrame.hash(current.bytes) == part.hash else { return .refused(.malformed("parts do not fit")) }

@@ -60,8 +60,9 @@ package struct SyncReport: Sendable {
 
 /// Runs an exchange over a transport: handshake, then what `SyncClient` says.
 struct SyncDriver {
-    /// An answer, or the next piece of a stream, that takes longer is none: a slow drip must not keep us for ever.
+    /// How long an answer may take, and so many bytes a second of news more: a slow drip must not keep us for ever.
     private static let answerMilliseconds: UInt64 = 5 * 60 * 1000
+    private static let newsBytesPerSecond: UInt64 = 8 << 10
     private static let answerBytesMax = 4 << 20
 
     let site: Site
@@ -167,8 +168,9 @@ struct SyncDriver {
         return try Envelope.request(request.encoded, counter: counter, session)
     }
 
-    private func refuseDrip(since start: UInt64) throws {
-        guard site.store.now() < start + Self.answerMilliseconds else {
+    private func refuseDrip(since start: UInt64, news: Int = 0) throws {
+        let allowed = Self.answerMilliseconds + UInt64(news) * 1000 / Self.newsBytesPerSecond
+        guard site.store.now() < start + allowed else {
             throw TransportError.unreachable("the answer comes too slowly")
         }
     }
@@ -202,10 +204,11 @@ struct SyncDriver {
         var stream = PieceStream()
         var piece: UInt32 = 0
         var isComplete = false
-        var start = site.store.now()
+        let start = site.store.now()
+        let before = client.newBytes
         do {
             try transport.post("/v1/exchange", body) { chunk in
-                try refuseDrip(since: start)
+                try refuseDrip(since: start, news: client.newBytes - before)
                 stream.append(chunk)
                 while let bytes = try stream.next() {
                     guard !isComplete else { throw SyncError.protocolViolation("something after the end") }
@@ -216,7 +219,6 @@ struct SyncDriver {
                     guard !isComplete else { continue }
                     let frame = try content.withMemory { memory throws(CodecError) in try SyncFrame(decoding: memory) }
                     guard try client.received(frame: frame, storage) else { throw Enough() }
-                    start = site.store.now()
                 }
             }
         } catch is Enough {
