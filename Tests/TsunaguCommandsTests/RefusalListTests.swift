@@ -105,7 +105,7 @@ struct RefusalListTests {
         #expect(try reader.read { try $0.records(WardSchema.resident).count } == 2)
     }
 
-    /// Three chains of a hundred changes have a damaged seal in the sender's file.
+    /// Three of ten chains of ten changes have a damaged seal in the sender's file.
     @Test func `What is refused is listed at both ends, holds up nothing else, and is taken once it is mended`() throws
     {
         let ward = try WardFixture()

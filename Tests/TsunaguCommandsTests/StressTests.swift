@@ -161,7 +161,7 @@ struct StressTests {
             return moved
         }
         _ = try meet()
-        for round in 0..<20 {
+        for round in 0..<6 {
             for (number, site) in sites.enumerated() where try site.cases(.conflict).isEmpty {
                 _ = try site.setResident(id, ["phone=03-\(round)-\(number)"])
             }
