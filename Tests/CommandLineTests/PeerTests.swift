@@ -56,6 +56,16 @@ import Testing
         #expect(peers.map { $0["up_to_date"] as? Bool } == [true, false])
         #expect(peers.allSatisfy { $0["sent"] as? Int == 0 })
         #expect(try digest(jimbocho) == digest(centre))
+        let devices = try centre.json("site", "list").list.flatMap { $0["devices"] as? [[String: Any]] ?? [] }
+        func device(_ site: TestSite) throws -> [String: Any] {
+            let id = try site.json("status").object["device"] as? String
+            return try #require(devices.first { $0["id"] as? String == id })
+        }
+        #expect(
+            try device(jimbocho)["last_contact"] is String
+                && (device(jimbocho)["lacks"] as? [String: Int])?.isEmpty == true
+        )
+        #expect(try device(centre)["last_contact"] is NSNull)
         #expect(try jimbocho.run("sync", "--forget", peer).status == 0)
         #expect(try jimbocho.run("sync").status == 0)
     }

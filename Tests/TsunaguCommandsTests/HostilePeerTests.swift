@@ -328,6 +328,29 @@ struct HostilePeerTests {
         #expect(try ward.sync(site).upToDate)
     }
 
+    @Test func `Who writes without a grant fills no disk, and what others write is taken`() throws {
+        let ward = try WardFixture()
+        let (site, auditor) = (try ward.join("site"), try ward.join("auditor", role: .auditor, spaces: ["residents"]))
+        try ward.sync(auditor)
+        var generator = SeededGenerator(seed: 1)
+        for _ in 0..<40 {
+            try auditor.write { transaction in
+                let draft = try transaction.draft(SpaceID("residents")!, by: auditor.person)
+                for _ in 0..<10 {
+                    let noise = String(decoding: generator.bytes(60_000).map { 0x30 + $0 & 63 }, as: UTF8.self)
+                    try draft.create(WardSchema.resident, [(1, .text("監")), (11, .text(ExactText(noise)))])
+                }
+            }
+        }
+        let report = try ward.sync(auditor)
+        #expect(report.outcome.refused.contains { $0.reason == Refusal.shareFull.code })
+        let kept = try ward.centre.read { try $0.inboxCounts().quarantined }
+        #expect(kept > 0 && kept < 400)
+        _ = try site.addResident(["family_name=佐藤"])
+        #expect(try ward.sync(site).failure == nil)
+        #expect(try ward.centre.read { try $0.records(WardSchema.resident).count } == 1)
+    }
+
     @Test(arguments: ["residents", "residents/protected", "lessons/*", "*"])
     func `A venue cannot be invited into the register`(space: String) throws {
         let ward = try WardFixture()
