@@ -86,7 +86,11 @@ package struct SyncClient {
     private static let introductionBytesMax = 2 << 20
 
     package private(set) var outcome = Outcome()
+    /// Bytes that pulls brought and that were new here.
+    package private(set) var newBytes = 0
     private let peer: DeviceID
+    /// Whether the peer is nobody by what is known here: it may show who it is, and is told and given nothing.
+    private let isStranger: Bool
     private let frameBytesMax: Int
     private var rounds = 0
     private var pushing: FrameWriter?
@@ -123,12 +127,24 @@ package struct SyncClient {
     /// - Parameter isNewEpoch: whether the peer's store is another than the one met before.
     package init(peer: DeviceID, isNewEpoch: Bool = false, frameBytesMax: Int = SyncFrame.bytesMax) {
         self.peer = peer
+        isStranger = false
         self.frameBytesMax = frameBytesMax
         outcome.isNewEpoch = isNewEpoch
     }
 
+    /// Takes `system` from a peer that may have joined the ward since it was last heard of; its seals say whose word it
+    /// is.
+    ///
+    /// - Parameter name: in whose name the storage keeps what strangers bring.
+    package init(stranger name: DeviceID) {
+        peer = name
+        isStranger = true
+        frameBytesMax = SyncFrame.bytesMax
+    }
+
     package mutating func begin(_ storage: some ReplicaStorage) throws -> Action {
         rounds += 1
+        guard !isStranger else { return .send(.compare([])) }
         let scope = try storage.scope(with: peer)
         let summaries = try storage.summaries().filter { scope.mayName($0.space) }
         named = Dictionary(uniqueKeysWithValues: summaries.map { ($0.space, $0) })
@@ -142,6 +158,7 @@ package struct SyncClient {
         case .sums(let sums): try summed(sums, storage)
         case .run: throw SyncError.protocolViolation("a run that was not asked for")
         case .failed(let reason): throw SyncError.peerFailed(reason)
+        case .unknownClient where isStranger: .finish(outcome)
         case .unknownClient: try introduce(storage)
         case .newBeginning: throw SyncError.newBeginning
         }
@@ -197,8 +214,12 @@ package struct SyncClient {
                 try differ(space, theirs, isMoving: !systemDiffers || space == .system, &rows, storage)
             }
         }
-        for space in try storage.note(findings, of: peer) where !outcome.lost.contains(space) {
-            outcome.lost.append(space)
+        if isStranger {
+            rows = []
+        } else {
+            for space in try storage.note(findings, of: peer) where !outcome.lost.contains(space) {
+                outcome.lost.append(space)
+            }
         }
         outcome.upToDate = isEqual
         rows.sort()
@@ -257,10 +278,8 @@ package struct SyncClient {
         let ours = try storage.vector(of: space)
         let own = Dictionary(uniqueKeysWithValues: ours.map { ($0.replica, $0.seq) })
         var known = Dictionary(uniqueKeysWithValues: theirs.map { ($0.replica, $0.seq) })
-        outcome.refused.removeAll { refused in
-            let reached = (refused.here ? own : known)[refused.replica] ?? 0
-            return refused.space == space && refused.reason != Refusal.fork(seq: 0).code && refused.first <= reached
-        }
+        forgetRefused(in: space, here: true, upTo: own)
+        forgetRefused(in: space, here: false, upTo: known)
         guard isMoving else { return }
         var lacking: [ReplicaID: UInt64] = [:]
         for entry in theirs {
@@ -320,15 +339,26 @@ package struct SyncClient {
         case .applied(let count), .quarantined(let count):
             moved = true
             if here { outcome.received += count } else { outcome.sent += count }
+            if here { newBytes += item.bytes }
             return true
         case .held(let cause):
             note(Refused(space: space, replica: replica, first: first, reason: "waits for \(cause)", here: here))
         case .refused(let refusal):
             note(Refused(space: space, replica: replica, first: first, reason: refusal.code, here: here))
-        case .partial: moved = true
+        case .partial:
+            moved = true
+            if here { newBytes += item.bytes }
         case .duplicate: break
         }
         return false
+    }
+
+    /// What a side has got past since it was refused, or waited, was taken after all; a fork stays one.
+    private mutating func forgetRefused(in space: SpaceID, here: Bool, upTo reached: [ReplicaID: UInt64]) {
+        outcome.refused.removeAll {
+            $0.space == space && $0.here == here && $0.reason != Refusal.fork(seq: 0).code
+                && $0.first <= reached[$0.replica] ?? 0
+        }
     }
 
     /// One line for each run: the last word on it.
@@ -357,6 +387,11 @@ package struct SyncClient {
         let count = UInt64(outcome.received - before)
         if count > 0 {
             (allowance.idleFrames, allowance.idleBytes, allowance.idle) = (0, 0, [])
+            // What was applied takes along what waited for it.
+            for space in Set(outcome.refused.filter(\.here).map(\.space)) {
+                let own = Dictionary(uniqueKeysWithValues: try storage.vector(of: space).map { ($0.replica, $0.seq) })
+                forgetRefused(in: space, here: true, upTo: own)
+            }
         } else {
             allowance.idleFrames += 1
         }
@@ -381,6 +416,8 @@ package enum SyncError: Error, Hashable, Sendable {
     case protocolViolation(String)
     /// The peer could not prove who it is, or did not believe who we are.
     case notAuthenticated(String)
+    /// The peer's device is nobody by what is known here.
+    case unknownPeer(DeviceID)
     /// The hub's store began anew and was filled again by others than those known here.
     case newBeginning
 }

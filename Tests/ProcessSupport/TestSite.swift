@@ -106,9 +106,13 @@ package final class TestSite {
     // MARK: - Several sites
 
     /// Starts the hub, at the address it had before where it had one.
-    package func start(_ options: [String] = [], fileKilobytesMax: Int? = nil) throws {
+    package func start(
+        role: String = "central",
+        _ options: [String] = [],
+        fileKilobytesMax: Int? = nil
+    ) throws {
         let address = hub.map { String($0.trimmingPrefix("https://").trimmingPrefix("http://")) } ?? "127.0.0.1:0"
-        try startDaemon(["--role", "central", "--hub-listen", address] + options, fileKilobytesMax: fileKilobytesMax)
+        try startDaemon(["--role", role, "--hub-listen", address] + options, fileKilobytesMax: fileKilobytesMax)
     }
 
     /// Starts a daemon, which syncs when it begins.

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Crypto
+import TestSupport
 import Testing
 import TsunaguCommands
 import TsunaguCore
@@ -95,6 +96,264 @@ struct HostilePeerTests {
         // And the device itself keeps the site it has.
         let own = try request.encoded(try code.key(), device: a.keys.signing)
         #expect(ward.hub.answer(path: "/v1/enrol", body: own).status == 403)
+    }
+
+    /// What a peer said that it has, in chains that nobody ever wrote.
+    private func claims(_ count: Int, seq: UInt64) -> [VectorEntry] {
+        (0..<count).map { number in
+            VectorEntry(
+                replica: ReplicaID(
+                    device: DeviceID(signingKey: [UInt8(number >> 8), UInt8(number & 255)]),
+                    incarnation: 1
+                ),
+                seq: seq,
+                hash: Hash32(repeating: 1, count: 32)
+            )
+        }.sorted { $0.replica < $1.replica }
+    }
+
+    private func compared(_ claims: [VectorEntry], _ request: SyncRequest) -> LyingPeer.Answer {
+        if case .push(let frame) = request { return .reply(.receipts(frame.items.map { _ in .duplicate })) }
+        guard case .compare(let summaries) = request else { return .reply(.failed("?")) }
+        return .reply(.compared(summaries.map { ($0.space, .differs(claims)) }))
+    }
+
+    /// A run of system that waits for a chain nobody has.
+    private func junk(_ number: UInt64, bytes: Int = 1) -> SyncFrame {
+        let run = RunEnvelope(
+            space: .system,
+            replica: ReplicaID(device: DeviceID(signingKey: [9]), incarnation: number),
+            first: 5,
+            count: 1,
+            signature: [UInt8](repeating: 0, count: 64),
+            body: [UInt8](repeating: 1, count: bytes)
+        )
+        return SyncFrame(items: [.run(run)])
+    }
+
+    /// After a lie the site is what it was, and goes on with others.
+    private func expectUnharmed(_ site: Site, _ before: [SpaceID: Bytes16], _ ward: WardFixture) throws {
+        #expect(try ward.digests(site) == before)
+        #expect(try ward.sync(site).upToDate)
+    }
+
+    @Test(arguments: [1, 1000], [1 as UInt64, Chain.seqMax])
+    func `A peer that promises what it never delivers ends soon, and is not up to date`(authors: Int, seq: UInt64)
+        throws
+    {
+        let ward = try WardFixture()
+        let (site, liar) = (try ward.join("site"), try ward.join("liar"))
+        try ward.sync(site)
+        let before = try ward.digests(site)
+        let peer = LyingPeer(liar) { request in
+            if case .pull = request { .frames { nil } } else { compared(claims(authors, seq: seq), request) }
+        }
+        let report = try site.sync(with: peer)
+        #expect(!report.upToDate && report.failure == nil)
+        #expect((2..<10).contains(peer.requests))
+        try expectUnharmed(site, before, ward)
+    }
+
+    @Test(arguments: [false, true])
+    func `A peer that answers a pull without end is left after some hundred frames`(isDuplicate: Bool) throws {
+        let ward = try WardFixture()
+        let (site, liar) = (try ward.join("site"), try ward.join("liar"))
+        try ward.sync(site)
+        let before = try ward.digests(site)
+        let storage = StoreReplica(liar)
+        let row = try #require(try storage.runs(of: .system, lacking: [:]).first)
+        let known = try #require(try storage.run(row))
+        var frames: UInt64 = 0
+        let peer = LyingPeer(liar) { request in
+            guard case .pull = request else { return compared(claims(1, seq: 9), request) }
+            return .frames {
+                frames += 1
+                return isDuplicate ? SyncFrame(items: [.run(known)]) : junk(frames)
+            }
+        }
+        let report = try site.sync(with: peer)
+        #expect(!report.upToDate && report.failure == nil, "\(String(describing: report.failure))")
+        #expect((200..<1000).contains(frames))
+        // What of it waits has the peer's share alone.
+        let held = try site.read { try $0.heldCauses(in: .system) }
+        #expect(held.count <= 64)
+        try expectUnharmed(site, before, ward)
+    }
+
+    @Test func `A peer that changes what it says in every round is left after a few`() throws {
+        let ward = try WardFixture()
+        let (site, liar) = (try ward.join("site"), try ward.join("liar"))
+        try ward.sync(site)
+        let before = try ward.digests(site)
+        var seq: UInt64 = 0
+        let peer = LyingPeer(liar) { request in
+            if case .pull = request { return .frames { nil } }
+            seq += 1
+            return compared(claims(1, seq: seq), request)
+        }
+        let report = try site.sync(with: peer)
+        #expect(!report.upToDate && report.failure == nil)
+        #expect(peer.requests < 40)
+        try expectUnharmed(site, before, ward)
+    }
+
+    @Test func `A peer that leads the search for a difference astray is left after some requests`() throws {
+        let ward = try WardFixture()
+        let (site, liar) = (try ward.join("site"), try ward.join("liar"))
+        for index in 0..<40 { _ = try ward.centre.addResident(["family_name=家\(index)"]) }
+        try ward.sync(site)
+        let before = try ward.digests(site)
+        var generator = SeededGenerator(seed: 1)
+        let peer = LyingPeer(liar) { request in
+            switch request {
+            case .compare(let summaries):
+                return .reply(.compared(summaries.map { ($0.space, .equal(exceptions: true, digest: false)) }))
+            case .sums(let sums):
+                let lies = sums.ranges.map { _ in RangeSum.parts((0..<16).map { _ in Bytes16(generator.bytes(16))! }) }
+                return .reply(.sums(lies))
+            default: return .reply(.failed("?"))
+            }
+        }
+        let report = try site.sync(with: peer)
+        #expect(!report.upToDate)
+        #expect((10..<500).contains(peer.requests))
+        try expectUnharmed(site, before, ward)
+    }
+
+    enum Drip: CaseIterable {
+        /// A byte of an answer each minute.
+        case bytes
+        /// A frame every four minutes that brings nothing.
+        case frames
+        /// A byte more of a run every four minutes.
+        case parts
+    }
+
+    @Test(arguments: Drip.allCases)
+    func `A peer that drips is left within minutes`(drip: Drip) throws {
+        let ward = try WardFixture()
+        let joined = try ward.join("site")
+        let liar = try ward.join("liar")
+        try ward.sync(joined)
+        try joined.store.close()
+        let machine = TestMachine(now: 1_800_000_000_000, seed: 1)
+        let site = try Site.open(joined.directory, person: WardFixture.clerk, environment: machine.environment)
+        let before = try ward.digests(site)
+        let start = machine.now
+        var number = 0
+        let peer = LyingPeer(liar) { request in
+            guard case .pull = request else { return compared(claims(1, seq: 9), request) }
+            return .frames {
+                machine.now += 240_000
+                number += 1
+                guard drip == .parts else { return junk(UInt64(number)) }
+                let part = StagedRun(
+                    space: .system,
+                    replica: ReplicaID(device: DeviceID(signingKey: [9]), incarnation: 1),
+                    first: 1,
+                    hash: Bytes16(1),
+                    offset: number - 1
+                )
+                return SyncFrame(items: [.part(part, total: 4 << 20, bytes: [0])])
+            }
+        }
+        if drip == .bytes { peer.onByte = { machine.now += 60_000 } }
+        let failure = try site.sync(with: peer).failure
+        #expect(failure?.message.en.contains("too slowly") == true)
+        #expect(machine.now - start < 30 * 60_000)
+        try expectUnharmed(site, before, ward)
+    }
+
+    @Test func `Who opens sessions without end takes none from the others`() throws {
+        let ward = try WardFixture()
+        let (a, b) = (try ward.join("a"), try ward.join("b"))
+        _ = try a.addResident(["family_name=佐藤"])
+        let line = ward.transport()
+        var posts = 0
+        line.onPost = { _, _ in
+            posts += 1
+            guard posts == 3 else { return }
+            // In the middle of another's exchange: a flood of hellos in its name, and of whole sessions of one device.
+            for _ in 0..<1500 {
+                let hello = Handshake.Client(device: a.keys.device).hello.encoded
+                #expect(ward.hub.answer(path: "/v1/hello", body: hello).status == 200)
+            }
+            for _ in 0..<12 { try ward.sync(b) }
+        }
+        #expect(try a.sync(with: line).upToDate)
+        #expect(posts > 3)
+    }
+
+    @Test func `One device has a few sessions, and loses its own oldest`() throws {
+        let ward = try WardFixture()
+        let (a, b) = (try ward.join("a"), try ward.join("b"))
+        func open(_ site: Site) throws -> ClientSession {
+            let client = Handshake.Client(device: site.keys.device)
+            let answer = ward.hub.answer(path: "/v1/hello", body: client.hello.encoded)
+            let welcome = try Handshake.Welcome(decoding: try answer.next() ?? [])
+            let session = try client.finish(welcome, sign: site.keys.sign)
+            #expect(try status(session, 1) == 200)
+            return session
+        }
+        func status(_ session: ClientSession, _ counter: UInt64) throws -> Int {
+            let request = try Envelope.request(SyncRequest.compare([]).encoded, counter: counter, session)
+            return ward.hub.answer(path: "/v1/exchange", body: request).status
+        }
+        let other = try open(b)
+        let sessions = try (0..<20).map { _ in try open(a) }
+        let alive = try sessions.count { try status($0, 2) == 200 }
+        #expect(alive <= 8)
+        #expect(try status(try #require(sessions.last), 3) == 200)
+        #expect(try status(other, 2) == 200)
+    }
+
+    @Test func `What is half brought has a share, and what is whole still comes through`() throws {
+        let ward = try WardFixture()
+        let (site, liar) = (try ward.join("site"), try ward.join("liar"))
+        let storage = StoreReplica(ward.centre)
+        func part(_ number: UInt64, _ count: Int) -> SyncFrame {
+            let cursor = StagedRun(
+                space: .system,
+                replica: ReplicaID(device: DeviceID(signingKey: [9]), incarnation: number),
+                first: 1,
+                hash: Bytes16(1),
+                offset: 0
+            )
+            return SyncFrame(items: [.part(cursor, total: 4 << 20, bytes: [UInt8](repeating: 0, count: count))])
+        }
+        for number in 0..<200 as Range<UInt64> {
+            let size = number < 100 ? 1 : 1 << 20
+            #expect(try storage.receive(part(number, size), from: liar.keys.device) == [.partial])
+        }
+        let kept = try storage.staged(from: liar.keys.device)
+        #expect(kept.count <= 64 && kept.reduce(0) { $0 + $1.offset } <= 16 << 20)
+        #expect(kept.contains { $0.replica.incarnation == 199 }, "what comes now has the place of what was left")
+        _ = try liar.addResident(["family_name=佐藤"])
+        #expect(try ward.sync(liar).upToDate)
+        #expect(try ward.sync(site).upToDate)
+    }
+
+    @Test func `Who writes without a grant fills no disk, and what others write is taken`() throws {
+        let ward = try WardFixture()
+        let (site, auditor) = (try ward.join("site"), try ward.join("auditor", role: .auditor, spaces: ["residents"]))
+        try ward.sync(auditor)
+        var generator = SeededGenerator(seed: 1)
+        for _ in 0..<40 {
+            try auditor.write { transaction in
+                let draft = try transaction.draft(SpaceID("residents")!, by: auditor.person)
+                for _ in 0..<10 {
+                    let noise = String(decoding: generator.bytes(60_000).map { 0x30 + $0 & 63 }, as: UTF8.self)
+                    try draft.create(WardSchema.resident, [(1, .text("監")), (11, .text(ExactText(noise)))])
+                }
+            }
+        }
+        let report = try ward.sync(auditor)
+        #expect(report.outcome.refused.contains { $0.reason == Refusal.shareFull.code })
+        let kept = try ward.centre.read { try $0.inboxCounts().quarantined }
+        #expect(kept > 0 && kept < 400)
+        _ = try site.addResident(["family_name=佐藤"])
+        #expect(try ward.sync(site).failure == nil)
+        #expect(try ward.centre.read { try $0.records(WardSchema.resident).count } == 1)
     }
 
     @Test(arguments: ["residents", "residents/protected", "lessons/*", "*"])

@@ -255,7 +255,7 @@ import TsunaguStore
         let held = try sites[1].runs(TestSchema.space).filter { $0.replica == sites[1].replica }
         #expect(try sites[2].receive(held).allSatisfy { if case .held = $0 { true } else { false } })
         try sites[2].store.write { transaction in
-            _ = try transaction.stage(
+            try transaction.stage(
                 StoreTransaction.Staged(
                     space: TestSchema.space,
                     replica: sites[0].replica,
@@ -291,7 +291,7 @@ import TsunaguStore
             // It comes again.
             try sites[2].receive(held)
             try sites[2].store.write { transaction in
-                _ = try transaction.stage(
+                try transaction.stage(
                     StoreTransaction.Staged(
                         space: TestSchema.space,
                         replica: sites[0].replica,

@@ -46,8 +46,6 @@ package final class Hub: Sendable {
     private static let sessionMilliseconds: UInt64 = 10 * 60 * 1000
     /// What a device may have added up or worked out in the length of a session: a search takes a handful.
     private static let looksMax = 256
-    /// In whose name is kept what those bring who are nobody here: together they have one share.
-    private static let stranger = DeviceID(bytes: [UInt8](repeating: 0, count: 16))!
 
     private let site: Site
     private let sessions = Mutex<[Bytes16: Session]>([:])
@@ -190,7 +188,7 @@ package final class Hub: Sendable {
             if !question.isIntroduced, try transaction.began(apartFrom: frame) { return nil }
             return try frame.items.map { item in
                 guard case .run(let run) = item else { return .refused(.notGranted) }
-                return try transaction.receive(run, from: Self.stranger)
+                return try transaction.receive(run, from: .stranger)
             }
         }
         guard let receipts else { return .newBeginning }

@@ -105,7 +105,8 @@ package struct StoreReplica: ReplicaStorage {
             guard part.offset + bytes.count > current.bytes.count else { return .duplicate }
             current.bytes.replaceSubrange(part.offset..., with: bytes)
             guard current.bytes.count >= total else {
-                return try transaction.stage(current, from: peer) ? .partial : .refused(.shareFull)
+                try transaction.stage(current, from: peer)
+                return .partial
             }
             try transaction.unstage(part.space, part.replica, from: peer)
             guard SyncFrame.hash(current.bytes) == part.hash else { return .refused(.malformed("parts do not fit")) }
@@ -207,6 +208,11 @@ package struct StoreReplica: ReplicaStorage {
         }
         return SHA256.hash(data: bytes).withUnsafeBytes { Bytes16(loading: $0.baseAddress!) }
     }
+}
+
+extension DeviceID {
+    /// In whose name is kept what those bring who are nobody here: together they have one share.
+    static let stranger = DeviceID(bytes: [UInt8](repeating: 0, count: 16))!
 }
 
 extension StoreTransaction {

@@ -60,8 +60,9 @@ package struct SyncReport: Sendable {
 
 /// Runs an exchange over a transport: handshake, then what `SyncClient` says.
 struct SyncDriver {
-    /// An answer, or the next piece of a stream, that takes longer is none: a slow drip must not keep us for ever.
+    /// How long an answer may take, and so many bytes a second of news more: a slow drip must not keep us for ever.
     private static let answerMilliseconds: UInt64 = 5 * 60 * 1000
+    private static let newsBytesPerSecond: UInt64 = 8 << 10
     private static let answerBytesMax = 4 << 20
 
     let site: Site
@@ -70,6 +71,9 @@ struct SyncDriver {
     private var counter: UInt64 = 0
     private let session: ClientSession
     private let epoch: Bytes16
+
+    /// What a peer that was nobody here brought to show who it is.
+    private var introduced = 0
 
     /// Shakes hands; both ends have proved their device keys after the first answer.
     init(_ site: Site, _ transport: any Transport) throws {
@@ -80,17 +84,14 @@ struct SyncDriver {
         let welcome = try Handshake.Welcome(decoding: bytes)
         peer = welcome.hub
         epoch = welcome.epoch
-        let isTrusted = try site.read { transaction in
-            if case .bytes(let key)? = try transaction.meta("introducer_key"), key == welcome.signingKey,
-                try transaction.meta("joined") == nil
-            {
-                return true
-            }
-            return try transaction.currentAccess()?.isMember(welcome.hub) == true
-                && transaction.signingKey(of: welcome.hub).map { Array($0.rawRepresentation) } == welcome.signingKey
-        }
-        guard isTrusted else { throw SyncError.notAuthenticated("it is no device of this ward") }
         session = try handshake.finish(welcome, sign: site.keys.sign)
+        if try !site.read({ try $0.isTrusted(welcome) }) {
+            // It may have joined since this site last heard of the ward, and hold the ward's word for it.
+            var client = SyncClient(stranger: .stranger)
+            try exchange(&client)
+            introduced = client.outcome.received
+            guard try site.read({ try $0.isTrusted(welcome) }) else { throw SyncError.unknownPeer(peer) }
+        }
         try noteClock()
     }
 
@@ -112,10 +113,19 @@ struct SyncDriver {
     ///
     /// `outcome` is right at every throw.
     mutating func run(_ outcome: inout SyncClient.Outcome) throws {
-        let storage = StoreReplica(site)
         let known = try site.read { try $0.met(peer)?.epoch }
         var client = SyncClient(peer: peer, isNewEpoch: known != nil && known != epoch)
-        defer { outcome = client.outcome }
+        defer {
+            outcome = client.outcome
+            outcome.received += introduced
+        }
+        try exchange(&client)
+        try noteDifferences(client.outcome.differences)
+        try note(client.outcome)
+    }
+
+    private mutating func exchange(_ client: inout SyncClient) throws {
+        let storage = StoreReplica(site)
         var action = try client.begin(storage)
         while case .send(let request) = action {
             if case .pull = request {
@@ -125,8 +135,6 @@ struct SyncDriver {
                 action = try client.received(ask(request), storage)
             }
         }
-        try noteDifferences(client.outcome.differences)
-        try note(client.outcome)
     }
 
     /// Notes what a whole exchange came to; a person is told where the peer is not what it was.
@@ -160,8 +168,9 @@ struct SyncDriver {
         return try Envelope.request(request.encoded, counter: counter, session)
     }
 
-    private func refuseDrip(since start: UInt64) throws {
-        guard site.store.now() < start + Self.answerMilliseconds else {
+    private func refuseDrip(since start: UInt64, news: Int = 0) throws {
+        let allowed = Self.answerMilliseconds + UInt64(news) * 1000 / Self.newsBytesPerSecond
+        guard site.store.now() < start + allowed else {
             throw TransportError.unreachable("the answer comes too slowly")
         }
     }
@@ -195,10 +204,11 @@ struct SyncDriver {
         var stream = PieceStream()
         var piece: UInt32 = 0
         var isComplete = false
-        var start = site.store.now()
+        let start = site.store.now()
+        let before = client.newBytes
         do {
             try transport.post("/v1/exchange", body) { chunk in
-                try refuseDrip(since: start)
+                try refuseDrip(since: start, news: client.newBytes - before)
                 stream.append(chunk)
                 while let bytes = try stream.next() {
                     guard !isComplete else { throw SyncError.protocolViolation("something after the end") }
@@ -209,7 +219,6 @@ struct SyncDriver {
                     guard !isComplete else { continue }
                     let frame = try content.withMemory { memory throws(CodecError) in try SyncFrame(decoding: memory) }
                     guard try client.received(frame: frame, storage) else { throw Enough() }
-                    start = site.store.now()
                 }
             }
         } catch is Enough {
@@ -325,6 +334,13 @@ extension Site {
 }
 
 extension StoreTransaction {
+    /// Whether who answered is one to exchange with: a device of the ward, or while joining the one that let us in.
+    fileprivate func isTrusted(_ welcome: Handshake.Welcome) throws -> Bool {
+        if case .bytes(welcome.signingKey)? = try meta("introducer_key"), try meta("joined") == nil { return true }
+        return try currentAccess()?.isMember(welcome.hub) == true
+            && signingKey(of: welcome.hub).map { Array($0.rawRepresentation) } == welcome.signingKey
+    }
+
     func setAddress(_ address: PeerAddress) throws { try setAddress(address.url, trust: address.trustBytes) }
 }
 
@@ -380,6 +396,18 @@ extension CommandError {
             self.init(
                 .notPermitted,
                 Localized(ja: "\(address): 認証できません: \(why)", en: "\(address): not authenticated: \(why)")
+            )
+        case .unknownPeer(let device):
+            self.init(
+                .notPermitted,
+                Localized(
+                    ja: "\(address) の端末 \(device.short) は、この自治体の端末として知られていません",
+                    en: "\(address): not authenticated: device \(device.short) is not known as one of this ward"
+                ),
+                hint: Localized(
+                    ja: "最近参加した拠点なら、先に本庁と同期するか、相手からこちらへ同期してもらってください",
+                    en: "if it joined lately, sync with the ward office first, or let it sync with this site"
+                )
             )
         case .newBeginning:
             self.init(

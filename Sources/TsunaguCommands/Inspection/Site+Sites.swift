@@ -12,6 +12,10 @@ package struct SiteView: Sendable {
         package let role: Role?
         package let spaces: [String]
         package let writes: Bool
+        /// Unix milliseconds of the last exchange with it; `nil` where this site has had none.
+        package let lastContact: UInt64?
+        /// How many changes held here it may hold and is not known to, where there are any; `nil` where it was never met.
+        package let lacking: [(space: SpaceID, changes: Int)]?
     }
 
     package let id: RecordID
@@ -38,7 +42,9 @@ extension Site {
                         name: row.values["name"]?.text ?? "",
                         role: access?.role(of: id),
                         spaces: grants.flatMap(\.spaces),
-                        writes: grants.contains(where: \.writes)
+                        writes: grants.contains(where: \.writes),
+                        lastContact: try transaction.met(id)?.at,
+                        lacking: try transaction.lacking(id, access)
                     )
                 )
             }
@@ -60,5 +66,14 @@ extension Site {
             throw CommandError.notFound(SystemSchema.site, name)
         }
         return found
+    }
+}
+
+extension StoreTransaction {
+    fileprivate func lacking(_ device: DeviceID, _ access: Access?) throws -> [(space: SpaceID, changes: Int)]? {
+        guard try met(device) != nil else { return nil }
+        return try spaces().filter { access?.mayRead(device, $0) == true }
+            .map { ($0, try lacking(device, in: $0)) }
+            .filter { $0.changes > 0 }
     }
 }

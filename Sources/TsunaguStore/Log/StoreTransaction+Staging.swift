@@ -31,8 +31,9 @@ extension StoreTransaction {
         }
     }
 
-    /// Bytes of runs that one peer may have staged: a few whole ones, since a run's parts follow each other.
-    package static let stagedBytesMax = 16 << 20
+    /// Runs that one peer may have staged, and their bytes: a few whole ones, since a run's parts follow each other.
+    private static let stagedRunsMax = 64
+    private static let stagedBytesMax = 16 << 20
 
     /// What a peer brought of a chain.
     package func staged(_ space: SpaceID, _ replica: ReplicaID, from presenter: DeviceID) throws -> Staged? {
@@ -72,12 +73,17 @@ extension StoreTransaction {
 
     /// Keeps what a peer brought of a run.
     ///
-    /// - Returns: whether there was place for it.
-    package func stage(_ staged: Staged, from presenter: DeviceID) throws -> Bool {
-        let others = try stagedCursors(from: presenter).filter {
+    /// Where the peer's share is full, what it left half brought makes room: it begins anew if it still comes.
+    package func stage(_ staged: Staged, from presenter: DeviceID) throws {
+        var others = try stagedCursors(from: presenter).filter {
             ($0.space, $0.replica) != (staged.space, staged.replica)
         }
-        guard others.reduce(staged.bytes.count, { $0 + $1.count }) <= Self.stagedBytesMax else { return false }
+        others.sort { $0.count < $1.count }
+        var bytes = others.reduce(staged.bytes.count) { $0 + $1.count }
+        while others.count >= Self.stagedRunsMax || bytes > Self.stagedBytesMax, let largest = others.popLast() {
+            bytes -= largest.count
+            try unstage(largest.space, largest.replica, from: presenter)
+        }
         let insert = try statement(
             """
             INSERT OR REPLACE INTO staged(presenter, space, replica, first, total, hash, bytes)
@@ -92,7 +98,6 @@ extension StoreTransaction {
         insert.bind(6, staged.hash)
         insert.bind(7, staged.bytes)
         try insert.run()
-        return true
     }
 
     /// Forgets what a peer brought of a chain.

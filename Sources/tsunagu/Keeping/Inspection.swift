@@ -130,13 +130,18 @@ struct Sites: ParsableCommand {
         func run() throws {
             let sites = try globals.site().sites()
             globals.show(.array(sites.map { JSON($0) })) {
-                var table = TextTable([tr("拠点", "site"), tr("役割", "role"), tr("端末", "devices"), tr("範囲", "spaces")])
+                var table = TextTable([
+                    tr("拠点", "site"), tr("役割", "role"), tr("端末", "devices"), tr("最終接続", "last contact"),
+                    tr("足りない変更", "lacks"), tr("範囲", "spaces"),
+                ])
                 for site in sites {
                     let spaces = site.devices.flatMap(\.spaces).reduce(into: [String]()) {
                         if !$0.contains($1) { $0.append($1) }
                     }
                     table.row([
                         site.name.string, site.role, site.devices.map(\.name.string).joined(separator: " "),
+                        site.devices.compactMap(\.lastContact).max().map { TokyoTime(milliseconds: $0).plain } ?? "-",
+                        site.devices.compactMap(\.lackingCount).max().map { String($0) } ?? "-",
                         spaces.joined(separator: " "),
                     ])
                 }
@@ -158,11 +163,22 @@ struct Sites: ParsableCommand {
                 for device in site.devices {
                     let access = device.writes ? tr("読み書き", "reads and writes") : tr("読むだけ", "reads")
                     text += "  \(device.name)  \(device.id.short)  \(access): \(device.spaces.joined(separator: " "))\n"
+                    if let lastContact = device.lastContact {
+                        text +=
+                            "    " + tr("最終接続", "last contact") + ": \(TokyoTime(milliseconds: lastContact).plain)\n"
+                    }
+                    for (space, changes) in device.lacking ?? [] {
+                        text += "    " + tr("足りない変更", "lacks") + ": \(space) \(changes)\n"
+                    }
                 }
                 return text
             }
         }
     }
+}
+
+extension SiteView.Device {
+    fileprivate var lackingCount: Int? { lacking?.reduce(0) { $0 + $1.changes } }
 }
 
 extension JSON {
@@ -229,6 +245,8 @@ extension JSON {
                 ("id", JSON(device.id)), ("name", JSON(device.name)), ("role", JSON(device.role?.rawValue)),
                 ("spaces", .array(device.spaces.map { .text($0) })),
                 ("access", .text(device.writes ? "write" : "read")),
+                ("last_contact", device.lastContact.map { .text(TokyoTime(milliseconds: $0).iso) } ?? .null),
+                ("lacks", device.lacking.map { .object($0.map { ($0.space.name, JSON($0.changes)) }) } ?? .null),
             ])
         }
         self = .object([
