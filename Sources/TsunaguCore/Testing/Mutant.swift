@@ -73,7 +73,7 @@ package enum Mutant: String, CaseIterable, Sendable {
         /// Whether this defect is in the program now.
         package var isPlanted: Bool { Self.planted == self }
 
-        /// Puts one defect in; `nil` takes it out. No ward runs meanwhile.
+        /// Puts one defect in, or takes it out, while no ward runs.
         package static func plant(_ mutant: Mutant?) { planted = mutant }
     #else
         @inlinable package var isPlanted: Bool { false }
