@@ -110,6 +110,11 @@ package enum Program: String {
             let complaint = errors.fileHandleForReading.readDataToEndOfFile()
             // Not 'waitUntilExit', which looks twenty times a second.
             if strike == nil || isStruck { hasEnded.wait() }
+            // Foundation keeps them open for as long as it remembers the process.
+            for pipe in [output, errors] {
+                try? pipe.fileHandleForReading.close()
+                try? pipe.fileHandleForWriting.close()
+            }
             let signal = process.terminationReason == .uncaughtSignal ? 128 : Int32(0)
             return Result(
                 status: signal + process.terminationStatus,

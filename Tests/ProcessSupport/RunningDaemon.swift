@@ -6,6 +6,7 @@ import Foundation
 /// A daemon that has said where it listens; ended at the latest when nobody holds it.
 package final class RunningDaemon {
     private let process: Process
+    private let output: Pipe
     private let hasEnded = DispatchSemaphore(value: 0)
     /// Where other sites find it; `nil` where it serves none.
     package let hub: String?
@@ -25,10 +26,13 @@ package final class RunningDaemon {
             guard !more.isEmpty else {
                 hasEnded.wait()
                 hasEnded.signal()
+                self.output = output
+                hub = nil
                 throw Program.Failure(description: "the daemon ended: \(process.terminationStatus) \(text)")
             }
             text += String(decoding: more, as: UTF8.self)
         }
+        self.output = output
         hub = text.split(separator: "\n").first { $0.hasPrefix("hub ") }.map { String($0.dropFirst(4)) }
     }
 
@@ -46,5 +50,8 @@ package final class RunningDaemon {
         if process.isRunning { _ = Glibc.kill(process.processIdentifier, number) }
         hasEnded.wait()
         hasEnded.signal()
+        // Foundation keeps them open for as long as it remembers the process.
+        try? output.fileHandleForReading.close()
+        try? output.fileHandleForWriting.close()
     }
 }
