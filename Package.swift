@@ -133,7 +133,7 @@ let package = Package(
         .testTarget(
             name: "SimulationTests",
             dependencies: [
-                "Simulation", "TestSupport", "TsunaguCore", "TsunaguStore", "simulate",
+                "Simulation", "ProcessSupport", "TestSupport", "TsunaguCore", "TsunaguStore", "simulate",
                 .product(name: "GRDB", package: "GRDB.swift"),
             ],
             exclude: ["kept-seeds.txt"]

@@ -12,10 +12,18 @@ echo "== Format"
 swift format lint --strict --recursive Package.swift Sources Tests
 
 echo "== Building"
+# With the switch that puts deliberate defects in; the programs that people get have none.
+export TSUNAGU_MUTANTS=1
 swift build -c release --build-tests
 
 echo "== Tests"
 swift test -c release --skip-build "$@"
 
+bin=$(swift build -c release --show-bin-path)
+echo "== Planted defects, each with the seed that finds it"
+"$bin/simulate" --mutants --seeds 100
+echo "== Wards by seed, for four minutes"
+"$bin/simulate" --seconds 240
+
 echo "== A whole ward"
-"$(swift build -c release --show-bin-path)/tsunagu" demo
+"$bin/tsunagu" demo

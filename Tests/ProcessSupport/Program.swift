@@ -5,7 +5,7 @@ package import Foundation
 
 /// A built program, run as people run it.
 package enum Program: String {
-    case tsunagu, tsunagud
+    case tsunagu, tsunagud, simulate
 
     /// How a program ended and what it said.
     package struct Result {
@@ -84,6 +84,9 @@ package enum Program: String {
         process.standardInput = FileHandle.nullDevice
         return process
     }
+
+    /// Runs it to its end.
+    package func run(_ arguments: [String]) throws -> Result { try Run(process(arguments)).end() }
 
     /// A run that has begun.
     package final class Run {

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import ProcessSupport
 import Simulation
 import Testing
 
@@ -32,6 +33,31 @@ struct WardTests {
         #expect(first.traceHash == second.traceHash)
         #expect(first.traceHash != (try WardSimulation.run(WardSimulation.Plan(seed: 12, steps: 60)).traceHash))
     }
+
+    @Test func `One seed is one run in another process too`() throws {
+        let plan = WardSimulation.Plan(seed: 13, steps: 40)
+        let here = try WardSimulation.run(plan)
+        let there = try Program.simulate.run(["--replay", plan.line])
+        #expect(there.status == 0)
+        #expect(there.text == "\(plan.line): \(here.line)\n")
+    }
+
+    #if TSUNAGU_MUTANTS
+        @Test func `A failing run is made short, and its line fails again until the defect is gone`() throws {
+            let defect = ["--mutant", "everybodyMayRead"]
+            let found = try Program.simulate.run(defect + ["--seed", "1", "--seeds", "1", "--shrink"])
+            #expect(found.status == 1)
+            let lines = found.text.split(separator: "\n")
+            let shorter = try #require(lines.dropLast().last.flatMap { WardSimulation.Plan(line: $0) })
+            #expect(shorter.steps - shorter.skipped.count <= 2 && lines.last?.contains("ungranted") == true)
+            #expect(try Program.simulate.run(defect + ["--replay", shorter.line]).status == 1)
+            #expect(try Program.simulate.run(["--replay", shorter.line]).status == 0)
+        }
+
+        @Test func `A defect that nobody knows is refused`() throws {
+            #expect(try Program.simulate.run(["--mutant", "none"]).status == 64)
+        }
+    #endif
 
     @Test func `A run's line names it`() throws {
         var plan = WardSimulation.Plan(seed: 11, steps: 6)

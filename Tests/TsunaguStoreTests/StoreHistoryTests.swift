@@ -5,8 +5,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Real stores against the reference model, after every step.
-@Suite struct SimulationTests {
+/// Random histories of real stores against the reference model, after every step.
+@Suite struct StoreHistoryTests {
     /// `TSUNAGU_SEEDS=17` replays one history, `TSUNAGU_SEEDS=0-999` runs a thousand.
     static let seeds: Range<UInt64> = {
         let bounds = (ProcessInfo.processInfo.environment["TSUNAGU_SEEDS"] ?? "0-23").split(separator: "-").compactMap {
