@@ -58,7 +58,8 @@ extension WardSimulation.Plan {
     /// One line that names the run: the seed, how many steps, and those that are kept where some are left out.
     package var line: String {
         let kept = (0..<steps).filter { !skipped.contains($0) }
-        return "\(seed) \(steps)" + (skipped.isEmpty ? "" : " " + kept.map(String.init).joined(separator: ","))
+        let list = kept.isEmpty ? "-" : kept.map(String.init).joined(separator: ",")
+        return "\(seed) \(steps)" + (skipped.isEmpty ? "" : " \(list)")
     }
 
     /// Reads such a line; `nil` where it is of another form.

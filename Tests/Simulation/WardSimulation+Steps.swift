@@ -81,7 +81,7 @@ extension WardSimulation {
                     let seen = book.visible(in: try transaction.inEffect(book.space))
                     var entries = book.randomEntries(seeing: seen, isWide: place.isWide, &generator)
                     if isLarge {
-                        let text = Hex.encode(generator.bytes(SyncFrame.bytesMax))
+                        let text = Hex.encode(generator.bytes(SyncFrame.bytesMax * 3 / 2))
                         entries[0].registers[1, default: [:]][TestSchema.Number.body] = .text(Array(text.utf8))
                     }
                     let own = try transaction.ownSeq(in: book.space).seq

@@ -11,6 +11,15 @@ package struct ReferenceModel {
         case empty
         case text([UInt8])
         case number(Int64)
+
+        /// All bytes at once: some texts are long.
+        package func hash(into hasher: inout Hasher) {
+            switch self {
+            case .empty: hasher.combine(0)
+            case .text(let bytes): bytes.withUnsafeBytes { hasher.combine(bytes: $0) }
+            case .number(let number): hasher.combine(number)
+            }
+        }
     }
 
     package enum Kind { case register(review: Bool), items }
