@@ -155,13 +155,7 @@ package struct FrameWriter {
                 let known = staged.first {
                     $0.space == run.space && $0.replica == run.replica && $0.first == run.first && $0.hash == hash
                 }
-                current = (
-                    run, encoded, hash,
-                    min(
-                        (known?.offset ?? 0) + (Mutant.cursorsSkip.isPlanted && known != nil ? 1 : 0),
-                        encoded.count - 1
-                    )
-                )
+                current = (run, encoded, hash, min(known?.offset ?? 0, encoded.count - 1))
                 return nextPart().map { SyncFrame(items: [$0]) }
             }
             frame.items.append(.run(run))

@@ -155,14 +155,19 @@ struct Simulate: ParsableCommand {
         for mutant in Mutant.allCases {
             try Self.plant(mutant)
             let found = Self.runAll(from: seed, count: count, steps: steps, failuresMax: 1, isOver: { false })
+            try Self.plant(nil)
             if let failure = found.failures.min(by: { $0.seed < $1.seed }) {
+                // What fails without the defect too has not found it.
+                if let other = WardSimulation.failure(of: WardSimulation.Plan(seed: failure.seed, steps: steps)) {
+                    Self.say("without a defect: \(other)")
+                    throw ExitCode(1)
+                }
                 Self.say("\(mutant.rawValue): seed \(failure.seed), step \(failure.step), \(failure.rule)")
             } else {
                 missed.append(mutant)
                 Self.say("\(mutant.rawValue): NOT FOUND in \(found.count) seeds")
             }
         }
-        try Self.plant(nil)
         Self.say("\(Mutant.allCases.count - missed.count) of \(Mutant.allCases.count) defects found")
         guard missed.isEmpty else { throw ExitCode(1) }
     }

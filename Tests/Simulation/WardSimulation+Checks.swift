@@ -153,6 +153,7 @@ extension WardSimulation {
                 throw failure("false proof", "\(place.name), \(peer.name): \(space)")
             }
         }
+        guard report.upToDate else { return }
         let access = try here.read { try $0.currentAccess() }
         let shared = try Set(here.read { try $0.spaces() }).union(there.read { try $0.spaces() }).filter {
             access?.mayRead(here.keys.device, $0) == true && access?.mayRead(there.keys.device, $0) == true

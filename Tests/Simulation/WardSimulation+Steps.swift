@@ -37,6 +37,9 @@ extension WardSimulation {
         }
         armed = nil
         try check(place)
+        if let site = place.site {
+            trace(try site.digests().map { "\($0.space) \($0.digest)" }.joined(separator: " "))
+        }
         if step % 10 == 0 { for other in places where other !== place { try check(other) } }
     }
 
@@ -238,7 +241,7 @@ extension WardSimulation {
                 throw failure("stuck", "\(place.name) with \(peer.name): \(error.message.en)")
             }
         }
-        if report.upToDate { try checkProof(report, place, peer) }
+        try checkProof(report, place, peer)
         if peer.site != nil { try check(peer) }
         return report
     }

@@ -76,7 +76,7 @@ package final class WardSimulation {
             network.add(other.network)
             disk.add(other.disk)
             clockJumps += other.clockJumps
-            traceHash ^= other.traceHash
+            traceHash &+= other.traceHash
         }
     }
 

@@ -48,8 +48,6 @@ package enum Mutant: String, CaseIterable, Sendable {
     case vectorsAreProof
     /// The last run of a chain is not sent.
     case lastRunStaysBehind
-    /// The run that was cut off is taken up behind its end.
-    case cursorsSkip
     // Holding area
     /// What waited is not looked at again.
     case heldRunsAreForgotten
