@@ -78,6 +78,8 @@ package struct SyncFrame: Hashable, Sendable {
                 let part = try reader.stagedRun()
                 let total = try reader.varint("run", atMost: UInt64(Self.runBytesMax))
                 items.append(.part(part, total: total, bytes: Array(try reader.prefixed("part", atMost: total))))
+                // Each part rewrites what is kept of its run: many small ones would cost more than they bring.
+                guard items.count == 1, reader.isAtEnd else { throw .invalid("a part that is not alone in its frame") }
             case let code:
                 throw .invalid("frame item \(code)")
             }

@@ -284,12 +284,23 @@ extension Receipt {
         }
     }
 
+    /// Changes that one run can bring into effect, with all that waited for it: what is beyond is no honest peer's word.
+    private static let countMax = 1 << 20
+
+    private static func count(_ text: String) -> Int? {
+        Int(text).flatMap { (0...countMax).contains($0) ? $0 : nil }
+    }
+
     fileprivate init?(wire code: UInt8, _ text: String) {
         switch code {
-        case 1: self = .applied(Int(text) ?? 0)
+        case 1:
+            guard let count = Self.count(text) else { return nil }
+            self = .applied(count)
         case 2: self = .duplicate
         case 3: self = .held(waitsFor: text)
-        case 4: self = .quarantined(Int(text) ?? 0)
+        case 4:
+            guard let count = Self.count(text) else { return nil }
+            self = .quarantined(count)
         case 5: self = .partial
         case 16: self = .refused(.malformed(text))
         case 17: self = .refused(.badSeal)
