@@ -146,13 +146,14 @@ extension WardSimulation {
     private func writeResident(_ place: Place, _ generator: inout SeededGenerator) throws {
         let site = place.site!
         guard place.role != .auditor, try site.read({ try $0.spaces() }).contains(.residents) else { return }
-        let known = try site.read { try $0.records(WardSchema.resident, where: "1 ORDER BY id").map(\.id) }
+        let known = try site.read { try $0.records(WardSchema.resident, where: "1 ORDER BY id") }
         let isDone: RecordID?
         if known.count < 3 || generator.chance(20) {
             let name = generator.pick(Self.names)
             isDone = try attempt([place]) { try site.addResident(["family_name=" + name, "phone=03-1234-5678"]) }
         } else {
-            let id = generator.pick(known).description
+            let row = generator.pick(known)
+            let id = row.id.description
             let words = [
                 "family_name=" + generator.pick(Self.names), "address=千代田区\(generator.below(9))番",
                 "phone=03-0000-000\(generator.below(10))",
@@ -161,6 +162,8 @@ extension WardSimulation {
                 switch generator.below(8) {
                 case 0: try site.deleteResident(id, reason: "転出")
                 case 1: try site.reviveResident(id, reason: "誤り")
+                // Who is deleted is not edited.
+                case _ where row.deleted: row.id
                 default: try site.setResident(id, [generator.pick(words)]).id
                 }
             }

@@ -29,9 +29,7 @@ struct LessonSeats {
         let id: RecordID
         let isDeleted: Bool
         /// The steps of its flow, in list order.
-        fileprivate(set) var steps: [FlowStep] = [] {
-            didSet { flow = FlowState(steps, LessonGroups.machine) }
-        }
+        fileprivate(set) var steps: [FlowStep] = []
         /// Where the flow stands.
         private(set) var flow = FlowState([], LessonGroups.machine)
         /// Spendings that their holder has not taken back.
@@ -43,6 +41,9 @@ struct LessonSeats {
             self.id = id
             self.isDeleted = isDeleted
         }
+
+        /// Works out where the flow stands, once its steps are there.
+        fileprivate mutating func fold() { flow = FlowState(steps, LessonGroups.machine) }
 
         /// Whether somebody still wants the seat.
         var isActive: Bool { !isDeleted && flow.state != BookingState.cancelled }
@@ -110,6 +111,7 @@ struct LessonSeats {
                 }
             }
         }
+        for place in bookings.indices { bookings[place].fold() }
         ledger = SeatLedger(ledger: posted, uses: uses)
         queue()
     }
@@ -212,6 +214,7 @@ struct LessonSeats {
             transition: transition
         )
         bookings[place].steps.append(step)
+        bookings[place].fold()
         queue()
     }
 

@@ -33,30 +33,28 @@ package struct FlowState: Sendable {
     private let machine: FlowMachine
 
     /// - Parameter steps: in list order.
-    /// - Complexity: quadratic in the number of steps.
+    /// - Complexity: proportional to the steps and their answers; where steps were made twice, the answers times a
+    ///   64th of the steps.
     package init(_ steps: [FlowStep], _ machine: FlowMachine) {
         self.machine = machine
-        var valid: [FlowStep] = []
-        for step in steps where Self.counts(step.transition, after: valid, machine) { valid.append(step) }
-        let open = valid.indices.filter { place in
-            !valid[(place + 1)...].contains { Self.ends($0, valid[place]) }
-        }
-        self.open = open.map { valid[$0] }
+        let graph = StepGraph(steps, machine)
+        let open = graph.steps.indices.filter { !graph.isEnded[$0] }
+        self.open = open.map { graph.steps[$0] }
         var standing = open
         if machine.twins == .one {
-            standing.removeAll { place in
-                let past = Self.past(of: place, in: valid)
-                return valid.indices.contains { other in
-                    !open.contains(other) && !past.contains(other)
-                        && valid[other].transition.from == valid[place].transition.from
-                        && valid[other].transition.to == valid[place].transition.to
+            let settled = graph.endedPlaces
+            // Nobody looks into the past of a step that no ended one is like.
+            if open.contains(where: { settled[graph.ends(of: $0)] != nil }) {
+                let past = graph.past()
+                standing.removeAll { place in
+                    settled[graph.ends(of: place)]?.contains { !past[place].contains($0) } == true
                 }
             }
         }
-        let ends = standing.map { valid[$0].transition.to }
+        let ends = standing.map { graph.steps[$0].transition.to }
         if Mutant.lastStepStands.isPlanted { standing = standing.suffix(1) }
-        standing.removeAll { place in ends.contains { machine.yields(valid[place].transition.to, to: $0) } }
-        self.standing = standing.map { valid[$0] }
+        standing.removeAll { place in ends.contains { machine.yields(graph.steps[place].transition.to, to: $0) } }
+        self.standing = standing.map { graph.steps[$0] }
     }
 
     /// The state that is shown: where the last of the standing steps led.
@@ -78,36 +76,84 @@ package struct FlowState: Sendable {
             guard machine.declares(self.state, state) else { return nil }
             from = self.state
         }
-        let answers = open.compactMap(\.dot).suffix(Transition.answersMax)
+        // Where there are more than one step can answer, those that stand come first.
+        let others = open.filter { step in !standing.contains { $0.dot == step.dot && $0.place == step.place } }
+        let answers = (others + standing).compactMap(\.dot).suffix(Transition.answersMax)
         return Transition(from: from, to: state, reason: reason, answers: Array(answers))
     }
+}
 
-    private static func counts(_ step: Transition, after earlier: [FlowStep], _ machine: FlowMachine) -> Bool {
-        guard step.from == step.to || machine.declares(step.from, step.to) else { return false }
-        if step.from == FlowMachine.initial { return step.to != FlowMachine.initial }
-        return earlier.contains { $0.transition.to == step.from && isAnswered($0, by: step) }
-    }
+/// The steps of a flow that count, with those that each of them ends.
+private struct StepGraph {
+    /// In list order.
+    private(set) var steps: [FlowStep] = []
+    private(set) var isEnded: [Bool] = []
+    /// By step the places of those that it ends, all before it: what it answers, and earlier ones of its own change.
+    private var ended: [[Int]] = []
 
-    /// A step that is still to be written is answered by whatever is written behind it.
-    private static func isAnswered(_ step: FlowStep, by answer: Transition) -> Bool {
-        step.dot.map(answer.answers.contains) ?? true
-    }
-
-    /// Whether a step behind another in the list ends it; so does a later one of the same change.
-    private static func ends(_ later: FlowStep, _ step: FlowStep) -> Bool {
-        later.dot == step.dot || isAnswered(step, by: later.transition)
-    }
-
-    /// The places of all that a step answered, and that this answered, and so on.
-    private static func past(of place: Int, in steps: [FlowStep]) -> Set<Int> {
-        var out: Set<Int> = []
-        var rest = [place]
-        while let next = rest.popLast() {
-            for other in steps.indices[..<next] where !out.contains(other) && ends(steps[next], steps[other]) {
-                out.insert(other)
-                rest.append(other)
+    init(_ all: [FlowStep], _ machine: FlowMachine) {
+        var places: [Dot: [Int]] = [:]
+        // A step that is still to be written is answered by whatever is written behind it.
+        var unwritten: [Int] = []
+        for step in all {
+            let transition = step.transition
+            guard transition.from == transition.to || machine.declares(transition.from, transition.to) else { continue }
+            let answered = Set(transition.answers.flatMap { places[$0] ?? [] } + unwritten)
+            let isNext =
+                transition.from == FlowMachine.initial
+                ? transition.to != FlowMachine.initial
+                : answered.contains { steps[$0].transition.to == transition.from }
+            guard isNext else { continue }
+            let own = step.dot.map { places[$0] ?? [] } ?? unwritten
+            let ended = answered.union(own).sorted()
+            for place in ended { isEnded[place] = true }
+            if let dot = step.dot {
+                places[dot, default: []].append(steps.count)
+            } else {
+                unwritten.append(steps.count)
             }
+            steps.append(step)
+            isEnded.append(false)
+            self.ended.append(ended)
+        }
+    }
+
+    struct Ends: Hashable {
+        let from: ExactText
+        let to: ExactText
+    }
+
+    func ends(of place: Int) -> Ends { Ends(from: steps[place].transition.from, to: steps[place].transition.to) }
+
+    /// The steps that somebody ended, by where they led from and to.
+    var endedPlaces: [Ends: [Int]] { Dictionary(grouping: steps.indices.filter { isEnded[$0] }, by: ends) }
+
+    /// By step the places of all that it ended, that these ended, and so on.
+    func past() -> [PlaceSet] {
+        var out: [PlaceSet] = []
+        for places in ended {
+            var past = PlaceSet(steps.count)
+            for place in places {
+                past.insert(place)
+                past.formUnion(out[place])
+            }
+            out.append(past)
         }
         return out
+    }
+}
+
+/// Places in a list, a bit each.
+private struct PlaceSet {
+    private var words: [UInt64]
+
+    init(_ count: Int) { words = [UInt64](repeating: 0, count: (count + 63) / 64) }
+
+    func contains(_ place: Int) -> Bool { words[place / 64] >> UInt64(place % 64) & 1 == 1 }
+
+    mutating func insert(_ place: Int) { words[place / 64] |= 1 << UInt64(place % 64) }
+
+    mutating func formUnion(_ other: PlaceSet) {
+        for index in words.indices { words[index] |= other.words[index] }
     }
 }

@@ -56,6 +56,8 @@ package final class StoreTransaction {
     var presenter: DeviceID?
     /// Spaces in which something took effect that was written elsewhere.
     package var appliedSpaces: Set<SpaceID> = []
+    /// Groups whose items moved since they were shown.
+    var itemsToShow: [ShownGroup: (CollectionSchema, MergeGroup)] = [:]
 
     init(_ db: Database, schema: Schema, environment: Store.Environment) {
         self.db = db

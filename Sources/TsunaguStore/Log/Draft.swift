@@ -270,6 +270,7 @@ package final class Draft {
         transaction.setChainRow(row, space, author)
         try transaction.insertParts(of: [change], space, author)
         try transaction.apply(change, at: row.chain, space)
+        try transaction.showMovedItems()
         self.open = nil
         bulk = []
         reason = nil

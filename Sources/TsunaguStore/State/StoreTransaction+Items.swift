@@ -27,9 +27,22 @@ extension StoreTransaction {
             }
             if let group = entry.plan.collection?.group(operation.group), group.kind.mergeClass == operation.mergeClass
             {
-                try showItems(rid, entry.plan.collection!, group)
+                itemsToShow[ShownGroup(rid: rid, group: group.number)] = (entry.plan.collection!, group)
             }
         }
+    }
+
+    /// Shows the groups whose items moved: once for all the changes that moved them.
+    func showMovedItems() throws {
+        let moved = itemsToShow.sorted { ($0.key.rid, $0.key.group) < ($1.key.rid, $1.key.group) }
+        itemsToShow = [:]
+        for (key, (collection, group)) in moved { try showItems(key.rid, collection, group) }
+    }
+
+    /// A group of a record whose column is behind its items.
+    struct ShownGroup: Hashable {
+        let rid: Int64
+        let group: UInt32
     }
 
     func insert(_ live: RecordHistory.LiveItem, _ rid: Int64, _ group: UInt32) throws {
