@@ -56,6 +56,8 @@ package final class StoreTransaction {
     var presenter: DeviceID?
     /// Spaces in which something took effect that was written elsewhere.
     package var appliedSpaces: Set<SpaceID> = []
+    /// Records that a run under way leaves to be worked out from their history.
+    var recordsToRederive: Set<Int64> = []
     /// Groups whose items moved since they were shown.
     var itemsToShow: [ShownGroup: (CollectionSchema, MergeGroup)] = [:]
 

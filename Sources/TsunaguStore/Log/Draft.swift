@@ -270,7 +270,7 @@ package final class Draft {
         transaction.setChainRow(row, space, author)
         try transaction.insertParts(of: [change], space, author)
         try transaction.apply(change, at: row.chain, space)
-        try transaction.showMovedItems()
+        try transaction.endApplying()
         self.open = nil
         bulk = []
         reason = nil

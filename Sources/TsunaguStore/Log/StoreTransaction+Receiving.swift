@@ -270,7 +270,7 @@ extension StoreTransaction {
             try adopt(change.header.timestamp, from: change.header.dot.replica)
             try apply(change, at: chain, space)
         }
-        try showMovedItems()
+        try endApplying()
     }
 
     /// The key that seals a device's changes: from its record in `system`, or the founder's, as this site was told.

@@ -50,6 +50,14 @@ extension StoreTransaction {
         hasNewsOfMembers = true
     }
 
+    /// Ends what changes of one run began: what had to wait for all of them is done once.
+    func endApplying() throws {
+        let records = recordsToRederive.sorted()
+        recordsToRederive = []
+        for rid in records { try rederive(rid) }
+        try showMovedItems()
+    }
+
     /// Whether a change's author had seen another change, by this store's numbers.
     func coverage(of chain: Chain, _ author: UInt32) throws -> (LocalDot) -> Bool {
         var known: [UInt32: UInt64] = [author: chain.seq - 1]
@@ -99,6 +107,8 @@ extension StoreTransaction {
             insert.bind(2, entry.dot.author)
             insert.bind(3, entry.dot.seq)
             try insert.run()
+            // Once a record has to be worked out anew, the rest of what is written on it comes along.
+            guard !recordsToRederive.contains(rid) else { return }
             try update(rid, meta, with: entry, space, covers)
         } else {
             try create(entry, index: index, space)
@@ -187,7 +197,10 @@ extension StoreTransaction {
         where operation.mergeClass == .register && operation.group != 0 {
             let slots = entry.slots[entry.plan.slotStarts[index]...].prefix(operation.fields.count)
             let step = try step(rid, operation, Array(slots), source, &meta, entry.plan, covers)
-            guard let step else { return try rederive(rid, old, space) }
+            guard let step else {
+                recordsToRederive.insert(rid)
+                return
+            }
             columns += step
         }
         if entry.plan.touchesLife {

@@ -88,22 +88,31 @@ extension StoreTransaction {
         _ dots: Set<LocalDot>
     ) throws -> [PastEntry] {
         var out: [PastEntry] = []
-        for dot in dots.sorted() { out.append(try pastEntry(space, collection, id, dot)) }
+        var cursor: ChainCursor?
+        for dot in dots.sorted() { out.append(try pastEntry(space, collection, id, dot, &cursor)) }
         return causalOrder(out)
+    }
+
+    /// How far an author's chain was followed in a run.
+    private struct ChainCursor {
+        let author: UInt32
+        let first: UInt64
+        var next: Int
+        var chain: Chain
     }
 
     private func pastEntry(
         _ space: SpaceRow,
         _ collection: UInt32,
         _ id: RecordID,
-        _ dot: LocalDot
+        _ dot: LocalDot,
+        _ cursor: inout ChainCursor?
     ) throws -> PastEntry {
         guard let run = try run(space, dot.author, containing: dot.seq),
             let place = run.changes.firstIndex(where: { $0.header.dot.seq == dot.seq })
         else { throw try missingChange(space, dot) }
         let change = run.changes[place]
-        // The run keeps deps as differences; those at the change follow from its end backwards no more than forwards.
-        let chain = try chain(before: run, space, dot.author, through: place)
+        let chain = try chain(of: run, space, dot.author, through: place, &cursor)
         guard let index = change.payload.entries.firstIndex(where: { $0.id == id && $0.shape.collection == collection })
         else { throw try missingChange(space, dot) }
         let entry = change.payload.entries[index]
@@ -132,36 +141,55 @@ extension StoreTransaction {
         return .damagedLog(space: space.id, replica: replica, seq: dot.seq, .unresolvedReference(Dot(replica, dot.seq)))
     }
 
+    /// The author's chain at a change: a run keeps deps as differences, which are followed from where the last call ended.
     private func chain(
-        before run: RunDecoder.Run,
+        of run: RunDecoder.Run,
         _ space: SpaceRow,
         _ author: UInt32,
-        through place: Int
+        through place: Int,
+        _ cursor: inout ChainCursor?
     ) throws -> Chain {
-        let select = try statement("SELECT base FROM run WHERE space = ? AND author = ? AND first = ?")
-        select.bind(1, space.no)
-        select.bind(2, author)
-        select.bind(3, run.changes[0].header.dot.seq)
-        guard try select.step() else { return Chain() }
-        let base = select.bytes(0)
-        select.reset()
-        var chain = try decodeChain(base)
-        for change in run.changes[...place] { try chain.advance(by: change.header, hash: change.hash) }
-        return chain
+        let first = run.changes[0].header.dot.seq
+        var current: ChainCursor
+        if let cursor, cursor.author == author, cursor.first == first, cursor.next <= place + 1 {
+            current = cursor
+        } else {
+            let select = try statement("SELECT base FROM run WHERE space = ? AND author = ? AND first = ?")
+            select.bind(1, space.no)
+            select.bind(2, author)
+            select.bind(3, first)
+            guard try select.step() else { return Chain() }
+            let base = select.bytes(0)
+            select.reset()
+            current = ChainCursor(author: author, first: first, next: 0, chain: try decodeChain(base))
+        }
+        for change in run.changes[current.next..<place + 1] {
+            try current.chain.advance(by: change.header, hash: change.hash)
+        }
+        current.next = place + 1
+        cursor = current
+        return current.chain
     }
 
     /// Earlier before later; what is concurrent by (timestamp, replica).
+    ///
+    /// - Complexity: quadratic in the number of entries.
     private func causalOrder(_ entries: [PastEntry]) -> [PastEntry] {
         var rest = entries.sorted {
             ($0.header.timestamp, $0.header.dot) < ($1.header.timestamp, $1.header.dot)
         }
+        // Of each how many others come before it (Kahn, "Topological sorting of large networks", 1962).
+        var causes = rest.map { entry in
+            rest.count { $0.entry.dot != entry.entry.dot && entry.entry.covers($0.entry.dot) }
+        }
         var out: [PastEntry] = []
         while !rest.isEmpty {
-            let next = rest.firstIndex { candidate in
-                !rest.contains { $0.entry.dot != candidate.entry.dot && candidate.entry.covers($0.entry.dot) }
-            }
             // Causality has no cycles; a damaged log must not loop here.
-            out.append(rest.remove(at: next ?? 0))
+            let next = causes.firstIndex(of: 0) ?? 0
+            let entry = rest.remove(at: next)
+            causes.remove(at: next)
+            for place in rest.indices where rest[place].entry.covers(entry.entry.dot) { causes[place] -= 1 }
+            out.append(entry)
         }
         return out
     }
