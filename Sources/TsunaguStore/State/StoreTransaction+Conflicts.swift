@@ -103,7 +103,7 @@ extension StoreTransaction {
         else { throw try missingChange(space, dot) }
         let change = run.changes[place]
         // The run keeps deps as differences; those at the change follow from its end backwards no more than forwards.
-        let chain = try chain(before: run, space, dot.author, through: place)
+        let chain = try chain(in: run, space, dot.author, before: place + 1)
         guard let index = change.payload.entries.firstIndex(where: { $0.id == id && $0.shape.collection == collection })
         else { throw try missingChange(space, dot) }
         let entry = change.payload.entries[index]
@@ -132,11 +132,12 @@ extension StoreTransaction {
         return .damagedLog(space: space.id, replica: replica, seq: dot.seq, .unresolvedReference(Dot(replica, dot.seq)))
     }
 
-    private func chain(
-        before run: RunDecoder.Run,
+    /// Where an author's chain stood before one of a run's changes, by its place in the run.
+    func chain(
+        in run: RunDecoder.Run,
         _ space: SpaceRow,
         _ author: UInt32,
-        through place: Int
+        before place: Int
     ) throws -> Chain {
         let select = try statement("SELECT base FROM run WHERE space = ? AND author = ? AND first = ?")
         select.bind(1, space.no)
@@ -146,7 +147,7 @@ extension StoreTransaction {
         let base = select.bytes(0)
         select.reset()
         var chain = try decodeChain(base)
-        for change in run.changes[...place] { try chain.advance(by: change.header, hash: change.hash) }
+        for change in run.changes[..<place] { try chain.advance(by: change.header, hash: change.hash) }
         return chain
     }
 
