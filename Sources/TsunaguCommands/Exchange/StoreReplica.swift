@@ -67,9 +67,7 @@ package struct StoreReplica: ReplicaStorage {
             let own = try transaction.ownReplica()
             let receipts = try frame.items.map { try receive($0, from: peer, transaction) }
             try transaction.noteRefusals(frame.items, receipts, from: peer)
-            let isOlder = try zip(frame.items, receipts).contains {
-                try $0.origin.replica == own && transaction.isSealedElse($0, $1)
-            }
+            let isOlder = zip(frame.items, receipts).contains { $0.origin.replica == own && $1.isSealedElse }
             if isOlder {
                 // Others know more of what was written here than this store does: it is an older copy of itself.
                 try transaction.note("own_changes_returned", peer.short)
@@ -216,17 +214,6 @@ extension DeviceID {
 }
 
 extension StoreTransaction {
-    /// Whether a run that arrived bears its author's seal and was not here.
-    fileprivate func isSealedElse(_ item: SyncFrame.Item, _ receipt: Receipt) throws -> Bool {
-        switch receipt {
-        case .applied, .quarantined: true
-        // Of another content only what begins as a run here does has been checked.
-        case .refused(.fork):
-            try sealedRun(RunPlace(space: item.space, replica: item.origin.replica, first: item.origin.first)) != nil
-        case .duplicate, .held, .partial, .refused: false
-        }
-    }
-
     /// Keeps what this side would not take, until the peer brings it in a form that it takes.
     fileprivate func noteRefusals(_ items: [SyncFrame.Item], _ receipts: [Receipt], from peer: DeviceID) throws {
         for (item, receipt) in zip(items, receipts) {
@@ -236,6 +223,16 @@ extension StoreTransaction {
             } else {
                 try clearRefusal(peer: peer.description, item.space, replica, first)
             }
+        }
+    }
+}
+
+extension Receipt {
+    /// Whether what arrived bears its author's seal and was not here.
+    fileprivate var isSealedElse: Bool {
+        switch self {
+        case .applied, .quarantined, .refused(.fork): true
+        case .duplicate, .held, .partial, .refused: false
         }
     }
 }

@@ -331,7 +331,8 @@ extension StoreTransaction {
             guard let space = try space(id) else { continue }
             try seal(group, space, own, sign)
             var row = try chainRow(space, author)
-            row.sealed = group.run.chain.seq
+            // What came back from others under a later seal may stand behind these rows already.
+            row.sealed = max(row.sealed, group.run.chain.seq)
             setChainRow(row, space, author)
         }
     }

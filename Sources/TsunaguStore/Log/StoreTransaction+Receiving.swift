@@ -65,7 +65,12 @@ extension StoreTransaction {
         var base = Chain()
         if let space = try space(run.space), let author = try knownAuthor(run.replica) {
             base = try chainRow(space, author).chain
-            if run.first <= base.seq { return .settled(try known(run, space, author, base)) }
+            if run.first <= base.seq {
+                switch try overlap(run, space, author, base) {
+                case .settled(let examination): return examination
+                case .goesOn(let rest): return try examine(rest)
+                }
+            }
         }
         // Nothing can be known of a run whose author is not: it comes again once `system` has said who that is.
         guard let key = try signingKey(of: run.replica.device) else { return .settled(.refused(.unknownDevice)) }
@@ -140,7 +145,7 @@ extension StoreTransaction {
     private func heldRun(settling part: MissingPart, of replica: ReplicaID) throws -> SoundRun? {
         let next = try nextSeq(in: part.space, of: replica)
         // Each presenter may have brought something else under this name.
-        for held in try heldRuns() where held.space == part.space && held.replica == replica && held.first == next {
+        for held in try heldRuns() where held.space == part.space && held.replica == replica && held.first <= next {
             if let run = try heldRun(held.no), case .sound(let sound) = try examine(run), sound.decoded.settles(part) {
                 return sound
             }
@@ -182,39 +187,67 @@ extension StoreTransaction {
         Seal.message(space: run.space, replica: run.replica, seq: decoded.chain.seq, hash: decoded.chain.hash)
     }
 
-    /// A run whose first number is in the log already: the same again, or the author's word for something else.
-    private func known(_ run: RunEnvelope, _ space: SpaceRow, _ author: UInt32, _ chain: Chain) throws -> Receipt {
-        let select = try statement("SELECT base, signature FROM run WHERE space = ? AND author = ? AND first = ?")
-        select.bind(1, space.no)
-        select.bind(2, author)
-        select.bind(3, run.first)
-        guard try select.step() else {
-            // Runs are cut once, by their author: one that begins inside another was not.
-            return run.last <= chain.seq ? .duplicate : .refused(.fork(seq: chain.seq + 1))
+    private enum Overlap {
+        case settled(Examination)
+        /// All that is here is the same; the changes after it, as a run of their own.
+        case goesOn(RunEnvelope)
+    }
+
+    /// A run whose first number is in the log already: the same again, more of the same, or the author's word for
+    /// something else.
+    ///
+    /// One chain may have been cut into runs in more than one way: an author that was put back to a backup seals what
+    /// was unsealed then, and has sealed it with what followed before. A seal speaks for the chain up to its change
+    /// wherever the run begins, so what is new is taken as a run of its own under the same seal.
+    private func overlap(_ run: RunEnvelope, _ space: SpaceRow, _ author: UInt32, _ end: Chain) throws -> Overlap {
+        if try sealedRun(RunPlace(space: run.space, replica: run.replica, first: run.first))?.signature == run.signature
+        {
+            return .settled(.settled(.duplicate))
         }
-        let (base, signature) = (select.bytes(0), select.bytes(1))
-        select.reset()
-        if signature == run.signature { return .duplicate }
-        guard let key = try signingKey(of: run.replica.device) else { return .refused(.unknownDevice) }
+        guard let key = try signingKey(of: run.replica.device) else {
+            return .settled(.settled(.refused(.unknownDevice)))
+        }
+        guard let stored = try self.run(space, author, containing: run.first),
+            let place = stored.changes.firstIndex(where: { $0.header.dot.seq == run.first })
+        else {
+            throw StoreError.damagedLog(
+                space: run.space,
+                replica: run.replica,
+                seq: run.first,
+                .unresolvedReference(Dot(run.replica, run.first))
+            )
+        }
+        let base = try chain(in: stored, space, author, before: place)
         let decoded: RunDecoder.Run
         do {
-            decoded = try RunDecoder.decode(
-                run.body,
-                count: run.count,
-                in: context(run.space, run.replica, decodeChain(base))
-            )
+            decoded = try RunDecoder.decode(run.body, count: run.count, in: context(run.space, run.replica, base))
         } catch CodecError.unresolvedReference(let dot) {
-            return try hold(run, waitsFor: "\(dot.replica.device.short) \(dot.seq)")
+            return .settled(.waits(for: "\(dot.replica.device.short) \(dot.seq)"))
         } catch {
-            return .refused(.malformed("\(error)"))
+            return .settled(.settled(.refused(.malformed("\(error)"))))
         }
-        guard key.isValidSignature(run.signature, for: Self.message(run, decoded)) else { return .refused(.badSeal) }
+        guard key.isValidSignature(run.signature, for: Self.message(run, decoded)) else {
+            return .settled(.settled(.refused(.badSeal)))
+        }
         for change in decoded.changes {
             let seq = change.header.dot.seq
+            guard seq <= end.seq else { break }
             let here = try self.run(space, author, containing: seq)?.changes.first { $0.header.dot.seq == seq }
-            guard here?.hash == change.hash else { return .refused(.fork(seq: seq)) }
+            guard here?.hash == change.hash else { return .settled(.settled(.refused(.fork(seq: seq)))) }
         }
-        return .duplicate
+        let rest = decoded.changes.drop { $0.header.dot.seq <= end.seq }
+        if rest.isEmpty { return .settled(.settled(.duplicate)) }
+        let blocks = decoded.blocks
+        return .goesOn(
+            RunEnvelope(
+                space: run.space,
+                replica: run.replica,
+                first: end.seq + 1,
+                count: rest.count,
+                signature: run.signature,
+                body: RunEncoder.encode(rest) { seq in blocks.last { $0.start <= seq } ?? blocks[0] }
+            )
+        )
     }
 
     /// The first change that one of the run's changes had seen and that is not in effect here.

@@ -112,7 +112,7 @@ extension StoreTransaction {
             let place = run.changes.firstIndex(where: { $0.header.dot.seq == dot.seq })
         else { throw try missingChange(space, dot) }
         let change = run.changes[place]
-        let chain = try chain(of: run, space, dot.author, through: place, &cursor)
+        let chain = try chain(in: run, space, dot.author, before: place + 1, &cursor)
         guard let index = change.payload.entries.firstIndex(where: { $0.id == id && $0.shape.collection == collection })
         else { throw try missingChange(space, dot) }
         let entry = change.payload.entries[index]
@@ -141,17 +141,23 @@ extension StoreTransaction {
         return .damagedLog(space: space.id, replica: replica, seq: dot.seq, .unresolvedReference(Dot(replica, dot.seq)))
     }
 
-    /// The author's chain at a change: a run keeps deps as differences, which are followed from where the last call ended.
+    /// Where an author's chain stood before one of a run's changes, by its place in the run.
+    func chain(in run: RunDecoder.Run, _ space: SpaceRow, _ author: UInt32, before place: Int) throws -> Chain {
+        var cursor: ChainCursor?
+        return try chain(in: run, space, author, before: place, &cursor)
+    }
+
+    /// The same; a run keeps deps as differences, which are followed from where the last call ended.
     private func chain(
-        of run: RunDecoder.Run,
+        in run: RunDecoder.Run,
         _ space: SpaceRow,
         _ author: UInt32,
-        through place: Int,
+        before place: Int,
         _ cursor: inout ChainCursor?
     ) throws -> Chain {
         let first = run.changes[0].header.dot.seq
         var current: ChainCursor
-        if let cursor, cursor.author == author, cursor.first == first, cursor.next <= place + 1 {
+        if let cursor, cursor.author == author, cursor.first == first, cursor.next <= place {
             current = cursor
         } else {
             let select = try statement("SELECT base FROM run WHERE space = ? AND author = ? AND first = ?")
@@ -163,10 +169,10 @@ extension StoreTransaction {
             select.reset()
             current = ChainCursor(author: author, first: first, next: 0, chain: try decodeChain(base))
         }
-        for change in run.changes[current.next..<place + 1] {
+        for change in run.changes[current.next..<place] {
             try current.chain.advance(by: change.header, hash: change.hash)
         }
-        current.next = place + 1
+        current.next = place
         cursor = current
         return current.chain
     }
