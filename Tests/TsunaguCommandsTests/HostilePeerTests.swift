@@ -38,6 +38,56 @@ struct HostilePeerTests {
         }
     }
 
+    @Test(arguments: ["-1", "9223372036854775807", "18446744073709551616", "many", ""], [1 as UInt8, 4, 19, 20])
+    func `A receipt whose number no chain has is refused`(number: String, code: UInt8) {
+        var reply: [UInt8] = [2, 1, code]
+        reply.appendPrefixed(Array(number.utf8))
+        #expect(throws: CodecError.self) {
+            try reply.withMemory { memory throws(CodecError) in try SyncReply(decoding: memory) }
+        }
+    }
+
+    @Test(arguments: [1 << 40, Int(Chain.seqMax)])
+    func `A peer's receipts say no more of what was sent than there was of it`(count: Int) throws {
+        let ward = try WardFixture()
+        let (site, liar) = (try ward.join("site"), try ward.join("liar"))
+        try ward.sync(site)
+        for name in ["甲", "乙", "丙"] {
+            _ = try site.addResident(["family_name=\(name)"])
+            try site.seal()
+        }
+        let peer = LyingPeer(liar) { request in
+            guard case .push(let frame) = request else { return compared([], request) }
+            return .reply(.receipts(frame.items.map { _ in .applied(count) }))
+        }
+        let outcome = try site.sync(with: peer).outcome
+        let changes = try site.read { transaction in
+            try transaction.spaces().flatMap { try transaction.vector(of: $0) }.reduce(0) { $0 + Int($1.seq) }
+        }
+        // Once in each round, since it then says that it has nothing after all.
+        #expect((1...changes * 8).contains(outcome.sent))
+        #expect(!outcome.upToDate)
+    }
+
+    @Test func `A part is alone in its frame`() throws {
+        func part(_ offset: Int) -> SyncFrame.Item {
+            let replica = ReplicaID(device: DeviceID(signingKey: [1]), incarnation: 1)
+            let cursor = StagedRun(space: .system, replica: replica, first: 1, hash: Bytes16(1), offset: offset)
+            return .part(cursor, total: 4 << 20, bytes: [0])
+        }
+        func decode(_ items: [SyncFrame.Item]) throws -> SyncFrame {
+            try SyncFrame(items: items).encoded.withMemory { memory throws(CodecError) in
+                try SyncFrame(decoding: memory)
+            }
+        }
+        let run = try #require(junk(1).items.first)
+        #expect(try decode([part(0)]).items == [part(0)])
+        #expect(try decode([run, run]).items == [run, run])
+        for items in [[part(0), part(1)], [part(0), run], [run, part(0)]] {
+            #expect(throws: CodecError.self) { try decode(items) }
+        }
+    }
+
     @Test func `One peer's rubbish does not take the holding area from the others`() throws {
         let ward = try WardFixture()
         let (a, b) = (try ward.join("a"), try ward.join("b"))
