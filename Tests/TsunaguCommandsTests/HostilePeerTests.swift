@@ -357,6 +357,78 @@ struct HostilePeerTests {
         #expect(try status(other, 2) == 200)
     }
 
+    /// A session of a device that nobody knows with the ward's hub.
+    private func openStranger(_ ward: WardFixture) throws -> (SyncRequest) throws -> SyncReply {
+        let key = Curve25519.Signing.PrivateKey()
+        let client = Handshake.Client(device: DeviceID(signingKey: Array(key.publicKey.rawRepresentation)))
+        let answer = ward.hub.answer(path: "/v1/hello", body: client.hello.encoded)
+        let session = try client.finish(try Handshake.Welcome(decoding: try answer.next() ?? [])) {
+            Array(try key.signature(for: $0))
+        }
+        var counter: UInt64 = 0
+        return { request in
+            counter += 1
+            let body = try Envelope.request(request.encoded, counter: counter, session)
+            let answer = ward.hub.answer(path: "/v1/exchange", body: body)
+            let content = try Envelope.open(try answer.next() ?? [], counter: counter, piece: 0, session.keys)
+            return try content.withMemory { memory throws(CodecError) in try SyncReply(decoding: memory) }
+        }
+    }
+
+    /// A run that says it is the centre's, and waits for others.
+    private func forged(_ ward: WardFixture, _ number: UInt64) -> SyncFrame {
+        guard case .run(var run)? = junk(number).items.first else { return SyncFrame() }
+        run.replica = ReplicaID(device: ward.centre.keys.device, incarnation: number)
+        return SyncFrame(items: [.run(run)])
+    }
+
+    @Test func `What a stranger brings is neither held nor listed`() throws {
+        let ward = try WardFixture()
+        let replica = try #require(try ward.centre.read { try $0.ownReplica() })
+        let ask = try openStranger(ward)
+        #expect(try ask(.push(junk(1))) == .receipts([.refused(.unknownDevice)]))
+        // Its author is known, and what comes before it is not.
+        #expect(try ask(.push(forged(ward, 1))) == .receipts([.refused(.holdingFull)]))
+        // The centre's own chain, with a seal that is not the centre's.
+        var frame = forged(ward, replica.incarnation)
+        if case .run(var run)? = frame.items.first {
+            run.first = 1
+            frame.items = [.run(run)]
+        }
+        guard case .receipts(let receipts) = try ask(.push(frame)), case .refused = receipts.first else {
+            Issue.record("a forged run was taken")
+            return
+        }
+        #expect(try ward.centre.read { try $0.heldCauses(in: .system) }.isEmpty)
+        let status = try ward.centre.status()
+        #expect(status.refused.isEmpty && status.notices.isEmpty)
+        #expect(try ward.centre.read { try $0.ownReplica() } == replica)
+    }
+
+    @Test func `What brings nothing is refused without a write`() throws {
+        let ward = try WardFixture()
+        let ask = try openStranger(ward)
+        // While another process writes, nobody else can.
+        let writer = try Site.open(ward.centre.directory, person: WardFixture.clerk)
+        let reply = try writer.write { _ in try ask(.push(junk(1))) }
+        #expect(reply == .receipts([.refused(.unknownDevice)]))
+    }
+
+    @Test func `Strangers together have a budget, and members are served beyond it`() throws {
+        let ward = try WardFixture()
+        let site = try ward.join("site")
+        var taken = 0
+        for _ in 0..<4 {
+            let ask = try openStranger(ward)
+            for number in 0..<50 as Range<UInt64> {
+                if case .receipts = try ask(.push(forged(ward, number))) { taken += 1 }
+            }
+        }
+        #expect((1...64).contains(taken))
+        _ = try site.addResident(["family_name=佐藤"])
+        #expect(try ward.sync(site).upToDate)
+    }
+
     @Test func `What is half brought has a share, and what is whole still comes through`() throws {
         let ward = try WardFixture()
         let (site, liar) = (try ward.join("site"), try ward.join("liar"))
