@@ -338,7 +338,8 @@ package struct SyncClient {
         switch receipt {
         case .applied(let count), .quarantined(let count):
             moved = true
-            if here { outcome.received += count } else { outcome.sent += count }
+            // What waited for it at the peer was not sent now, and the peer may say anything.
+            if here { outcome.received += count } else { outcome.sent += min(count, item.changesMax) }
             if here { newBytes += item.bytes }
             return true
         case .held(let cause):

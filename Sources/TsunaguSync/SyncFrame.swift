@@ -4,7 +4,7 @@
 import Crypto
 package import TsunaguCore
 
-/// A bounded piece of an exchange: whole runs, or a part of one.
+/// A bounded piece of an exchange: whole runs, or one part of one.
 package struct SyncFrame: Hashable, Sendable {
     /// What a frame carries.
     package enum Item: Hashable, Sendable {
@@ -26,6 +26,14 @@ package struct SyncFrame: Hashable, Sendable {
             switch self {
             case .run(let run): run.body.count + 128
             case .part(_, _, let bytes): bytes.count + 128
+            }
+        }
+
+        /// How many changes it can bring.
+        var changesMax: Int {
+            switch self {
+            case .run(let run): run.count
+            case .part: Seal.changesMax
             }
         }
 
@@ -78,8 +86,8 @@ package struct SyncFrame: Hashable, Sendable {
                 let part = try reader.stagedRun()
                 let total = try reader.varint("run", atMost: UInt64(Self.runBytesMax))
                 items.append(.part(part, total: total, bytes: Array(try reader.prefixed("part", atMost: total))))
-                // Each part rewrites what is kept of its run: many small ones would cost more than they bring.
-                guard items.count == 1, reader.isAtEnd else { throw .invalid("a part that is not alone in its frame") }
+                // What is kept of a run is written anew with each part.
+                guard items.count == 1, reader.isAtEnd else { throw .invalid("a part is not alone in its frame") }
             case let code:
                 throw .invalid("frame item \(code)")
             }

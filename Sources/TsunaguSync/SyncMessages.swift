@@ -284,32 +284,23 @@ extension Receipt {
         }
     }
 
-    /// Changes that one run can bring into effect, with all that waited for it: what is beyond is no honest peer's word.
-    private static let countMax = 1 << 20
-
-    private static func count(_ text: String) -> Int? {
-        Int(text).flatMap { (0...countMax).contains($0) ? $0 : nil }
-    }
-
     fileprivate init?(wire code: UInt8, _ text: String) {
-        switch code {
-        case 1:
-            guard let count = Self.count(text) else { return nil }
-            self = .applied(count)
-        case 2: self = .duplicate
-        case 3: self = .held(waitsFor: text)
-        case 4:
-            guard let count = Self.count(text) else { return nil }
-            self = .quarantined(count)
-        case 5: self = .partial
-        case 16: self = .refused(.malformed(text))
-        case 17: self = .refused(.badSeal)
-        case 18: self = .refused(.unknownDevice)
-        case 19: self = .refused(.gap(expected: UInt64(text) ?? 0))
-        case 20: self = .refused(.fork(seq: UInt64(text) ?? 0))
-        case 21: self = .refused(.holdingFull)
-        case 22: self = .refused(.notGranted)
-        case 23: self = .refused(.shareFull)
+        // No count and no number goes beyond the longest chain.
+        let number = UInt64(text).flatMap { $0 <= Chain.seqMax ? $0 : nil }
+        switch (code, number) {
+        case (1, let count?): self = .applied(Int(count))
+        case (2, _): self = .duplicate
+        case (3, _): self = .held(waitsFor: text)
+        case (4, let count?): self = .quarantined(Int(count))
+        case (5, _): self = .partial
+        case (16, _): self = .refused(.malformed(text))
+        case (17, _): self = .refused(.badSeal)
+        case (18, _): self = .refused(.unknownDevice)
+        case (19, let expected?): self = .refused(.gap(expected: expected))
+        case (20, let seq?): self = .refused(.fork(seq: seq))
+        case (21, _): self = .refused(.holdingFull)
+        case (22, _): self = .refused(.notGranted)
+        case (23, _): self = .refused(.shareFull)
         default: return nil
         }
     }

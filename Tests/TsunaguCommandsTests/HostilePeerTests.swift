@@ -38,6 +38,56 @@ struct HostilePeerTests {
         }
     }
 
+    @Test(arguments: ["-1", "9223372036854775807", "18446744073709551616", "many", ""], [1 as UInt8, 4, 19, 20])
+    func `A receipt whose number no chain has is refused`(number: String, code: UInt8) {
+        var reply: [UInt8] = [2, 1, code]
+        reply.appendPrefixed(Array(number.utf8))
+        #expect(throws: CodecError.self) {
+            try reply.withMemory { memory throws(CodecError) in try SyncReply(decoding: memory) }
+        }
+    }
+
+    @Test(arguments: [1 << 40, Int(Chain.seqMax)])
+    func `A peer's receipts say no more of what was sent than there was of it`(count: Int) throws {
+        let ward = try WardFixture()
+        let (site, liar) = (try ward.join("site"), try ward.join("liar"))
+        try ward.sync(site)
+        for name in ["甲", "乙", "丙"] {
+            _ = try site.addResident(["family_name=\(name)"])
+            try site.seal()
+        }
+        let peer = LyingPeer(liar) { request in
+            guard case .push(let frame) = request else { return compared([], request) }
+            return .reply(.receipts(frame.items.map { _ in .applied(count) }))
+        }
+        let outcome = try site.sync(with: peer).outcome
+        let changes = try site.read { transaction in
+            try transaction.spaces().flatMap { try transaction.vector(of: $0) }.reduce(0) { $0 + Int($1.seq) }
+        }
+        // Once in each round, since it then says that it has nothing after all.
+        #expect((1...changes * 8).contains(outcome.sent))
+        #expect(!outcome.upToDate)
+    }
+
+    @Test func `A part is alone in its frame`() throws {
+        func part(_ offset: Int) -> SyncFrame.Item {
+            let replica = ReplicaID(device: DeviceID(signingKey: [1]), incarnation: 1)
+            let cursor = StagedRun(space: .system, replica: replica, first: 1, hash: Bytes16(1), offset: offset)
+            return .part(cursor, total: 4 << 20, bytes: [0])
+        }
+        func decode(_ items: [SyncFrame.Item]) throws -> SyncFrame {
+            try SyncFrame(items: items).encoded.withMemory { memory throws(CodecError) in
+                try SyncFrame(decoding: memory)
+            }
+        }
+        let run = try #require(junk(1).items.first)
+        #expect(try decode([part(0)]).items == [part(0)])
+        #expect(try decode([run, run]).items == [run, run])
+        for items in [[part(0), part(1)], [part(0), run], [run, part(0)]] {
+            #expect(throws: CodecError.self) { try decode(items) }
+        }
+    }
+
     @Test func `One peer's rubbish does not take the holding area from the others`() throws {
         let ward = try WardFixture()
         let (a, b) = (try ward.join("a"), try ward.join("b"))
@@ -305,6 +355,78 @@ struct HostilePeerTests {
         #expect(alive <= 8)
         #expect(try status(try #require(sessions.last), 3) == 200)
         #expect(try status(other, 2) == 200)
+    }
+
+    /// A session of a device that nobody knows with the ward's hub.
+    private func openStranger(_ ward: WardFixture) throws -> (SyncRequest) throws -> SyncReply {
+        let key = Curve25519.Signing.PrivateKey()
+        let client = Handshake.Client(device: DeviceID(signingKey: Array(key.publicKey.rawRepresentation)))
+        let answer = ward.hub.answer(path: "/v1/hello", body: client.hello.encoded)
+        let session = try client.finish(try Handshake.Welcome(decoding: try answer.next() ?? [])) {
+            Array(try key.signature(for: $0))
+        }
+        var counter: UInt64 = 0
+        return { request in
+            counter += 1
+            let body = try Envelope.request(request.encoded, counter: counter, session)
+            let answer = ward.hub.answer(path: "/v1/exchange", body: body)
+            let content = try Envelope.open(try answer.next() ?? [], counter: counter, piece: 0, session.keys)
+            return try content.withMemory { memory throws(CodecError) in try SyncReply(decoding: memory) }
+        }
+    }
+
+    /// A run that says it is the centre's, and waits for others.
+    private func forged(_ ward: WardFixture, _ number: UInt64) -> SyncFrame {
+        guard case .run(var run)? = junk(number).items.first else { return SyncFrame() }
+        run.replica = ReplicaID(device: ward.centre.keys.device, incarnation: number)
+        return SyncFrame(items: [.run(run)])
+    }
+
+    @Test func `What a stranger brings is neither held nor listed`() throws {
+        let ward = try WardFixture()
+        let replica = try #require(try ward.centre.read { try $0.ownReplica() })
+        let ask = try openStranger(ward)
+        #expect(try ask(.push(junk(1))) == .receipts([.refused(.unknownDevice)]))
+        // Its author is known, and what comes before it is not.
+        #expect(try ask(.push(forged(ward, 1))) == .receipts([.refused(.holdingFull)]))
+        // The centre's own chain, with a seal that is not the centre's.
+        var frame = forged(ward, replica.incarnation)
+        if case .run(var run)? = frame.items.first {
+            run.first = 1
+            frame.items = [.run(run)]
+        }
+        guard case .receipts(let receipts) = try ask(.push(frame)), case .refused = receipts.first else {
+            Issue.record("a forged run was taken")
+            return
+        }
+        #expect(try ward.centre.read { try $0.heldCauses(in: .system) }.isEmpty)
+        let status = try ward.centre.status()
+        #expect(status.refused.isEmpty && status.notices.isEmpty)
+        #expect(try ward.centre.read { try $0.ownReplica() } == replica)
+    }
+
+    @Test func `What brings nothing is refused without a write`() throws {
+        let ward = try WardFixture()
+        let ask = try openStranger(ward)
+        // While another process writes, nobody else can.
+        let writer = try Site.open(ward.centre.directory, person: WardFixture.clerk)
+        let reply = try writer.write { _ in try ask(.push(junk(1))) }
+        #expect(reply == .receipts([.refused(.unknownDevice)]))
+    }
+
+    @Test func `Strangers together have a budget, and members are served beyond it`() throws {
+        let ward = try WardFixture()
+        let site = try ward.join("site")
+        var taken = 0
+        for _ in 0..<4 {
+            let ask = try openStranger(ward)
+            for number in 0..<50 as Range<UInt64> {
+                if case .receipts = try ask(.push(forged(ward, number))) { taken += 1 }
+            }
+        }
+        #expect((1...64).contains(taken))
+        _ = try site.addResident(["family_name=佐藤"])
+        #expect(try ward.sync(site).upToDate)
     }
 
     @Test func `What is half brought has a share, and what is whole still comes through`() throws {

@@ -131,6 +131,29 @@ struct HubEpochTests {
         #expect(try ward.fixture.digests(late) == ward.fixture.digests(ward.centre))
     }
 
+    @Test func `A hub that learns from a stranger what it wrote once numbers nothing twice`() throws {
+        let ward = try Ward()
+        #expect(try ward.sync(try ward.join("first")).upToDate)
+        try ward.backUp()
+        let (late, later) = (try ward.join("late"), try ward.join("later"))
+        for site in [late, later] { #expect(try ward.sync(site).upToDate) }
+
+        try ward.restore()
+        let before = try ward.centre.read { try $0.ownReplica() }
+        // The hub knows neither, so that what it wrote itself comes back with what says who asks.
+        #expect(try ward.sync(late).upToDate)
+        #expect(try codes(ward.centre).contains("own_changes_returned"))
+        #expect(try ward.centre.read { try $0.ownReplica() } != before)
+
+        let another = try ward.join("another")
+        try add(later, ["後"])
+        for site in [later, late, another] {
+            #expect(try ward.sync(site).upToDate)
+            #expect(try names(site) == ["後"])
+            #expect(try ward.fixture.digests(site) == ward.fixture.digests(ward.centre))
+        }
+    }
+
     @Test func `An emptied hub is named, and filled again without a deletion`() throws {
         let ward = try Ward()
         let (a, b) = (try ward.join("a"), try ward.join("b"))

@@ -46,10 +46,12 @@ package final class Hub: Sendable {
     private static let sessionMilliseconds: UInt64 = 10 * 60 * 1000
     /// What a device may have added up or worked out in the length of a session: a search takes a handful.
     private static let looksMax = 256
+    /// Frames of `system` that all strangers together may have taken in, in the length of a session.
+    private static let introductionsMax = 64
 
     private let site: Site
     private let sessions = Mutex<[Bytes16: Session]>([:])
-    /// How often each device had something added up, and since when that is counted.
+    /// How often each device had something added up, strangers something taken in, and since when that is counted.
     private let looks = Mutex<[DeviceID: (count: Int, since: UInt64)]>([:])
 
     package init(_ site: Site) { self.site = site }
@@ -184,13 +186,20 @@ package final class Hub: Sendable {
         guard case .push(let frame) = request else { return .unknownClient }
         let isSystem = frame.items.allSatisfy { if case .run(let run) = $0 { run.space == .system } else { false } }
         guard isSystem else { return .unknownClient }
-        let receipts: [Receipt]? = try site.write { transaction in
-            if !question.isIntroduced, try transaction.began(apartFrom: frame) { return nil }
-            return try frame.items.map { item in
-                guard case .run(let run) = item else { return .refused(.notGranted) }
-                return try transaction.receive(run, from: .stranger)
-            }
+        func began(apart transaction: StoreTransaction) throws -> Bool {
+            try !question.isIntroduced && transaction.began(apartFrom: frame)
         }
+        // Looked at before it is written: what brings nothing must not hold up those who work here.
+        let refusal: SyncReply? = try site.read { transaction in
+            if try began(apart: transaction) { return .newBeginning }
+            let isVain = try frame.items.allSatisfy { try transaction.signingKey(of: $0.origin.replica.device) == nil }
+            return isVain ? .receipts(frame.items.map { _ in .refused(.unknownDevice) }) : nil
+        }
+        if let refusal { return refusal }
+        guard countsAsFew(.stranger, atMost: Self.introductionsMax) else {
+            return .failed("too many who are not known here ask; try again in some minutes")
+        }
+        let receipts = try StoreReplica(site).receive(frame, from: .stranger) { try !began(apart: $0) }
         guard let receipts else { return .newBeginning }
         sessions.withLock { $0[question.session]?.isIntroduced = true }
         return .receipts(receipts)
@@ -204,13 +213,18 @@ package final class Hub: Sendable {
         case .run: refusal = .run(nil)
         case .compare, .push, .pull: return nil
         }
+        return countsAsFew(client, atMost: Self.looksMax) ? nil : refusal
+    }
+
+    /// Counts what a device had done in the length of a session.
+    private func countsAsFew(_ client: DeviceID, atMost max: Int) -> Bool {
         let now = site.store.now()
         return looks.withLock { looks in
             var look = looks[client] ?? (0, now)
             if now >= look.since + Self.sessionMilliseconds { look = (0, now) }
             look.count += 1
             looks[client] = look
-            return look.count > Self.looksMax ? refusal : nil
+            return look.count <= max
         }
     }
 

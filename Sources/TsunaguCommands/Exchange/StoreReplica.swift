@@ -62,11 +62,24 @@ package struct StoreReplica: ReplicaStorage {
     package func access() throws -> Access? { try site.read { try $0.currentAccess() } }
 
     package func receive(_ frame: SyncFrame, from peer: DeviceID) throws -> [Receipt] {
+        try receive(frame, from: peer) { _ in true } ?? []
+    }
+
+    /// Takes in a frame where what is here when it is written allows it.
+    ///
+    /// - Returns: `nil` where it does not.
+    func receive(
+        _ frame: SyncFrame,
+        from peer: DeviceID,
+        where isWelcome: (StoreTransaction) throws -> Bool
+    ) throws -> [Receipt]? {
         guard !frame.items.isEmpty else { return [] }
         return try site.write { transaction in
+            guard try isWelcome(transaction) else { return nil }
             let own = try transaction.ownReplica()
             let receipts = try frame.items.map { try receive($0, from: peer, transaction) }
-            try transaction.noteRefusals(frame.items, receipts, from: peer)
+            // Whoever is nobody here has no say in what a person is shown.
+            if peer != .stranger { try transaction.noteRefusals(frame.items, receipts, from: peer) }
             let isOlder = zip(frame.items, receipts).contains { $0.origin.replica == own && $1.isSealedElse }
             if isOlder {
                 // Others know more of what was written here than this store does: it is an older copy of itself.
@@ -206,11 +219,6 @@ package struct StoreReplica: ReplicaStorage {
         }
         return SHA256.hash(data: bytes).withUnsafeBytes { Bytes16(loading: $0.baseAddress!) }
     }
-}
-
-extension DeviceID {
-    /// In whose name is kept what those bring who are nobody here: together they have one share.
-    static let stranger = DeviceID(bytes: [UInt8](repeating: 0, count: 16))!
 }
 
 extension StoreTransaction {

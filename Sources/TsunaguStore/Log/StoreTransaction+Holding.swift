@@ -1,9 +1,14 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-import TsunaguCore
+package import TsunaguCore
 
 /// The holding area: runs whose turn has not come, kept beside the log until it has.
+extension DeviceID {
+    /// In whose name those bring something who are nobody here: together they are one.
+    package static let stranger = DeviceID(bytes: [UInt8](repeating: 0, count: 16))!
+}
+
 extension StoreTransaction {
     /// Runs that one peer may have in the holding area, and their bytes: what it brings cannot be verified yet, so it
     /// must not crowd out what others bring.
@@ -48,8 +53,9 @@ extension StoreTransaction {
     /// Keeps a run within its presenter's share of the area.
     ///
     /// Where the share is full, runs that are farther from their turn make room: they come again with the next exchange,
-    /// and a run that is next must not wait outside for its partner in another space.
+    /// and a run that is next must not wait outside for its partner in another space. Strangers have no share.
     func hold(_ run: RunEnvelope, waitsFor: String) throws -> Receipt {
+        guard presenter != .stranger else { return .refused(.holdingFull) }
         let shared = try heldRuns().filter { $0.presenter == presenter }
         let same = shared.first { $0.space == run.space && $0.replica == run.replica && $0.first == run.first }
         if let same, same.signature == run.signature, same.waitsFor == waitsFor { return .held(waitsFor: waitsFor) }
