@@ -39,6 +39,8 @@ package struct SyncClient {
         package var diverged: [SpaceID] = []
         /// The records on which such a space differed.
         package var differences: [Difference] = []
+        /// What the peer said to a device whose rights ended, once that had handed in what it could.
+        package var farewell: Farewell?
 
         package init() {}
     }
@@ -106,6 +108,9 @@ package struct SyncClient {
     /// Chains of which the peer was shown that it holds them otherwise.
     private var accused: Set<ChainPlace> = []
     private var isIntroduced = false
+    /// What was handed in after the peer said that this device's rights ended, and whether it took its leave.
+    private var handedIn: [Int64] = []
+    private var isLeaving = false
     /// What was said of each space in the comparison under way.
     private var named: [SpaceID: SpaceSummary] = [:]
     /// The search for what differs in a space, and the spaces that were searched.
@@ -161,7 +166,34 @@ package struct SyncClient {
         case .unknownClient where isStranger: .finish(outcome)
         case .unknownClient: try introduce(storage)
         case .newBeginning: throw SyncError.newBeginning
+        case .revoked(let farewell): try leave(farewell, storage)
         }
+    }
+
+    /// Hands in what was written here, by what the peer has of it, and nothing else.
+    private mutating func leave(_ farewell: Farewell, _ storage: some ReplicaStorage) throws -> Action {
+        guard !isStranger else { return .finish(outcome) }
+        if isLeaving {
+            outcome.farewell = farewell
+            return .finish(outcome)
+        }
+        var rows: [Int64] = []
+        for space in try storage.summaries().map(\.space) {
+            let known = try storage.vector(of: space).map { entry in
+                let isOwn = entry.replica.device == storage.device
+                return (entry.replica, isOwn ? farewell.holds[space, entry.replica] : entry.seq)
+            }
+            rows += try storage.runs(of: space, lacking: Dictionary(uniqueKeysWithValues: known))
+        }
+        rows.sort()
+        guard !rows.isEmpty, rows != handedIn else {
+            isLeaving = true
+            return .send(.leave)
+        }
+        handedIn = rows
+        wants = [:]
+        pushing = FrameWriter(rows: rows, bytesMax: frameBytesMax)
+        return try next(storage)
     }
 
     /// Brings `system` to a peer that lost it, or never had what says who we are.

@@ -15,6 +15,8 @@ package enum SyncRequest: Hashable, Sendable {
     case sums(SumsRequest)
     /// Give me this sealed run again.
     case run(SpaceID, ReplicaID, first: UInt64)
+    /// I was revoked, and handed in what I had.
+    case leave
 
     package struct PullRequest: Hashable, Sendable {
         /// For each space the authors of whom something is lacking, with the last number known.
@@ -64,6 +66,8 @@ package enum SyncRequest: Hashable, Sendable {
             out.appendPrefixed(Array(space.name.utf8))
             out.append(replica)
             out.appendVarint(first)
+        case .leave:
+            out.append(5)
         }
         return out
     }
@@ -106,6 +110,7 @@ package enum SyncRequest: Hashable, Sendable {
                 )
             case let code: throw .invalid("request 4 \(code)")
             }
+        case 5: self = .leave
         case let code:
             throw .invalid("request \(code)")
         }
@@ -143,6 +148,8 @@ package enum SyncReply: Hashable, Sendable {
     case unknownClient
     /// The client's ward and the one here began apart, and both have been worked in.
     case newBeginning
+    /// The client's rights ended: it may hand in what it wrote, and gets nothing but this.
+    case revoked(Farewell)
 
     package static func == (a: SyncReply, b: SyncReply) -> Bool { a.encoded == b.encoded }
     package func hash(into hasher: inout Hasher) { hasher.combine(encoded) }
@@ -196,6 +203,9 @@ package enum SyncReply: Hashable, Sendable {
             out.append(5)
         case .newBeginning:
             out.append(6)
+        case .revoked(let farewell):
+            out.append(7)
+            out += farewell.encoded
         }
         return out
     }
@@ -258,6 +268,7 @@ package enum SyncReply: Hashable, Sendable {
             }
         case 5: self = .unknownClient
         case 6: self = .newBeginning
+        case 7: self = .revoked(try Farewell(decoding: &reader))
         case let code:
             throw .invalid("reply \(code)")
         }

@@ -18,6 +18,7 @@ package struct SyncServer {
         case .sums(let request): .sums(try sums(request, storage))
         case .run(let space, let replica, let first):
             .run(try storage.scope(with: client).isShared(space) ? try storage.run(space, replica, first: first) : nil)
+        case .leave: .failed("the device is a member")
         case .pull: .failed("a pull is answered by frames")
         }
     }

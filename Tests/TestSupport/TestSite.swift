@@ -116,6 +116,20 @@ package final class TestSite {
         }
     }
 
+    /// Ends a site's rights; what it wrote in the test's space is honoured up to these numbers, `nil` for all of it.
+    package func revoke(_ site: TestSite, after last: [ReplicaID: UInt64]?, system: UInt64 = 0) throws {
+        let cut = last.map { Revocation.Cut([TestSchema.space: $0, .system: [site.replica: system]]) }
+        _ = try store.write { transaction in
+            try transaction.draft(.system, by: person).create(
+                SystemSchema.revocation,
+                [
+                    (1, .text(site.device.description)), (2, .text(cut == nil ? "retired" : "lost")),
+                    (3, cut.map { .text(ExactText($0.text)) } ?? .null),
+                ]
+            )
+        }
+    }
+
     // MARK: - Exchange
 
     package func seal() throws {

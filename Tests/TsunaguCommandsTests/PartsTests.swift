@@ -46,7 +46,7 @@ struct PartsTests {
             case .push(let frame):
                 try line.carry(frame)
                 action = try client.received(server.answer(request, there), here)
-            case .compare, .sums, .run:
+            case .compare, .sums, .run, .leave:
                 action = try client.received(server.answer(request, there), here)
             }
         }

@@ -33,6 +33,8 @@ package final class Hub: Sendable {
         let session: Bytes16
         let client: DeviceID
         let isMember: Bool
+        /// Whether it was a member, and its rights ended.
+        let isRevoked: Bool
         let isIntroduced: Bool
         let keys: SessionKeys
         let counter: UInt64
@@ -110,11 +112,13 @@ package final class Hub: Sendable {
             let content = request.open(session.keys)
         else { throw SyncError.notAuthenticated("the session is unknown or over") }
         let proof = request.proof ?? session.proof
-        let (key, isGranted) = try site.read { transaction in
-            (
+        let (key, isGranted, isRevoked) = try site.read { transaction in
+            let access = try transaction.currentAccess()
+            // A right that was withdrawn since the hello is so from now on.
+            return (
                 try transaction.signingKey(of: session.client),
-                // A right that was withdrawn since the hello counts from now on.
-                try transaction.currentAccess()?.isMember(session.client) ?? false
+                access?.isMember(session.client) ?? false,
+                access?.isRevoked(session.client) ?? false
             )
         }
         if let key, let proof, !session.isProved, !key.isValidSignature(proof, for: session.clientMessage) {
@@ -145,6 +149,7 @@ package final class Hub: Sendable {
             session: request.session,
             client: session.client,
             isMember: isProved && isGranted,
+            isRevoked: isProved && isRevoked,
             isIntroduced: session.isIntroduced,
             keys: session.keys,
             counter: request.counter,
@@ -160,6 +165,7 @@ package final class Hub: Sendable {
         let request = try question.content.withMemory { memory throws(CodecError) in
             try SyncRequest(decoding: memory)
         }
+        if question.isRevoked { return try reply(answerRevoked(request, question.client)) }
         guard question.isMember else { return try reply(answerStranger(request, question)) }
         if let refusal = refusalOfLook(request, question.client) { return try reply(refusal) }
         let server = SyncServer(client: question.client)
@@ -177,6 +183,25 @@ package final class Hub: Sendable {
                 return PieceStream.length(piece.count) + piece
             }
         }
+    }
+
+    /// Takes what a revoked device wrote itself, and gives nothing but a receipt for it.
+    private func answerRevoked(_ request: SyncRequest, _ client: DeviceID) throws -> SyncReply {
+        switch request {
+        case .push(let frame):
+            guard frame.items.allSatisfy({ $0.origin.replica.device == client }) else {
+                return .failed("this device was revoked; only what it wrote itself is taken")
+            }
+            return .receipts(try StoreReplica(site).receive(frame, from: client))
+        case .leave: try site.closeRetirement(of: client)
+        case .compare: break
+        case .pull, .sums, .run: return .failed("this device was revoked")
+        }
+        let (mode, holds) = try site.read { transaction in
+            let isLost = try transaction.currentAccess()?.revocations[client]?.contains { $0.mode == .lost }
+            return (isLost == true ? Revocation.Mode.lost : .retired, try transaction.chains(of: client))
+        }
+        return .revoked(try Farewell(to: client, mode: mode, holds: holds, sign: site.keys.sign))
     }
 
     /// Takes `system` from whoever brings it, and gives nothing: its seals say whose word it is.
@@ -211,7 +236,7 @@ package final class Hub: Sendable {
         switch request {
         case .sums: refusal = .sums(nil)
         case .run: refusal = .run(nil)
-        case .compare, .push, .pull: return nil
+        case .compare, .push, .pull, .leave: return nil
         }
         return countsAsFew(client, atMost: Self.looksMax) ? nil : refusal
     }
@@ -286,10 +311,13 @@ package final class Hub: Sendable {
         _ invitation: StoredRecord,
         _ transaction: StoreTransaction
     ) throws {
+        guard let role = invitation.text("role").flatMap({ Role(rawValue: $0) }) else {
+            throw CodecError.invalid("an invitation of an unknown role")
+        }
         let draft = try transaction.draft(.system, by: site.person)
         let siteID = try Membership.site(
             named: invitation.text("site") ?? "",
-            role: invitation.text("role") ?? "",
+            role: role.rawValue,
             draft,
             transaction
         )
@@ -300,9 +328,9 @@ package final class Hub: Sendable {
             signing: request.signingKey,
             receiving: request.receivingKey,
             proof: request.proof,
-            role: invitation.text("role") ?? "",
+            role: role,
             spaces: invitation.text("spaces") ?? "",
-            writes: invitation.text("role") != Role.auditor.rawValue,
+            writes: role != .auditor,
             draft
         )
         try draft.use(invitation, device)
@@ -407,7 +435,7 @@ enum Membership {
         signing: [UInt8],
         receiving: [UInt8],
         proof: [UInt8],
-        role: String,
+        role: Role,
         spaces: String,
         writes: Bool,
         _ draft: Draft
@@ -420,12 +448,6 @@ enum Membership {
                 (4, .text(Hex.encode(receiving))), (5, .text(Hex.encode(proof))),
             ]
         )
-        try draft.create(
-            SystemSchema.grant,
-            [
-                (1, .text(device.description)), (2, .text(role)), (3, .text(spaces)),
-                (4, .text(writes ? "write" : "read")),
-            ]
-        )
+        try draft.grant(device, role: role, spaces: spaces, writes: writes)
     }
 }

@@ -57,7 +57,7 @@ extension Site {
                 signing: site.keys.signingPublic,
                 receiving: site.keys.receivingPublic,
                 proof: site.keys.proof(),
-                role: Role.admin.rawValue,
+                role: .admin,
                 spaces: "*",
                 writes: true,
                 draft

@@ -37,6 +37,36 @@ extension Site {
             throw CommandError(.usage, Localized(ja: "期限は90日以内です", en: "an invitation expires within 90 days"))
         }
         let scope = spaces.isEmpty ? role.defaultSpaces : spaces
+        try Self.check(scope: scope, for: role)
+        return try write { transaction in
+            try transaction.requireAdmin(self)
+            guard let root = try transaction.root() else {
+                throw CommandError(.failed, Localized(ja: "自治体が不明です", en: "the ward's founder is unknown"))
+            }
+            let pin: [UInt8]? = if case .bytes(let bytes)? = try transaction.meta("hub_pin") { bytes } else { nil }
+            let trust: PeerAddress.Trust =
+                hub?.hasPrefix("http://") == true ? .plain : pin.map { .pin($0) } ?? .system
+            let code = InvitationCode(
+                secret: (0..<16).map { _ in UInt8(truncatingIfNeeded: store.random()) },
+                root: root,
+                hub: hub.map { PeerAddress(url: $0, trust: trust) },
+                pin: pin
+            )
+            let expiry = store.now() + milliseconds
+            try transaction.draft(.system, by: person).create(
+                SystemSchema.invitation,
+                id: code.record,
+                [
+                    (1, .text(name)), (2, .text(role.rawValue)), (3, .text(scope.joined(separator: " "))),
+                    (4, .integer(Int64(expiry))), (6, .text(Hex.encode(try code.key().publicKey.rawRepresentation))),
+                ]
+            )
+            return Invitation(code: code.text, hub: hub, expiresAt: expiry)
+        }
+    }
+
+    /// Fails where a device of a role cannot be given these spaces.
+    static func check(scope: [String], for role: Role) throws {
         guard !scope.isEmpty else {
             throw CommandError(
                 .usage,
@@ -63,31 +93,6 @@ extension Site {
                     Localized(ja: "空間の名前ではありません: \(space)", en: "'\(space)' is no space's name")
                 )
             }
-        }
-        return try write { transaction in
-            try transaction.requireAdmin(self)
-            guard let root = try transaction.root() else {
-                throw CommandError(.failed, Localized(ja: "自治体が不明です", en: "the ward's founder is unknown"))
-            }
-            let pin: [UInt8]? = if case .bytes(let bytes)? = try transaction.meta("hub_pin") { bytes } else { nil }
-            let trust: PeerAddress.Trust =
-                hub?.hasPrefix("http://") == true ? .plain : pin.map { .pin($0) } ?? .system
-            let code = InvitationCode(
-                secret: (0..<16).map { _ in UInt8(truncatingIfNeeded: store.random()) },
-                root: root,
-                hub: hub.map { PeerAddress(url: $0, trust: trust) },
-                pin: pin
-            )
-            let expiry = store.now() + milliseconds
-            try transaction.draft(.system, by: person).create(
-                SystemSchema.invitation,
-                id: code.record,
-                [
-                    (1, .text(name)), (2, .text(role.rawValue)), (3, .text(scope.joined(separator: " "))),
-                    (4, .integer(Int64(expiry))), (6, .text(Hex.encode(try code.key().publicKey.rawRepresentation))),
-                ]
-            )
-            return Invitation(code: code.text, hub: hub, expiresAt: expiry)
         }
     }
 }

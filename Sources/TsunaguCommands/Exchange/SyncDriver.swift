@@ -71,6 +71,7 @@ struct SyncDriver {
     private var counter: UInt64 = 0
     private let session: ClientSession
     private let epoch: Bytes16
+    private let peerKey: [UInt8]
 
     /// What a peer that was nobody here brought to show who it is.
     private var introduced = 0
@@ -84,6 +85,7 @@ struct SyncDriver {
         let welcome = try Handshake.Welcome(decoding: bytes)
         peer = welcome.hub
         epoch = welcome.epoch
+        peerKey = welcome.signingKey
         session = try handshake.finish(welcome, sign: site.keys.sign)
         if try !site.read({ try $0.isTrusted(welcome) }) {
             // It may have joined since this site last heard of the ward, and hold the ward's word for it.
@@ -120,6 +122,7 @@ struct SyncDriver {
             outcome.received += introduced
         }
         try exchange(&client)
+        if let farewell = client.outcome.farewell { try site.leave(farewell, of: peer, key: peerKey) }
         try noteDifferences(client.outcome.differences)
         try note(client.outcome)
     }
@@ -181,7 +184,7 @@ struct SyncDriver {
         case .run(let run): return run
         case .failed(let reason): throw SyncError.peerFailed(reason)
         case .newBeginning: throw SyncError.newBeginning
-        case .compared, .receipts, .sums, .unknownClient: throw SyncError.protocolViolation("no run")
+        case .compared, .receipts, .sums, .unknownClient, .revoked: throw SyncError.protocolViolation("no run")
         }
     }
 

@@ -12,6 +12,8 @@ package struct SiteView: Sendable {
         package let role: Role?
         package let spaces: [String]
         package let writes: Bool
+        /// How its rights ended, where they did.
+        package let revoked: Revocation.Mode?
         /// Unix milliseconds of the last exchange with it; `nil` where this site has had none.
         package let lastContact: UInt64?
         /// How many changes held here it may hold and is not known to, where there are any; `nil` where it was never met.
@@ -43,6 +45,7 @@ extension Site {
                         role: access?.role(of: id),
                         spaces: grants.flatMap(\.spaces),
                         writes: grants.contains(where: \.writes),
+                        revoked: access?.revocations[id]?.first?.mode,
                         lastContact: try transaction.met(id)?.at,
                         lacking: try transaction.lacking(id, access)
                     )

@@ -79,5 +79,5 @@ extension Site {
 
 extension Access {
     /// What a device is seen as; the founding device is an admin.
-    package func role(of device: DeviceID) -> Role? { isAdmin(device) ? .admin : grants[device]?.first?.role }
+    package func role(of device: DeviceID) -> Role? { wasAdmin(device) ? .admin : grants[device]?.first?.role }
 }

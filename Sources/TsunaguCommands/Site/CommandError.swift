@@ -124,6 +124,15 @@ extension CommandError {
                 ),
                 hint: Localized(ja: "今の状態を確かめてください", en: "look at the present state")
             )
+        case .revoked:
+            self.init(
+                .notPermitted,
+                Localized(ja: "この端末の権限は終わりました", en: "this device's rights have ended"),
+                hint: Localized(
+                    ja: "tsunagu sync で、未送信の入力を本庁に渡してください",
+                    en: "hand in what is unsent with 'tsunagu sync'"
+                )
+            )
         case .changeTooLarge(let bytes):
             self.init(
                 .badInput,

@@ -15,6 +15,8 @@ package struct DataDirectory: Sendable {
 
     package var database: String { path + "/ward.sqlite" }
     package var deviceKey: String { path + "/device.key" }
+    /// What the ward office said when this device's rights ended; where it stands, everything else is erased.
+    package var farewell: String { path + "/farewell.txt" }
     package var hubKey: String { path + "/hub-key.pem" }
     package var hubCertificate: String { path + "/hub-certificate.pem" }
 

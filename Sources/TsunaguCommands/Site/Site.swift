@@ -30,6 +30,7 @@ package final class Site: Sendable {
         schema: Schema = Site.schema,
         environment: Store.Environment = .system
     ) throws -> Site {
+        if DataDirectory.exists(directory.farewell) { throw try erased(directory, environment.files) }
         let store = try translating {
             try Store.open(at: directory.database, schema: schema, environment: environment)
         }
@@ -108,6 +109,7 @@ package final class Site: Sendable {
             try store.close()
             try environment.files.rename(temporary, to: directory.database)
         }
+        DataDirectory.remove(directory.farewell)
         return try open(directory, person: person, schema: schema, environment: environment)
     }
 

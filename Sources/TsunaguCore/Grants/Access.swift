@@ -23,7 +23,9 @@ public enum Role: String, Sendable, CaseIterable {
     }
 }
 
-/// Who may read and write what, from the grants in effect.
+/// Who may read and write what.
+///
+/// `Access.init(root:facts:)` works it out from all that was ever said, in whatever order it arrived.
 public struct Access: Sendable {
     /// One grant of one device.
     public struct Grant: Hashable, Sendable {
@@ -44,35 +46,65 @@ public struct Access: Sendable {
 
     /// The founding device: whom every member was told of when it joined.
     public var root: DeviceID
-    /// The grants of each device.
+    /// The grants of each device that count, also of those that are revoked: what they wrote before stands on them.
     public var grants: [DeviceID: [Grant]]
+    /// The revocations of each device that count.
+    public var revocations: [DeviceID: [Revocation]]
 
     /// Joins the parts.
-    public init(root: DeviceID, grants: [DeviceID: [Grant]] = [:]) {
+    public init(
+        root: DeviceID,
+        grants: [DeviceID: [Grant]] = [:],
+        revocations: [DeviceID: [Revocation]] = [:]
+    ) {
         self.root = root
         self.grants = grants
+        self.revocations = revocations
     }
+
+    /// Whether the device's rights ended.
+    public func isRevoked(_ device: DeviceID) -> Bool { revocations[device] != nil }
 
     /// Whether the device is one of the ward's.
-    public func isMember(_ device: DeviceID) -> Bool { device == root || grants[device]?.isEmpty == false }
-
-    /// Whether the device may invite, grant and resolve.
-    public func isAdmin(_ device: DeviceID) -> Bool {
-        device == root || grants[device]?.contains { $0.role == .admin } == true
+    public func isMember(_ device: DeviceID) -> Bool {
+        !isRevoked(device) && (device == root || grants[device]?.isEmpty == false)
     }
+
+    /// Whether the device may invite, grant, revoke and resolve.
+    public func isAdmin(_ device: DeviceID) -> Bool { !isRevoked(device) && wasAdmin(device) }
 
     /// Whether the device may hold a space.
     ///
     /// Every member holds `system`.
     public func mayRead(_ device: DeviceID, _ space: SpaceID) -> Bool {
-        if isAdmin(device) || Mutant.everybodyMayRead.isPlanted { return true }
+        if Mutant.everybodyMayRead.isPlanted { return true }
+        if isRevoked(device) { return false }
+        if wasAdmin(device) { return true }
         if space == .system { return isMember(device) }
         return grants[device]?.contains { $0.spaces.contains(where: space.matches) } == true
     }
 
-    /// Whether a change of the device in the space takes effect.
+    /// Whether the device may write in the space from now on.
     public func mayWrite(_ device: DeviceID, _ space: SpaceID) -> Bool {
-        if isAdmin(device) || Mutant.everybodyMayWrite.isPlanted { return true }
+        !isRevoked(device) && isGranted(device, space)
+    }
+
+    /// The last number of a replica's chain in a space that takes effect: 0 where none does, `UInt64.max` where all do.
+    ///
+    /// A grant covers whatever the device wrote, before or after; only a revocation excludes, from a number on.
+    public func honours(_ replica: ReplicaID, in space: SpaceID) -> UInt64 {
+        guard isGranted(replica.device, space) else { return 0 }
+        if Mutant.cutsAreIgnored.isPlanted { return .max }
+        return revocations[replica.device]?.compactMap { $0.cut?[space, replica] }.min() ?? .max
+    }
+
+    /// Whether the device is or was an admin's.
+    public func wasAdmin(_ device: DeviceID) -> Bool {
+        device == root || grants[device]?.contains { $0.role == .admin } == true
+    }
+
+    private func isGranted(_ device: DeviceID, _ space: SpaceID) -> Bool {
+        if wasAdmin(device) || Mutant.everybodyMayWrite.isPlanted { return true }
         if space == .system { return false }
         return grants[device]?.contains { $0.writes && $0.spaces.contains(where: space.matches) } == true
     }

@@ -105,6 +105,26 @@ public enum SystemSchema {
         ]
     )
 
+    /// The end of a device's rights, as `Revocation` has it.
+    public static let revocation = CollectionSchema(
+        7,
+        "revocation",
+        "失効",
+        spaces: "system",
+        groups: [
+            MergeGroup(
+                1,
+                "revocation",
+                "失効",
+                .review,
+                [
+                    Field(1, "device", "端末"), Field(2, "mode", "扱い"), Field(3, "cut", "有効な範囲"),
+                    Field(4, "reason", "理由"),
+                ]
+            )
+        ]
+    )
+
     /// All of them, in the order of their numbers.
-    public static let collections = [municipality, site, device, grant, invitation, spaceInfo]
+    public static let collections = [municipality, site, device, grant, invitation, spaceInfo, revocation]
 }

@@ -41,6 +41,8 @@ package enum Mutant: String, CaseIterable, Sendable {
     case everybodyMayRead
     /// What was quarantined stays so when its grant comes.
     case quarantineIsForEver
+    /// A revocation ends nothing that its device wrote.
+    case cutsAreIgnored
     // Sync
     /// "Up to date" without a second look.
     case pushingIsProof

@@ -16,7 +16,7 @@ package final class Store: Sendable {
     package let path: String
     package let schema: Schema
     let queue: DatabaseQueue
-    let environment: Environment
+    package let environment: Environment
 
     /// What a store takes from the machine, so that a test or a simulation can hand in its own.
     package struct Environment: Sendable {

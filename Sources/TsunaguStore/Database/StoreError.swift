@@ -21,6 +21,8 @@ package enum StoreError: Error {
     case damagedLog(space: SpaceID, replica: ReplicaID, seq: UInt64, CodecError)
     /// The state machine of a flow has no step to the state from where the record stands.
     case noSuchStep(group: String, to: ExactText)
+    /// This device's rights have ended: it writes nothing more.
+    case revoked
     /// A transaction is larger than one change may be.
     case changeTooLarge(bytes: Int)
 }

@@ -63,14 +63,26 @@ enum StoreLayout {
             author INTEGER NOT NULL,
             first INTEGER NOT NULL,
             last INTEGER NOT NULL,              -- inclusive
-            state INTEGER NOT NULL,             -- 0 in effect, 1 quarantined
             base BLOB NOT NULL,                 -- the chain before it (ChainRecord)
             signature BLOB,                     -- the seal over its last change; NULL until sealed
             body BLOB NOT NULL
         );
         CREATE UNIQUE INDEX run_by_author ON run(space, author, first);
-        CREATE INDEX run_waiting ON run(state) WHERE state <> 0;
         CREATE INDEX run_unsealed ON run(author) WHERE signature IS NULL;
+
+        -- Ends of chains that are not in effect: no grant covers them, or a revocation cuts them off.
+        CREATE TABLE withheld(
+            space INTEGER NOT NULL,
+            author INTEGER NOT NULL,
+            first INTEGER NOT NULL,             -- this number and all after it
+            PRIMARY KEY(space, author)
+        ) WITHOUT ROWID;
+
+        -- The signing keys that `system` ever told of, in effect or not: a device is named by its key.
+        CREATE TABLE device_key(
+            device BLOB PRIMARY KEY NOT NULL,   -- 16 bytes
+            key BLOB NOT NULL                   -- 32 bytes
+        ) WITHOUT ROWID;
 
         -- Changes that are parts of transactions over several spaces: which of them are in the log.
         CREATE TABLE part(

@@ -262,13 +262,13 @@ package final class Draft {
             author,
             first: open.seq,
             last: open.seq,
-            state: .inEffect,
             base: base,
             signature: nil,
             body: body
         )
         transaction.setChainRow(row, space, author)
         try transaction.insertParts(of: [change], space, author)
+        if space.id == .system { try transaction.noteKeys(in: [change]) }
         try transaction.apply(change, at: row.chain, space)
         try transaction.endApplying()
         self.open = nil
@@ -310,8 +310,10 @@ package final class Draft {
 
 extension StoreTransaction {
     /// What this transaction writes in a space.
+    /// - Throws: `StoreError.revoked` where this device's rights ended.
     package func draft(_ id: SpaceID, by person: Operator) throws -> Draft {
         if let draft = drafts[id] { return draft }
+        if let own = try ownReplica(), try currentAccess()?.isRevoked(own.device) == true { throw StoreError.revoked }
         let draft = Draft(try openSpace(id), self, person)
         drafts[id] = draft
         return draft

@@ -5,11 +5,6 @@ import GRDB
 package import TsunaguCore
 
 extension StoreTransaction {
-    enum RunState: Int64 {
-        case inEffect = 0
-        case quarantined = 1
-    }
-
     // MARK: - Vectors
 
     /// What was received of a space, by author.
@@ -38,31 +33,45 @@ extension StoreTransaction {
         )
     }
 
-    private func exceptions(_ id: SpaceID) throws -> [VersionVector.Exception] {
+    func exceptions(_ id: SpaceID) throws -> [VersionVector.Exception] {
         guard let space = try space(id) else { return [] }
         if let known = exceptionCache[space.no] { return known }
-        let select = try statement(
-            "SELECT author, first, last FROM run INDEXED BY run_waiting WHERE state <> 0 AND space = ?"
-        )
+        let select = try statement("SELECT author, first FROM withheld WHERE space = ?")
         select.bind(1, space.no)
-        var rows: [(UInt32, UInt64, UInt64)] = []
-        while try select.step() {
-            rows.append((select.number(0), select.unsigned(1), select.unsigned(2)))
-        }
-        let sorted = try rows.map {
-            VersionVector.Exception(replica: try replica($0.0), first: $0.1, last: $0.2)
+        var rows: [(author: UInt32, first: UInt64)] = []
+        while try select.step() { rows.append((select.number(0), select.unsigned(1))) }
+        let out = try rows.map { row in
+            let last = try chainRow(space, row.author).chain.seq
+            return VersionVector.Exception(replica: try replica(row.author), first: row.first, last: last)
         }.sorted()
-        // Runs that follow each other are one exception: it stands in the deps of everything that is written here.
-        var out: [VersionVector.Exception] = []
-        for exception in sorted {
-            if let last = out.last, last.replica == exception.replica, last.last + 1 == exception.first {
-                out[out.count - 1].last = exception.last
-            } else {
-                out.append(exception)
-            }
-        }
         exceptionCache[space.no] = out
         return out
+    }
+
+    /// The number from which on an author's chain is not in effect; `nil` where all of it is.
+    func withheld(_ space: Int64, _ author: UInt32) throws -> UInt64? {
+        let select = try statement("SELECT first FROM withheld WHERE space = ? AND author = ?")
+        select.bind(1, space)
+        select.bind(2, author)
+        defer { select.reset() }
+        return try select.step() ? select.unsigned(0) : nil
+    }
+
+    /// Notes from which number on an author's chain is not in effect.
+    func setWithheld(_ space: SpaceRow, _ author: UInt32, from first: UInt64?) throws {
+        exceptionCache[space.no] = nil
+        if let first {
+            let insert = try statement("INSERT OR REPLACE INTO withheld(space, author, first) VALUES (?, ?, ?)")
+            insert.bind(1, space.no)
+            insert.bind(2, author)
+            insert.bind(3, first)
+            try insert.run()
+        } else {
+            let delete = try statement("DELETE FROM withheld WHERE space = ? AND author = ?")
+            delete.bind(1, space.no)
+            delete.bind(2, author)
+            try delete.run()
+        }
     }
 
     /// Whether a change is in effect here.
@@ -74,7 +83,10 @@ extension StoreTransaction {
         }
     }
 
-    /// The first of a vector's changes that is not in effect here.
+    /// The first of a vector's changes that is not in the log.
+    ///
+    /// Whether a cause takes effect is for the grants to say, and its author's word on those is waited for too: what is
+    /// in the log and still not in effect was voided, for good or until the grants say otherwise, and holds nobody up.
     func missing(of vector: VersionVector, in id: SpaceID) throws -> Dot? {
         for (replica, seq) in vector.entries.sorted(by: { $0.key < $1.key }) {
             var known: UInt64 = 0
@@ -83,11 +95,6 @@ extension StoreTransaction {
             }
             guard known < seq, let first = vector.firstCovered(of: replica, in: known + 1...seq) else { continue }
             return Dot(replica, first)
-        }
-        for exception in try exceptions(id) {
-            if let first = vector.firstCovered(of: exception.replica, in: exception.first...exception.last) {
-                return Dot(exception.replica, first)
-            }
         }
         return nil
     }
@@ -100,26 +107,25 @@ extension StoreTransaction {
         _ author: UInt32,
         first: UInt64,
         last: UInt64,
-        state: RunState,
         base: [UInt8],
         signature: [UInt8]?,
         body: [UInt8]
     ) throws -> Int64 {
         let insert = try statement(
             """
-            INSERT INTO run(space, author, first, last, state, base, signature, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO run(space, author, first, last, base, signature, body) VALUES (?, ?, ?, ?, ?, ?, ?)
             """
         )
         insert.bind(1, space.no)
         insert.bind(2, author)
         insert.bind(3, first)
         insert.bind(4, last)
-        insert.bind(5, state.rawValue)
-        insert.bind(6, base)
-        if let signature { insert.bind(7, signature) } else { insert.bindNull(7) }
-        insert.bind(8, body)
+        insert.bind(5, base)
+        if let signature { insert.bind(6, signature) } else { insert.bindNull(6) }
+        insert.bind(7, body)
         try insert.run()
-        if state != .inEffect { exceptionCache[space.no] = nil }
+        // An exception ends where its chain does.
+        exceptionCache[space.no] = nil
         return db.lastInsertedRowID
     }
 

@@ -96,10 +96,10 @@ extension StoreTransaction {
         let select = try statement(
             """
             SELECT DISTINCT other.txn, other.space, other.author, other.seq
-            FROM run INDEXED BY run_waiting
-            JOIN part ON part.space = run.space AND part.author = run.author AND part.seq BETWEEN run.first AND run.last
+            FROM withheld
+            JOIN part ON part.space = withheld.space AND part.author = withheld.author AND part.seq >= withheld.first
             JOIN part AS other ON other.txn = part.txn AND other.space <> part.space AND other.author = part.author
-            WHERE run.state <> 0 ORDER BY other.txn, other.space
+            ORDER BY other.txn, other.space
             """
         )
         var rows: [(txn: Bytes16, space: Int64, author: UInt32, seq: UInt64)] = []

@@ -104,8 +104,9 @@ extension StoreTransaction {
     private func quarantinedBytes(of device: DeviceID) throws -> Int {
         let select = try statement(
             """
-            SELECT coalesce(sum(length(body)), 0) FROM run INDEXED BY run_waiting JOIN author ON author.no = run.author
-            WHERE state <> 0 AND substr(replica, 1, 16) = ?
+            SELECT coalesce(sum(length(body)), 0) FROM withheld JOIN author ON author.no = withheld.author JOIN run
+            ON run.space = withheld.space AND run.author = withheld.author AND run.last >= withheld.first
+            WHERE substr(replica, 1, 16) = ?
             """
         )
         select.bind(1, device.bytes)
@@ -158,29 +159,31 @@ extension StoreTransaction {
         let (run, decoded, base) = (sound.envelope, sound.decoded, sound.base)
         let space = try openSpace(run.space)
         let author = try author(run.replica)
-        let allowed = try currentAccess()?.mayWrite(run.replica.device, run.space) ?? false
-        let ownPast = try base.seq == 0 || isInEffect(Dot(run.replica, base.seq), run.space)
-        let state: RunState = allowed && ownPast ? .inEffect : .quarantined
+        // What follows a change that is not in effect waits with it for the grants to be looked at.
+        let isWithheld = try withheld(space.no, author) != nil
+        let honoured = isWithheld ? 0 : try currentAccess()?.honours(run.replica, in: run.space) ?? 0
         try insertRun(
             space,
             author,
             first: run.first,
             last: run.last,
-            state: state,
             base: try encode(base),
             signature: run.signature,
             body: run.body
         )
         for block in decoded.blocks { try insertSeed(space, author, block) }
         try insertParts(of: decoded.changes, space, author)
+        if space.id == .system { try noteKeys(in: decoded.changes) }
         var row = try chainRow(space, author)
         row.chain = decoded.chain
         row.sealed = decoded.chain.seq
         row.block = decoded.blocks.last?.start ?? row.block
         setChainRow(row, space, author)
-        guard state == .inEffect else { return .quarantined(run.count) }
-        try apply(decoded, from: base, space)
-        return .applied(run.count)
+        if honoured < run.last, !isWithheld {
+            try setWithheld(space, author, from: max(honoured, base.seq) + 1)
+        }
+        let applied = try apply(decoded, from: base, space) { $0 <= honoured }
+        return applied > 0 ? .applied(applied) : .quarantined(run.count)
     }
 
     private static func message(_ run: RunEnvelope, _ decoded: RunDecoder.Run) -> [UInt8] {
@@ -295,50 +298,41 @@ extension StoreTransaction {
         return nil
     }
 
-    private func apply(_ run: RunDecoder.Run, from base: Chain, _ space: SpaceRow) throws {
+    /// Applies the changes of a run that a condition on their numbers lets through.
+    ///
+    /// - Returns: how many these were.
+    func apply(
+        _ run: RunDecoder.Run,
+        from base: Chain,
+        _ space: SpaceRow,
+        where isDue: (UInt64) -> Bool
+    ) throws -> Int {
         var chain = base
-        appliedSpaces.insert(space.id)
+        var applied = 0
         for change in run.changes {
             try chain.advance(by: change.header, hash: change.hash)
+            guard isDue(change.header.dot.seq) else { continue }
+            applied += 1
             try adopt(change.header.timestamp, from: change.header.dot.replica)
             try apply(change, at: chain, space)
         }
+        if applied > 0 { appliedSpaces.insert(space.id) }
         try endApplying()
+        return applied
     }
 
-    /// The key that seals a device's changes: from its record in `system`, or the founder's, as this site was told.
+    /// The key that seals a device's changes: from what `system` ever said of it, or the founder's, as this site was told.
     package func signingKey(of device: DeviceID) throws -> Curve25519.Signing.PublicKey? {
         if try device == root(), case .bytes(let bytes)? = try meta("root_key") {
             return try? Curve25519.Signing.PublicKey(rawRepresentation: bytes)
         }
-        let select = try statement("SELECT signing_key FROM device WHERE id = ?")
+        let select = try statement("SELECT key FROM device_key WHERE device = ?")
         select.bind(1, device.bytes)
         guard try select.step() else { return nil }
         defer { select.reset() }
-        guard let bytes = Hex.decode(select.text(0)), DeviceID(signingKey: bytes) == device else { return nil }
+        let bytes = select.bytes(0)
+        guard DeviceID(signingKey: bytes) == device else { return nil }
         return try? Curve25519.Signing.PublicKey(rawRepresentation: bytes)
-    }
-
-    /// Who may do what, from the grants in effect.
-    package func currentAccess() throws -> Access? {
-        if let access { return access }
-        guard let root = try root() else { return nil }
-        var out = Access(root: root)
-        let select = try statement("SELECT device, role, spaces, access FROM access_grant WHERE deleted = 0")
-        while try select.step() {
-            guard let device = DeviceID(hex: select.text(0)), let role = Role(rawValue: select.text(1)) else {
-                continue
-            }
-            out.grants[device, default: []].append(
-                Access.Grant(
-                    role: role,
-                    spaces: select.text(2).split(separator: " ").map(String.init),
-                    writes: select.text(3) == "write"
-                )
-            )
-        }
-        access = out
-        return out
     }
 
     // MARK: - Waiting
@@ -353,7 +347,7 @@ extension StoreTransaction {
         var moved = true
         while moved {
             moved = false
-            for retry in [retryQuarantined, retryHeld] {
+            for retry in [judgeAnew, retryHeld] {
                 let (count, isMoved) = try retry()
                 applied += count
                 if isMoved { moved = true }
@@ -379,37 +373,5 @@ extension StoreTransaction {
             }
         }
         return (applied, moved)
-    }
-
-    /// Lets quarantined runs take effect where a grant has come that covers them; only these are read whole.
-    private func retryQuarantined() throws -> (applied: Int, moved: Bool) {
-        if Mutant.quarantineIsForEver.isPlanted { return (0, false) }
-        let select = try statement(
-            "SELECT no, space, author, first, last FROM run INDEXED BY run_waiting WHERE state <> 0 ORDER BY no"
-        )
-        var rows: [(no: Int64, space: Int64, author: UInt32, first: UInt64, last: UInt64)] = []
-        while try select.step() {
-            rows.append((select.int(0), select.int(1), select.number(2), select.unsigned(3), select.unsigned(4)))
-        }
-        var applied = 0
-        for row in rows {
-            guard let space = try space(try spaceName(row.space)) else { continue }
-            let replica = try replica(row.author)
-            guard try currentAccess()?.mayWrite(replica.device, space.id) == true else { continue }
-            guard try row.first == 1 || isInEffect(Dot(replica, row.first - 1), space.id) else { continue }
-            let stored = try statement("SELECT base, body FROM run WHERE no = ?")
-            stored.bind(1, row.no)
-            guard try stored.step() else { continue }
-            let (base, body) = (stored.bytes(0), stored.bytes(1))
-            stored.reset()
-            let decoded = try decode(body, base: base, first: row.first, last: row.last, space, row.author)
-            let update = try statement("UPDATE run SET state = 0 WHERE no = ?")
-            update.bind(1, row.no)
-            try update.run()
-            exceptionCache[space.no] = nil
-            try apply(decoded, from: decodeChain(base), space)
-            applied += decoded.changes.count
-        }
-        return (applied, applied > 0)
     }
 }

@@ -12,7 +12,7 @@ package struct LoggedChange: Sendable {
     package let isInEffect: Bool
 }
 
-/// A run that is kept and shown, but not in effect.
+/// A run, or the end of one, that is kept and shown, but not in effect.
 package struct QuarantinedRun: Sendable {
     package let space: SpaceID
     package let replica: ReplicaID
@@ -88,19 +88,25 @@ extension StoreTransaction {
     /// What is quarantined, in the order of arrival.
     package func quarantined() throws -> [QuarantinedRun] {
         let select = try statement(
-            "SELECT space, author, first FROM run INDEXED BY run_waiting WHERE state <> 0 ORDER BY no"
+            """
+            SELECT run.space, run.author, run.first, withheld.first FROM withheld JOIN run
+            ON run.space = withheld.space AND run.author = withheld.author AND run.last >= withheld.first ORDER BY run.no
+            """
         )
-        var rows: [(space: Int64, author: UInt32, first: UInt64)] = []
-        while try select.step() { rows.append((select.int(0), select.number(1), select.unsigned(2))) }
+        var rows: [(space: Int64, author: UInt32, run: UInt64, withheld: UInt64)] = []
+        while try select.step() {
+            rows.append((select.int(0), select.number(1), select.unsigned(2), select.unsigned(3)))
+        }
         return try rows.compactMap { row in
             guard let space = try space(try spaceName(row.space)),
-                let run = try run(space, row.author, containing: row.first), let last = run.changes.last
+                let run = try run(space, row.author, containing: row.run), let last = run.changes.last
             else { return nil }
-            let ids = Set(run.changes.flatMap { $0.payload.entries.map(\.id) })
+            let changes = run.changes.filter { $0.header.dot.seq >= row.withheld }
+            let ids = Set(changes.flatMap { $0.payload.entries.map(\.id) })
             return QuarantinedRun(
                 space: space.id,
                 replica: try replica(row.author),
-                first: row.first,
+                first: max(row.run, row.withheld),
                 last: last.header.dot.seq,
                 header: last.header,
                 records: ids.sorted()

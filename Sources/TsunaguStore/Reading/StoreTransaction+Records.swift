@@ -272,7 +272,7 @@ extension StoreTransaction {
         let conflicts = try statement("SELECT count(*) FROM conflict")
         defer { conflicts.reset() }
         let quarantined = try statement(
-            "SELECT coalesce(sum(last - first + 1), 0) FROM run INDEXED BY run_waiting WHERE state <> 0"
+            "SELECT coalesce(sum(seq - first + 1), 0) FROM withheld JOIN chain USING (space, author)"
         )
         defer { quarantined.reset() }
         return (

@@ -142,7 +142,6 @@ extension StoreTransaction {
         let no: Int64
         let first: UInt64
         let last: UInt64
-        let isInEffect: Bool
         let base: [UInt8]
         let signature: [UInt8]?
         let body: [UInt8]
@@ -161,7 +160,7 @@ extension StoreTransaction {
     func storedRun(_ space: SpaceRow, _ author: UInt32, from first: UInt64) throws -> StoredRun? {
         let select = try statement(
             """
-            SELECT no, first, last, state, base, signature, body FROM run
+            SELECT no, first, last, base, signature, body FROM run
             WHERE space = ? AND author = ? AND first >= ? ORDER BY first LIMIT 1
             """
         )
@@ -174,10 +173,9 @@ extension StoreTransaction {
             no: select.int(0),
             first: select.unsigned(1),
             last: select.unsigned(2),
-            isInEffect: select.int(3) == 0,
-            base: select.bytes(4),
-            signature: select.isNull(5) ? nil : select.bytes(5),
-            body: select.bytes(6)
+            base: select.bytes(3),
+            signature: select.isNull(4) ? nil : select.bytes(4),
+            body: select.bytes(5)
         )
     }
 }

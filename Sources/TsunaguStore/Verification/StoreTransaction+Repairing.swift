@@ -187,10 +187,11 @@ extension StoreTransaction {
     ) throws -> [Verification.RecordKey: [LogEntry]] {
         var out: [Verification.RecordKey: [LogEntry]] = [:]
         for author in try authors(of: space) {
+            let withheld = try withheld(space.no, author) ?? .max
             try forEachRun(space, author) { run in
-                guard run.isInEffect else { return }
+                guard run.first < withheld else { return }
                 let decoded = try decode(run.body, base: run.base, first: run.first, last: run.last, space, author)
-                for change in decoded.changes {
+                for change in decoded.changes where change.header.dot.seq < withheld {
                     for (index, entry) in change.payload.entries.enumerated() {
                         let key = Verification.RecordKey(
                             space: space.no,
@@ -405,14 +406,15 @@ extension StoreTransaction {
     /// Whether a change is in the log and takes effect, by the log alone.
     func isLoggedInEffect(_ dot: LocalDot, _ space: Int64) throws -> Bool {
         let select = try statement(
-            "SELECT last, state FROM run WHERE space = ? AND author = ? AND first <= ? ORDER BY first DESC LIMIT 1"
+            "SELECT last FROM run WHERE space = ? AND author = ? AND first <= ? ORDER BY first DESC LIMIT 1"
         )
         select.bind(1, space)
         select.bind(2, dot.author)
         select.bind(3, dot.seq)
         guard try select.step() else { return false }
-        defer { select.reset() }
-        return dot.seq <= select.unsigned(0) && select.int(1) == 0
+        let last = select.unsigned(0)
+        select.reset()
+        return try dot.seq <= last && dot.seq < withheld(space, dot.author) ?? .max
     }
 
     /// Whether a change in effect wrote on a record.

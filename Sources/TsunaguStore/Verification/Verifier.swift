@@ -34,11 +34,12 @@ final class Verifier {
     }
 
     private func check(_ walk: ChainWalk) throws {
+        let withheld = try transaction.withheld(walk.space.no, walk.author) ?? .max
         try transaction.forEachRun(walk.space, walk.author) { run in
             guard let decoded = try walk.follow(run) else { return }
             for change in decoded.changes {
                 try checkPart(change.header, walk.space, walk.author)
-                if run.isInEffect { try check(change, walk.space, walk.author) }
+                if change.header.dot.seq < withheld { try check(change, walk.space, walk.author) }
             }
         }
         try walk.finish()

@@ -116,71 +116,6 @@ struct Doctor: ParsableCommand {
     }
 }
 
-struct Sites: ParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "site",
-        abstract: tr("拠点と端末", "Sites and their devices."),
-        subcommands: [List.self, Show.self]
-    )
-
-    struct List: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: tr("拠点の一覧", "Lists sites."))
-        @OptionGroup var globals: GlobalOptions
-
-        func run() throws {
-            let sites = try globals.site().sites()
-            globals.show(.array(sites.map { JSON($0) })) {
-                var table = TextTable([
-                    tr("拠点", "site"), tr("役割", "role"), tr("端末", "devices"), tr("最終接続", "last contact"),
-                    tr("足りない変更", "lacks"), tr("範囲", "spaces"),
-                ])
-                for site in sites {
-                    let spaces = site.devices.flatMap(\.spaces).reduce(into: [String]()) {
-                        if !$0.contains($1) { $0.append($1) }
-                    }
-                    table.row([
-                        site.name.string, site.role, site.devices.map(\.name.string).joined(separator: " "),
-                        site.devices.compactMap(\.lastContact).max().map { TokyoTime(milliseconds: $0).plain } ?? "-",
-                        site.devices.compactMap(\.lackingCount).max().map { String($0) } ?? "-",
-                        spaces.joined(separator: " "),
-                    ])
-                }
-                return table.text
-            }
-        }
-    }
-
-    struct Show: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: tr("一つを見る", "Shows one site."))
-        @Argument(help: ArgumentHelp(tr("名称か id", "The name or id."), valueName: "site"))
-        var site: String
-        @OptionGroup var globals: GlobalOptions
-
-        func run() throws {
-            let site = try globals.site().site(site)
-            globals.show(JSON(site)) {
-                var text = "\(site.name)  \(site.role)  \(site.id)\n"
-                for device in site.devices {
-                    let access = device.writes ? tr("読み書き", "reads and writes") : tr("読むだけ", "reads")
-                    text += "  \(device.name)  \(device.id.short)  \(access): \(device.spaces.joined(separator: " "))\n"
-                    if let lastContact = device.lastContact {
-                        text +=
-                            "    " + tr("最終接続", "last contact") + ": \(TokyoTime(milliseconds: lastContact).plain)\n"
-                    }
-                    for (space, changes) in device.lacking ?? [] {
-                        text += "    " + tr("足りない変更", "lacks") + ": \(space) \(changes)\n"
-                    }
-                }
-                return text
-            }
-        }
-    }
-}
-
-extension SiteView.Device {
-    fileprivate var lackingCount: Int? { lacking?.reduce(0) { $0 + $1.changes } }
-}
-
 extension JSON {
     fileprivate init(_ check: HealthCheck) {
         self = .object([
@@ -237,20 +172,5 @@ extension JSON {
                 ("source", JSON(entry.source)), ("batch", .bool(entry.isBatch)), ("in_effect", .bool(entry.isInEffect)),
             ]
         )
-    }
-
-    fileprivate init(_ site: SiteView) {
-        let devices = site.devices.map { device in
-            JSON.object([
-                ("id", JSON(device.id)), ("name", JSON(device.name)), ("role", JSON(device.role?.rawValue)),
-                ("spaces", .array(device.spaces.map { .text($0) })),
-                ("access", .text(device.writes ? "write" : "read")),
-                ("last_contact", device.lastContact.map { .text(TokyoTime(milliseconds: $0).iso) } ?? .null),
-                ("lacks", device.lacking.map { .object($0.map { ($0.space.name, JSON($0.changes)) }) } ?? .null),
-            ])
-        }
-        self = .object([
-            ("id", JSON(site.id)), ("name", JSON(site.name)), ("role", .text(site.role)), ("devices", .array(devices)),
-        ])
     }
 }

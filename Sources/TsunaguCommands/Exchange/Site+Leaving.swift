@@ -1,0 +1,191 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import Crypto
+package import TsunaguCore
+import TsunaguStore
+import TsunaguSync
+
+/// The end of a device: its rights are withdrawn, it hands in what it wrote, and erases what it holds.
+extension Site {
+    /// Ends the rights of all devices of a site.
+    ///
+    /// - Parameter mode: `lost` honours what arrived here until now, `retired` what the devices still hand in.
+    /// - Returns: the devices.
+    package func revoke(_ name: String, mode: Revocation.Mode, reason: String) throws -> [DeviceID] {
+        let reason = try Self.checkedReason(reason)
+        let place = try site(name)
+        return try write { transaction in
+            try transaction.requireAdmin(self)
+            guard let access = try transaction.currentAccess() else { return [] }
+            let devices = place.devices.map(\.id).filter { !access.isRevoked($0) }
+            guard !devices.isEmpty else {
+                throw CommandError(
+                    .badInput,
+                    Localized(
+                        ja: "\(place.name) には有効な端末がありません",
+                        en: "\(place.name) has no device whose rights could end"
+                    ),
+                    record: place.id.description
+                )
+            }
+            guard !devices.contains(keys.device) else {
+                throw CommandError(
+                    .notPermitted,
+                    Localized(ja: "この端末自身は失効させられません", en: "a device does not revoke itself"),
+                    hint: Localized(ja: "ほかの管理者の端末で行ってください", en: "let another admin do it")
+                )
+            }
+            let draft = try transaction.draft(.system, by: person)
+            for device in devices {
+                let cut = mode == .lost ? try transaction.chains(of: device) : nil
+                try draft.revoke(device, mode: mode, cut: cut, reason: reason)
+            }
+            return devices
+        }
+    }
+
+    /// Lets all devices of a site read, and write unless told otherwise, a further space.
+    package func grant(_ name: String, space: String, writes: Bool) throws -> [DeviceID] {
+        let place = try site(name)
+        return try write { transaction in
+            try transaction.requireAdmin(self)
+            guard let access = try transaction.currentAccess() else { return [] }
+            let devices = place.devices.filter { !access.isRevoked($0.id) && $0.role != nil }
+            guard !devices.isEmpty else {
+                throw CommandError(
+                    .badInput,
+                    Localized(ja: "\(place.name) には有効な端末がありません", en: "\(place.name) has no device to grant it to"),
+                    record: place.id.description,
+                    hint: Localized(ja: "tsunagu invite で招いてください", en: "invite one with 'tsunagu invite'")
+                )
+            }
+            for device in devices {
+                let role = device.role!
+                try Self.check(scope: [space], for: role)
+                guard !writes || role != .auditor else {
+                    throw CommandError(
+                        .usage,
+                        Localized(ja: "監査の端末は読むだけです", en: "an auditor only reads"),
+                        hint: Localized(ja: "--read-only を付けてください", en: "add --read-only")
+                    )
+                }
+                try transaction.draft(.system, by: person).grant(device.id, role: role, spaces: space, writes: writes)
+            }
+            return devices.map(\.id)
+        }
+    }
+
+    /// Ends a retirement where the device has handed in what it had: from now on nothing more of it is honoured.
+    func closeRetirement(of device: DeviceID) throws {
+        let isOpen = try read { try $0.isRetiring(device, before: self.keys.device) }
+        guard isOpen else { return }
+        try write { transaction in
+            guard try transaction.isRetiring(device, before: keys.device) else { return }
+            try transaction.draft(.system, by: .daemon).revoke(
+                device,
+                mode: .retired,
+                cut: try transaction.chains(of: device),
+                reason: "handed in"
+            )
+        }
+    }
+
+    // MARK: - Going
+
+    /// Erases what this device holds, where the ward office said that its rights ended and has all that was written here.
+    ///
+    /// - Throws: always, with 77: there is nothing left to work on.
+    func leave(_ farewell: Farewell, of peer: DeviceID, key: [UInt8]) throws {
+        let (isOffice, unsent) = try read { transaction in
+            let own = try transaction.chains(of: keys.device)
+            let unsent = own.last.reduce(0) { sum, space in
+                sum + space.value.reduce(0) { $0 + Int($1.value - min($1.value, farewell.holds[space.key, $1.key])) }
+            }
+            return (try transaction.currentAccess()?.wasAdmin(peer) == true, unsent)
+        }
+        let isSigned = (try? Curve25519.Signing.PublicKey(rawRepresentation: key))
+            .map { $0.isValidSignature(farewell.signature, for: farewell.message(to: keys.device)) }
+        guard isOffice, isSigned == true, unsent == 0 else {
+            throw CommandError(
+                .notPermitted,
+                Localized(
+                    ja: "この端末の権限は終わったと相手（\(peer.short)）が言っています。未送信の変更は \(unsent) 件です",
+                    en:
+                        "the peer \(peer.short) says that this device's rights have ended; \(unsent) changes are not handed in"
+                ),
+                hint: Localized(ja: "本庁に連絡してください", en: "ask the ward office")
+            )
+        }
+        let receipt = [
+            "tsunagu-farewell-1", "device \(keys.device)", "by \(peer)", "mode \(farewell.mode.rawValue)",
+            "holds \(farewell.holds.text)", "signature \(Hex.encode(farewell.signature))", "",
+        ]
+        try DataDirectory.write(receipt.joined(separator: "\n"), to: directory.farewell)
+        try? store.close()
+        throw try Self.erased(directory, store.environment.files)
+    }
+
+    /// Removes what is left of an erased data directory.
+    ///
+    /// - Returns: what to tell whoever still wants to work on it.
+    static func erased(_ directory: DataDirectory, _ files: any StoreFiles) throws -> CommandError {
+        for suffix in ["", "-wal", "-shm"] { files.remove(directory.database + suffix) }
+        for path in [directory.deviceKey, directory.hubKey, directory.hubCertificate] { DataDirectory.remove(path) }
+        return CommandError(
+            .notPermitted,
+            Localized(
+                ja: "この端末の権限は本庁が終わらせました。入力は本庁に渡し、データは消しました",
+                en: "the ward office ended this device's rights; its work was handed in and its data erased"
+            ),
+            record: directory.farewell,
+            hint: Localized(
+                ja: "また使うには、新しい招待コードで参加してください",
+                en: "to use it again, join with a new invitation code"
+            )
+        )
+    }
+}
+
+extension Draft {
+    /// Ends a device's rights.
+    fileprivate func revoke(_ device: DeviceID, mode: Revocation.Mode, cut: Revocation.Cut?, reason: ExactText) throws {
+        try create(
+            SystemSchema.revocation,
+            [
+                (1, .text(ExactText(device.description))), (2, .text(ExactText(mode.rawValue))),
+                (3, cut.map { .text(ExactText($0.text)) } ?? .null), (4, .text(reason)),
+            ]
+        )
+    }
+
+    /// Lets a device hold and write spaces.
+    func grant(_ device: DeviceID, role: Role, spaces: String, writes: Bool) throws {
+        try create(
+            SystemSchema.grant,
+            [
+                (1, .text(device.description)), (2, .text(role.rawValue)), (3, .text(spaces)),
+                (4, .text(writes ? "write" : "read")),
+            ]
+        )
+    }
+}
+
+extension StoreTransaction {
+    /// How far the chains of a device go here.
+    func chains(of device: DeviceID) throws -> Revocation.Cut {
+        var out = Revocation.Cut()
+        for space in try spaces() {
+            for entry in try vector(of: space) where entry.replica.device == device {
+                out.last[space, default: [:]][entry.replica] = entry.seq
+            }
+        }
+        return out
+    }
+
+    /// Whether a device goes in good order, and what it hands in has no end yet that an admin here could set.
+    fileprivate func isRetiring(_ device: DeviceID, before own: DeviceID) throws -> Bool {
+        guard let access = try currentAccess(), access.isAdmin(own) else { return false }
+        return access.revocations[device]?.allSatisfy { $0.cut == nil } == true
+    }
+}

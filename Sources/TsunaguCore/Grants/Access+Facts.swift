@@ -1,0 +1,134 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+extension Access {
+    /// Works out who may do what from everything that was said: a pure function of the set.
+    ///
+    /// - A grant or revocation counts where its author is an admin's device, and no revocation that counts cuts it off.
+    ///   Admins are whoever a chain of grants that count leads to from the founder.
+    /// - A revocation that would take away what it stands on itself does not count.
+    /// - Revocations that would take each other away, two or in a ring, are decided by seniority: within the ring only
+    ///   the word of a senior against a junior counts. The founder is the most senior, then those that it made admins,
+    ///   then those that they made, and of equals the lower `DeviceID`.
+    ///
+    /// - Complexity: in the number of facts, times that of the revocations of admins.
+    public init(root: DeviceID, facts: some Collection<AuthorityFact>) {
+        let authority = Authority(root: root, facts: Array(facts))
+        let revocations = authority.revocationsThatCount()
+        let standing = authority.standing(under: revocations.map(\.revocation))
+        self.init(
+            root: root,
+            grants: standing.grants,
+            revocations: Dictionary(grouping: revocations.map(\.revocation), by: \.device)
+        )
+    }
+}
+
+/// The facts, and what they come to under some revocations.
+private struct Authority {
+    typealias Said = (dot: Dot, revocation: Revocation)
+
+    struct Standing {
+        var grants: [DeviceID: [Access.Grant]] = [:]
+        /// Whoever a chain of grants leads to, with the length of the shortest.
+        var admins: [DeviceID: Int]
+        var cuts: [DeviceID: [Revocation.Cut]] = [:]
+
+        func counts(_ dot: Dot) -> Bool { admins[dot.replica.device] != nil && !isCut(dot) }
+
+        func isCut(_ dot: Dot) -> Bool {
+            cuts[dot.replica.device]?.contains { $0[.system, dot.replica] < dot.seq } == true
+        }
+    }
+
+    let root: DeviceID
+    private var grants: [(dot: Dot, device: DeviceID, grant: Access.Grant)] = []
+    private var revocations: [Said] = []
+
+    init(root: DeviceID, facts: [AuthorityFact]) {
+        self.root = root
+        for fact in facts.sorted(by: { $0.dot < $1.dot }) {
+            switch fact.content {
+            case .grant(let device, let grant): grants.append((fact.dot, device, grant))
+            case .revocation(let revocation): revocations.append((fact.dot, revocation))
+            }
+        }
+    }
+
+    func standing(under revocations: [Revocation]) -> Standing {
+        var out = Standing(admins: [root: 0])
+        for revocation in revocations {
+            if let cut = revocation.cut { out.cuts[revocation.device, default: []].append(cut) }
+        }
+        // Generation by generation, so that the first way found to an admin is the shortest.
+        var appointments: [DeviceID: [DeviceID]] = [:]
+        for (dot, device, grant) in grants where grant.role == .admin && !out.isCut(dot) {
+            appointments[dot.replica.device, default: []].append(device)
+        }
+        var generation = [root]
+        while !generation.isEmpty {
+            var next: [DeviceID] = []
+            for admin in generation {
+                for device in appointments[admin] ?? [] where out.admins[device] == nil {
+                    out.admins[device] = out.admins[admin]! + 1
+                    next.append(device)
+                }
+            }
+            generation = next
+        }
+        for (dot, device, grant) in grants where out.counts(dot) { out.grants[device, default: []].append(grant) }
+        return out
+    }
+
+    func revocationsThatCount() -> [Said] {
+        let before = standing(under: [])
+        let claims = revocations.filter { before.counts($0.dot) }
+        // Only what is said against an admin can take away another's word.
+        let contested = claims.filter { before.admins[$0.revocation.device] != nil && $0.revocation.cut != nil }
+        guard !contested.isEmpty else { return claims }
+
+        /// By number in `contested`: whose word each would take away.
+        let voids = contested.map { said -> Set<Int> in
+            let alone = standing(under: [said.revocation])
+            return Set(contested.indices.filter { !alone.counts(contested[$0].dot) })
+        }
+        let sound = contested.indices.filter { !voids[$0].contains($0) }
+        func rank(_ index: Int) -> (Int, Dot) {
+            (before.admins[contested[index].dot.replica.device]!, contested[index].dot)
+        }
+        let reach = closure(of: voids, among: sound)
+        /// Whether one's word, where it counts, takes away another's: in a ring the junior's goes, whoever said what.
+        func outdoes(_ index: Int, _ other: Int) -> Bool {
+            let isInRing = reach[index]!.contains(other) && reach[other]!.contains(index)
+            guard isInRing else { return voids[index].contains(other) }
+            return rank(index) < rank(other) && (voids[index].contains(other) || voids[other].contains(index))
+        }
+        var pending = sound.sorted { rank($0) < rank($1) }
+        var accepted: [Int] = []
+        while let place = pending.firstIndex(where: { one in
+            pending.allSatisfy { $0 == one || !outdoes($0, one) }
+        }) {
+            let index = pending.remove(at: place)
+            if !accepted.contains(where: { outdoes($0, index) }) { accepted.append(index) }
+        }
+        let after = standing(under: accepted.map { contested[$0].revocation })
+        let others = claims.filter { said in
+            !contested.contains { $0.dot == said.dot && $0.revocation == said.revocation } && after.counts(said.dot)
+        }
+        return accepted.sorted().map { contested[$0] } + others
+    }
+
+    /// Whom each reaches by what it would take away, directly or through others.
+    private func closure(of voids: [Set<Int>], among nodes: [Int]) -> [Int: Set<Int>] {
+        var out: [Int: Set<Int>] = [:]
+        for start in nodes {
+            var seen: Set<Int> = []
+            var open = [start]
+            while let node = open.popLast() {
+                for next in voids[node] where nodes.contains(next) && seen.insert(next).inserted { open.append(next) }
+            }
+            out[start] = seen
+        }
+        return out
+    }
+}

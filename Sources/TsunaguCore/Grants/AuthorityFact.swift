@@ -1,0 +1,85 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+/// What somebody said in `system` about who may do what, by the change that said it.
+///
+/// It counts as it was first written: no later edit of the record gives or takes a right. Whether it counts at all is
+/// `Access.init(root:facts:)`'s to say.
+public struct AuthorityFact: Hashable, Sendable {
+    /// What was said.
+    public enum Content: Hashable, Sendable {
+        /// A device may do this.
+        case grant(DeviceID, Access.Grant)
+        /// A device may do nothing any more.
+        case revocation(Revocation)
+    }
+
+    /// The change that said it.
+    public var dot: Dot
+    /// What was said.
+    public var content: Content
+
+    /// Joins the parts.
+    public init(_ dot: Dot, _ content: Content) {
+        self.dot = dot
+        self.content = content
+    }
+}
+
+/// The end of a device's rights.
+///
+/// It is final: a device that is to come back enrols anew, with new keys.
+public struct Revocation: Hashable, Sendable {
+    /// Why a device goes, which says what of its work is honoured.
+    public enum Mode: String, Sendable, CaseIterable {
+        /// It is in unknown hands: what was not handed in before is not honoured.
+        case lost
+        /// It goes in good order: what it wrote before it heard of it is honoured, until it has handed that in.
+        case retired
+    }
+
+    /// Whose rights end.
+    public var device: DeviceID
+    /// Why.
+    public var mode: Mode
+    /// The last number honoured of each of its chains, none of those that are not listed; `nil` while all are honoured.
+    public var cut: Cut?
+
+    /// Joins the parts.
+    public init(device: DeviceID, mode: Mode, cut: Cut?) {
+        self.device = device
+        self.mode = mode
+        self.cut = cut
+    }
+
+    /// Places in a device's chains.
+    public struct Cut: Hashable, Sendable {
+        /// The last number of each chain.
+        public var last: [SpaceID: [ReplicaID: UInt64]]
+
+        /// Wraps the numbers.
+        public init(_ last: [SpaceID: [ReplicaID: UInt64]] = [:]) { self.last = last }
+
+        /// The last number honoured of a chain, 0 for none.
+        public subscript(space: SpaceID, replica: ReplicaID) -> UInt64 { last[space]?[replica] ?? 0 }
+
+        /// `space replica number` for each chain, in order, parted by semicolons; the replica in hexadecimal.
+        public var text: String {
+            last.sorted { $0.key < $1.key }.flatMap { space, chains in
+                chains.sorted { $0.key < $1.key }.map { "\(space) \($0.key) \($0.value)" }
+            }.joined(separator: ";")
+        }
+
+        /// Reads the form that `text` has; `nil` for any other.
+        public init?(_ text: some StringProtocol) {
+            last = [:]
+            for entry in text.split(separator: ";") {
+                let parts = entry.split(separator: " ", omittingEmptySubsequences: false)
+                guard parts.count == 3, let space = SpaceID(parts[0]), let replica = ReplicaID(hex: parts[1]),
+                    let seq = UInt64(parts[2]), seq <= Chain.seqMax
+                else { return nil }
+                last[space, default: [:]][replica] = seq
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import TsunaguCommands
+import TsunaguCore
+
+struct Sites: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "site",
+        abstract: tr("拠点と端末", "Sites and their devices."),
+        subcommands: [List.self, Show.self, Grant.self, Revoke.self]
+    )
+
+    struct List: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: tr("拠点の一覧", "Lists sites."))
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let sites = try globals.site().sites()
+            globals.show(.array(sites.map { JSON($0) })) {
+                var table = TextTable([
+                    tr("拠点", "site"), tr("役割", "role"), tr("端末", "devices"), tr("最終接続", "last contact"),
+                    tr("足りない変更", "lacks"), tr("範囲", "spaces"),
+                ])
+                for site in sites {
+                    let spaces = site.devices.flatMap(\.spaces).reduce(into: [String]()) {
+                        if !$0.contains($1) { $0.append($1) }
+                    }
+                    table.row([
+                        site.name.string, site.role, site.devices.map(\.name.string).joined(separator: " "),
+                        site.devices.compactMap(\.lastContact).max().map { TokyoTime(milliseconds: $0).plain } ?? "-",
+                        site.devices.compactMap(\.lackingCount).max().map { String($0) } ?? "-",
+                        spaces.joined(separator: " "),
+                    ])
+                }
+                return table.text
+            }
+        }
+    }
+
+    struct Show: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: tr("一つを見る", "Shows one site."))
+        @Argument(help: ArgumentHelp(tr("名称か id", "The name or id."), valueName: "site"))
+        var site: String
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let site = try globals.site().site(site)
+            globals.show(JSON(site)) {
+                var text = "\(site.name)  \(site.role)  \(site.id)\n"
+                for device in site.devices {
+                    let access = device.writes ? tr("読み書き", "reads and writes") : tr("読むだけ", "reads")
+                    text += "  \(device.name)  \(device.id.short)  \(access): \(device.spaces.joined(separator: " "))\n"
+                    if let mode = device.revoked { text += "    " + tr("失効", "revoked") + ": \(mode.rawValue)\n" }
+                    if let lastContact = device.lastContact {
+                        text +=
+                            "    " + tr("最終接続", "last contact") + ": \(TokyoTime(milliseconds: lastContact).plain)\n"
+                    }
+                    for (space, changes) in device.lacking ?? [] {
+                        text += "    " + tr("足りない変更", "lacks") + ": \(space) \(changes)\n"
+                    }
+                }
+                return text
+            }
+        }
+    }
+
+    struct Grant: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: tr("拠点に空間を持たせる", "Lets a site hold a further space."),
+            discussion: tr(
+                "次の同期で、その空間のこれまでの記録がすべて届きます。",
+                "All that the space holds arrives with the site's next sync."
+            )
+        )
+        @Argument(help: ArgumentHelp(tr("名称か id", "The name or id."), valueName: "site"))
+        var site: String
+        @Option(help: ArgumentHelp(tr("空間", "The space."), valueName: "space"))
+        var space: String
+        @Flag(help: ArgumentHelp(tr("読むだけ", "Only to read.")))
+        var readOnly = false
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let devices = try globals.site().grant(site, space: space, writes: !readOnly)
+            globals.confirm(
+                .object([
+                    ("site", .text(site)), ("space", .text(space)), ("access", .text(readOnly ? "read" : "write")),
+                    ("devices", .array(devices.map { JSON($0) })),
+                ]),
+                tr("\(site) は \(space) を持てます", "\(site) may hold \(space)")
+            )
+        }
+    }
+
+    struct Revoke: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: tr("拠点の権限を終わらせる", "Ends the rights of a site's devices, for good."),
+            discussion: tr(
+                """
+                --lost は紛失や盗難のとき: ここに届いている分までを有効とします。--retired は片付けるとき: 端末が次の同期で渡す分も有効です。\
+                どちらも、端末は次に同期したときに残りの入力を渡し、データを消します。
+                """,
+                """
+                --lost, for a device in unknown hands, honours what has arrived here; --retired, for one that goes in good \
+                order, also what it hands in. Either way the device hands in its work at its next sync and erases its data.
+                """
+            )
+        )
+        @Argument(help: ArgumentHelp(tr("名称か id", "The name or id."), valueName: "site"))
+        var site: String
+        @Flag(help: ArgumentHelp(tr("紛失、盗難", "Lost or stolen.")))
+        var lost = false
+        @Flag(help: ArgumentHelp(tr("使い終わった", "No longer in use.")))
+        var retired = false
+        @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
+        var reason: String
+        @OptionGroup var globals: GlobalOptions
+
+        func validate() throws {
+            guard lost != retired else {
+                throw ValidationError(tr("--lost か --retired のどちらか一方を指定してください", "give either --lost or --retired"))
+            }
+        }
+
+        func run() throws {
+            let devices = try globals.site().revoke(site, mode: lost ? .lost : .retired, reason: reason)
+            globals.confirm(
+                .object([
+                    ("site", .text(site)), ("mode", .text(lost ? "lost" : "retired")),
+                    ("devices", .array(devices.map { JSON($0) })),
+                ]),
+                tr("\(site) の権限を終わらせました", "the rights of \(site) have ended")
+            )
+        }
+    }
+}
+
+extension SiteView.Device {
+    fileprivate var lackingCount: Int? { lacking?.reduce(0) { $0 + $1.changes } }
+}
+
+extension JSON {
+    fileprivate init(_ site: SiteView) {
+        let devices = site.devices.map { device in
+            JSON.object([
+                ("id", JSON(device.id)), ("name", JSON(device.name)), ("role", JSON(device.role?.rawValue)),
+                ("spaces", .array(device.spaces.map { .text($0) })),
+                ("access", .text(device.writes ? "write" : "read")), ("revoked", JSON(device.revoked?.rawValue)),
+                ("last_contact", device.lastContact.map { .text(TokyoTime(milliseconds: $0).iso) } ?? .null),
+                ("lacks", device.lacking.map { .object($0.map { ($0.space.name, JSON($0.changes)) }) } ?? .null),
+            ])
+        }
+        self = .object([
+            ("id", JSON(site.id)), ("name", JSON(site.name)), ("role", .text(site.role)), ("devices", .array(devices)),
+        ])
+    }
+}
