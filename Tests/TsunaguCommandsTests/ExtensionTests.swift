@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import GRDB
 import Testing
 import TsunaguCommands
 import TsunaguCore
@@ -181,5 +182,32 @@ struct ExtensionTests {
         var forged = whole
         forged.signature[0] ^= 1
         #expect(try ward.centre.store.write { try $0.receive(forged) } == .refused(.badSeal))
+
+        // A damaged run is taken again from a hub, however either has cut it.
+        for (site, other, damaged) in [(ward.centre, a, cut), (a, ward.centre, [whole])] {
+            for run in damaged {
+                let place = RunPlace(space: Self.space, replica: run.replica, first: run.first)
+                let queue = try DatabaseQueue(path: site.directory.database)
+                let before = try site.read { try $0.sealedRun(place) }
+                try queue.write { db in
+                    let bytes = try #require(before?.signature)
+                    try db.execute(sql: "UPDATE run SET body = x'00' WHERE signature = ?", arguments: [Data(bytes)])
+                }
+                #expect(try site.read { try $0.verify().damagedRuns } == [place])
+                let storage = StoreReplica(other)
+                var pieces: [RunEnvelope] = []
+                while (pieces.last?.last ?? 0) < run.last {
+                    let next = (pieces.last?.last).map { $0 + 1 } ?? run.first
+                    pieces.append(try #require(try storage.run(Self.space, run.replica, first: next)))
+                }
+                var wrong = pieces
+                wrong[wrong.count - 1].signature[0] ^= 1
+                #expect(try !site.write { try $0.replaceRun(place, with: wrong) })
+                #expect(try !site.write { try $0.replaceRun(place, with: Array(pieces.dropLast())) })
+                #expect(try site.write { try $0.replaceRun(place, with: pieces) })
+                #expect(try site.read { try $0.verify().log.faultCount } == 0)
+                #expect(try site.read { try $0.sealedRun(place)?.signature } == before?.signature)
+            }
+        }
     }
 }

@@ -159,9 +159,9 @@ import TsunaguStore
                 let copy = try ward.sites[0].store.read { try $0.sealedRun(place) }
                 var wrong = try #require(copy)
                 wrong.body[wrong.body.count / 2] ^= 1
-                let isRefused = try site.store.write { try $0.replaceRun(wrong) } == false
+                let isRefused = try site.store.write { try $0.replaceRun(place, with: [wrong]) } == false
                 #expect(isRefused || column == "body")
-                _ = try site.store.write { try $0.replaceRun(copy!) }
+                _ = try site.store.write { try $0.replaceRun(place, with: [copy!]) }
             }
             #expect(try site.dump() == before)
             try #require(Self.faults(site).isEmpty, "\(step)")

@@ -205,8 +205,8 @@ extension StoreTransaction {
     /// was unsealed then, and has sealed it with what followed before. A seal speaks for the chain up to its change
     /// wherever the run begins, so what is new is taken as a run of its own under the same seal.
     private func overlap(_ run: RunEnvelope, _ space: SpaceRow, _ author: UInt32, _ end: Chain) throws -> Overlap {
-        if try sealedRun(RunPlace(space: run.space, replica: run.replica, first: run.first))?.signature == run.signature
-        {
+        let stored = try sealedRun(RunPlace(space: run.space, replica: run.replica, first: run.first))
+        if let stored, stored.first == run.first, stored.signature == run.signature {
             return .settled(.settled(.duplicate))
         }
         guard let key = try signingKey(of: run.replica.device) else {
