@@ -73,11 +73,11 @@ struct DoctorTests {
         for run in foreign {
             var run = run
             (run.replica, run.first) = (place.replica, place.first)
-            #expect(try !branch.write { try $0.replaceRun(run) })
+            #expect(try !branch.write { try $0.replaceRun(place, with: [run]) })
         }
         var cut = try #require(try ward.centre.read { try $0.sealedRun(place) })
         cut.count += 1
-        #expect(try !branch.write { try $0.replaceRun(cut) })
+        #expect(try !branch.write { try $0.replaceRun(place, with: [cut]) })
     }
 
     @Test func `A repair that is repeated, or has nothing to do, changes nothing`() throws {
@@ -128,9 +128,11 @@ struct DoctorTests {
         try queue.write { db in
             try db.execute(
                 sql: """
-                    INSERT INTO holding(space, replica, first, count, signature, body, waits_for, presenter)
-                    SELECT 'residents', zeroblob(24), 2, 1, zeroblob(64), x'00', '', zeroblob(16);
-                    INSERT INTO staged VALUES (zeroblob(16), 'residents', zeroblob(3), 1, 10, zeroblob(16), zeroblob(4))
+                    INSERT INTO holding(space, replica, first, count, signature, body, presenter, cause, cause_space,
+                    cause_replica, cause_seq) SELECT 'residents', zeroblob(24), 2, 1, zeroblob(64), x'00', zeroblob(16),
+                    0, 'residents', zeroblob(24), 1;
+                    INSERT INTO staged VALUES
+                    (zeroblob(16), 'residents', zeroblob(3), 0, 1, 10, zeroblob(16), zeroblob(4))
                     """
             )
         }

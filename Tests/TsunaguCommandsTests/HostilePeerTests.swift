@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Crypto
+import GRDB
 import TestSupport
 import Testing
 import TsunaguCommands
@@ -453,6 +454,47 @@ struct HostilePeerTests {
         _ = try liar.addResident(["family_name=佐藤"])
         #expect(try ward.sync(liar).upToDate)
         #expect(try ward.sync(site).upToDate)
+    }
+
+    @Test func `A tiny part writes no more than a row, and of strangers nothing is kept in part`() throws {
+        let ward = try WardFixture()
+        let liar = try ward.join("liar")
+        let storage = StoreReplica(ward.centre)
+        let whole = (0..<300_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+        func part(_ offset: Int, _ count: Int) -> SyncFrame {
+            let cursor = StagedRun(
+                space: .system,
+                replica: ReplicaID(device: DeviceID(signingKey: [9]), incarnation: 1),
+                first: 1,
+                hash: SyncFrame.hash(whole),
+                offset: offset
+            )
+            return SyncFrame(
+                items: [.part(cursor, total: whole.count, bytes: Array(whole[offset..<offset + count]))]
+            )
+        }
+        #expect(try storage.receive(part(0, 10), from: .stranger) == [.refused(.holdingFull)])
+        #expect(try storage.staged(from: .stranger).isEmpty)
+
+        #expect(try storage.receive(part(0, 200_000), from: liar.keys.device) == [.partial])
+        for offset in 200_000..<200_200 {
+            #expect(try storage.receive(part(offset, 1), from: liar.keys.device) == [.partial])
+        }
+        // Sent twice, and one that overlaps what is here.
+        #expect(try storage.receive(part(100, 50), from: liar.keys.device) == [.duplicate])
+        #expect(try storage.receive(part(199_000, 50_000), from: liar.keys.device) == [.partial])
+        let queue = try DatabaseQueue(path: ward.centre.directory.database)
+        let rows = try queue.read { try Int.fetchAll($0, sql: "SELECT length(bytes) FROM staged ORDER BY start") }
+        #expect(rows == [200_000, 49_000])
+        #expect(try storage.staged(from: liar.keys.device).map(\.offset) == [249_000])
+        // Together they are what was sent: what is wrong with them is no more than that they are no run.
+        let receipt = try storage.receive(part(249_000, 51_000), from: liar.keys.device)[0]
+        guard case .refused(.malformed(let reason)) = receipt else {
+            Issue.record("\(receipt)")
+            return
+        }
+        #expect(reason != "parts do not fit")
+        #expect(try storage.staged(from: liar.keys.device).isEmpty)
     }
 
     @Test func `Who writes without a grant fills no disk, and what others write is taken`() throws {

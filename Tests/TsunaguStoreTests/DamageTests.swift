@@ -159,9 +159,9 @@ import TsunaguStore
                 let copy = try ward.sites[0].store.read { try $0.sealedRun(place) }
                 var wrong = try #require(copy)
                 wrong.body[wrong.body.count / 2] ^= 1
-                let isRefused = try site.store.write { try $0.replaceRun(wrong) } == false
+                let isRefused = try site.store.write { try $0.replaceRun(place, with: [wrong]) } == false
                 #expect(isRefused || column == "body")
-                _ = try site.store.write { try $0.replaceRun(copy!) }
+                _ = try site.store.write { try $0.replaceRun(place, with: [copy!]) }
             }
             #expect(try site.dump() == before)
             try #require(Self.faults(site).isEmpty, "\(step)")
@@ -256,13 +256,13 @@ import TsunaguStore
         #expect(try sites[2].receive(held).allSatisfy { if case .held = $0 { true } else { false } })
         try sites[2].store.write { transaction in
             try transaction.stage(
-                StoreTransaction.Staged(
+                [1, 2, 3],
+                of: StoreTransaction.Staged(
                     space: TestSchema.space,
                     replica: sites[0].replica,
                     first: 1,
                     hash: Bytes16(1),
-                    total: 100,
-                    bytes: [1, 2, 3]
+                    total: 100
                 ),
                 from: sites[0].replica.device
             )
@@ -274,7 +274,9 @@ import TsunaguStore
             "UPDATE holding SET first = -1", "UPDATE holding SET signature = x'00'",
             "UPDATE holding SET signature = zeroblob(64)", "UPDATE holding SET body = substr(body, 1, 5)",
             "UPDATE holding SET body = CAST(substr(body, 1, length(body) - 1) || x'00' AS BLOB)",
-            "UPDATE holding SET presenter = x'0102'", "UPDATE staged SET replica = x'00'",
+            "UPDATE holding SET presenter = x'0102'", "UPDATE holding SET cause = 7",
+            "UPDATE holding SET cause_space = '?'", "UPDATE holding SET cause_replica = x'00'",
+            "UPDATE staged SET replica = x'00'",
             "UPDATE staged SET space = '?'",
             "UPDATE staged SET first = 0", "UPDATE staged SET hash = x'00'", "UPDATE staged SET total = 2",
             "UPDATE staged SET bytes = x''",
@@ -292,13 +294,13 @@ import TsunaguStore
             try sites[2].receive(held)
             try sites[2].store.write { transaction in
                 try transaction.stage(
-                    StoreTransaction.Staged(
+                    [1, 2, 3],
+                    of: StoreTransaction.Staged(
                         space: TestSchema.space,
                         replica: sites[0].replica,
                         first: 1,
                         hash: Bytes16(1),
-                        total: 100,
-                        bytes: [1, 2, 3]
+                        total: 100
                     ),
                     from: sites[0].replica.device
                 )

@@ -182,6 +182,27 @@ import TsunaguStore
         #expect(try sites[0].receive([second]) == [.applied(1)])
     }
 
+    @Test func `Who writes without a grant has a share of runs, however small they are`() throws {
+        let scratch = try Scratch()
+        let sites = try makeWard(["a", "forger"], in: scratch, granting: ["a"])
+        var forge = Forge(sites[1])
+        var runs: [RunEnvelope] = []
+        for number in 0...1024 {
+            try forge.write("x", on: RecordID(derivedFrom: [Array("\(number)".utf8)]))
+            runs.append(try forge.run())
+        }
+        // Whether they come in one exchange or in several.
+        let receipts = try sites[0].store.write { transaction in
+            try runs.prefix(1000).map { try transaction.receive($0) }
+        }
+        #expect(receipts.allSatisfy { $0 == .quarantined(1) })
+        #expect(try sites[0].receive(runs[1000..<1024].map { $0 }).allSatisfy { $0 == .quarantined(1) })
+        #expect(try sites[0].receive([runs[1024]]) == [.refused(.shareFull)])
+        try sites[0].grant(sites[1])
+        #expect(try sites[0].store.read { try $0.inboxCounts().quarantined } == 0)
+        #expect(try sites[0].receive([runs[1024]]) == [.applied(1)])
+    }
+
     @Test func exceptionsOutOfOrderOrOverlappingAreRefused() throws {
         let (sites, id, scratch) = try ward()
         defer { withExtendedLifetime(scratch) {} }

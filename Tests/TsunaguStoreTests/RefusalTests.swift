@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Crypto
+import Synchronization
 import TestSupport
 import Testing
 import TsunaguCore
@@ -157,6 +158,45 @@ import TsunaguStore
         #expect(try pair.b.vector(TestSchema.space)[pair.a.replica] == 6)
         #expect(try pair.b.digest() == pair.a.digest())
         #expect(try pair.b.store.read { try $0.heldCauses(in: TestSchema.space) }.isEmpty)
+    }
+
+    /// The statements of a receipt.
+    private func statements(_ site: TestSite, receiving run: RunEnvelope) throws -> (receipt: Receipt, sql: [String]) {
+        let seen = Mutex<[String]>([])
+        var environment = site.machine.environment
+        environment.observe = { sql in seen.withLock { $0 += sql } }
+        let store = try Store.open(at: site.path, schema: site.store.schema, environment: environment)
+        defer { try? store.close() }
+        let receipt = try store.write { try $0.receive(run) }
+        return (receipt, seen.withLock { $0 })
+    }
+
+    @Test func `What waits is not read again before what it waits for came`() throws {
+        let scratch = try Scratch()
+        let sites = try makeWard(["root", "a", "b", "c", "outsider"], in: scratch, granting: ["root", "a", "b", "c"])
+        let (a, b, c, outsider) = (sites[1], sites[2], sites[3], sites[4])
+        let receiver = sites[0]
+        try outsider.write { try $0.create(note, [(1, .text("no grant"))]) }
+        #expect(try receiver.pull(from: outsider) == [.quarantined(1)])
+        try a.write { try $0.create(note, [(1, .text("cause"))]) }
+        try b.pull(from: a)
+        try b.write { try $0.create(note, [(1, .text("saw it"))]) }
+        let waiting = try b.runs(TestSchema.space).filter { $0.replica == b.replica }
+        #expect(try receiver.receive(waiting) == [.held(waitsFor: "\(a.device.short) 1")])
+        try c.write { try $0.create(note, [(1, .text("another"))]) }
+
+        let body = "SELECT space, replica, first, count, signature, body FROM holding WHERE no = ?"
+        let quarantined = "SELECT base, body FROM run WHERE no = ?"
+        let list = "FROM run INDEXED BY run_waiting WHERE state <> 0 ORDER BY no"
+        let unrelated = try statements(receiver, receiving: c.runs(TestSchema.space)[0])
+        #expect(unrelated.receipt == .applied(1))
+        for sql in [body, quarantined, list] { #expect(!unrelated.sql.contains { $0.contains(sql) }, "\(sql)") }
+        let awaited = try statements(receiver, receiving: a.runs(TestSchema.space)[0])
+        #expect(awaited.receipt == .applied(2))
+        #expect(awaited.sql.contains { $0.contains(body) })
+        #expect(!awaited.sql.contains { $0.contains(list) })
+        try sites[0].grant(outsider)
+        #expect(try receiver.store.read { try $0.inboxCounts().quarantined } == 0)
     }
 
     @Test func theHoldingAreaIsBounded() throws {

@@ -125,6 +125,78 @@ struct TransactionTests {
         #expect(split.map(\.space) == [spaces[0]])
     }
 
+    /// One act whose second part is not what the schema says.
+    private func actAgainstSchema(_ site: TestSite) throws -> RecordID {
+        let wrongGroup = Shape(collection: 20, operations: [Shape.Operation(group: 2, .register, fields: [1])])
+        return try site.store.write { transaction in
+            _ = try transaction.draft(spaces[1], by: site.person).append(wrongGroup) { $0.appendSlot(.text("x")) }
+            return try transaction.draft(spaces[0], by: site.person).create(note, [(1, .text("half sound"))])
+        }
+    }
+
+    private func expectSplit(_ id: RecordID, at site: TestSite) throws {
+        #expect(try site.record(id) != nil)
+        let split = try site.store.read { try $0.splitTransactions() }
+        #expect(split.map(\.records) == [[id]])
+        #expect(split.map(\.space) == [spaces[0]])
+        #expect(try site.store.read { try $0.heldCauses(in: spaces[0]) }.isEmpty)
+    }
+
+    @Test(arguments: [false, true])
+    func `A part that is refused under its author's seal releases the others, whichever comes first`(
+        isRefusedFirst: Bool
+    ) throws {
+        let ward = try ward()
+        let id = try actAgainstSchema(ward.author)
+        let (sound, refused) = (try runs(ward, spaces[0]), try runs(ward, spaces[1]))
+        for run in isRefusedFirst ? refused + sound : sound + refused {
+            let receipt = try ward.receiver.receive([run])[0]
+            switch (run.space == spaces[0], isRefusedFirst) {
+            case (true, true): #expect(receipt == .applied(1))
+            case (true, false): if case .held = receipt {} else { Issue.record("\(receipt)") }
+            case (false, _): if case .refused(.malformed) = receipt {} else { Issue.record("\(receipt)") }
+            }
+            try ward.receiver.reopen()
+        }
+        try expectSplit(id, at: ward.receiver)
+    }
+
+    @Test func `A part that is refused before its seal is checked releases nothing`() throws {
+        let ward = try ward()
+        let id = try actAgainstSchema(ward.author)
+        try ward.receiver.receive(runs(ward, spaces[0]))
+        let refused = try runs(ward, spaces[1])[0]
+        var forged = refused
+        forged.signature[0] ^= 1
+        #expect(try ward.receiver.receive([forged]) == [.refused(.badSeal)])
+        forged.body = [1, 2, 3]
+        guard case .refused(.malformed) = try ward.receiver.receive([forged])[0] else {
+            Issue.record("not refused")
+            return
+        }
+        #expect(try ward.receiver.record(id) == nil)
+        try ward.receiver.receive([refused])
+        try expectSplit(id, at: ward.receiver)
+    }
+
+    @Test func `A part in a chain that forked releases the others`() throws {
+        let ward = try ward()
+        let liar = try TestSite("author", in: Scratch(), root: nil, seed: 1001)
+        try #require(liar.replica == ward.author.replica, "one seed, one machine")
+        // Before the act, so that its time tells nothing.
+        liar.machine.now = ward.author.machine.now - 1000
+        try liar.write(spaces[1]) { try $0.create(note, [(1, .text("otherwise"))]) }
+        #expect(try ward.receiver.receive(liar.runs(spaces[1])) == [.applied(1)])
+        let ids = try act(ward.author, "one act", in: spaces.prefix(2))
+        guard case .held = try ward.receiver.receive(runs(ward, spaces[0]))[0] else {
+            Issue.record("not held")
+            return
+        }
+        let forked = try ward.author.runs(spaces[1]).filter { $0.replica == ward.author.replica }
+        #expect(try ward.receiver.receive(forked) == [.refused(.fork(seq: 1))])
+        try expectSplit(ids[0], at: ward.receiver)
+    }
+
     @Test func `A part that its author never wrote is not waited for any more once that shows`() throws {
         let ward = try ward()
         let ids = try act(ward.author, "one act", in: spaces.prefix(2))

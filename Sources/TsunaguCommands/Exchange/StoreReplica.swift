@@ -76,16 +76,11 @@ package struct StoreReplica: ReplicaStorage {
         guard !frame.items.isEmpty else { return [] }
         return try site.write { transaction in
             guard try isWelcome(transaction) else { return nil }
-            let own = try transaction.ownReplica()
             let receipts = try frame.items.map { try receive($0, from: peer, transaction) }
             // Whoever is nobody here has no say in what a person is shown.
             if peer != .stranger { try transaction.noteRefusals(frame.items, receipts, from: peer) }
-            let isOlder = zip(frame.items, receipts).contains { $0.origin.replica == own && $1.isSealedElse }
-            if isOlder {
-                // Others know more of what was written here than this store does: it is an older copy of itself.
-                try transaction.note("own_changes_returned", peer.short)
-                try transaction.beginIncarnation { try site.keys.sign($0) }
-            }
+            // Before anything is written here: its number may be taken.
+            try transaction.beginIncarnationIfOlder(site.keys)
             // What the arrival calls for is done by the process that applies it: seats are confirmed in order.
             try transaction.settleSeats(in: transaction.appliedSpaces, by: site)
             return receipts
@@ -99,31 +94,35 @@ package struct StoreReplica: ReplicaStorage {
             try transaction.unstage(run.space, run.replica, from: peer)
             return try transaction.receive(run, from: peer)
         case .part(let part, let total, let bytes):
-            var staged = try transaction.staged(part.space, part.replica, from: peer)
-            if staged?.hash != part.hash || staged?.first != part.first || staged?.total != total { staged = nil }
-            var current =
-                staged
+            let known = try transaction.staged(from: peer).first {
+                $0.space == part.space && $0.replica == part.replica && $0.first == part.first && $0.hash == part.hash
+                    && $0.total == total
+            }
+            let staged =
+                known
                 ?? StoreTransaction.Staged(
                     space: part.space,
                     replica: part.replica,
                     first: part.first,
                     hash: part.hash,
-                    total: total,
-                    bytes: []
+                    total: total
                 )
             // A part that was sent twice is taken once; one that does not follow is asked for again by its cursor.
-            guard part.offset <= current.bytes.count else { return .partial }
-            guard part.offset + bytes.count > current.bytes.count else { return .duplicate }
-            current.bytes.replaceSubrange(part.offset..., with: bytes)
-            guard current.bytes.count >= total else {
-                try transaction.stage(current, from: peer)
+            guard part.offset <= staged.count else { return .partial }
+            guard part.offset + bytes.count > staged.count else { return .duplicate }
+            let new = bytes.dropFirst(staged.count - part.offset)
+            if known == nil { try transaction.unstage(part.space, part.replica, from: peer) }
+            guard staged.count + new.count >= total else {
+                // What nobody here vouches for is kept no more than what waits.
+                guard peer != .stranger else { return .refused(.holdingFull) }
+                try transaction.stage(new, of: staged, from: peer)
                 return .partial
             }
+            let whole = try transaction.stagedBytes(staged, from: peer) + new
             try transaction.unstage(part.space, part.replica, from: peer)
-            guard SyncFrame.hash(current.bytes) == part.hash else { return .refused(.malformed("parts do not fit")) }
+            guard SyncFrame.hash(whole) == part.hash else { return .refused(.malformed("parts do not fit")) }
             do {
-                let run = try current.bytes.withMemory { memory throws(CodecError) in try RunEnvelope(decoding: memory)
-                }
+                let run = try whole.withMemory { memory throws(CodecError) in try RunEnvelope(decoding: memory) }
                 guard run.space == part.space, run.replica == part.replica else {
                     return .refused(.malformed("parts of another run"))
                 }
@@ -136,7 +135,7 @@ package struct StoreReplica: ReplicaStorage {
 
     package func staged(from peer: DeviceID) throws -> [StagedRun] {
         try site.read { transaction in
-            try transaction.stagedCursors(from: peer).map {
+            try transaction.staged(from: peer).map {
                 StagedRun(space: $0.space, replica: $0.replica, first: $0.first, hash: $0.hash, offset: $0.count)
             }
         }
@@ -231,16 +230,6 @@ extension StoreTransaction {
             } else {
                 try clearRefusal(peer: peer.description, item.space, replica, first)
             }
-        }
-    }
-}
-
-extension Receipt {
-    /// Whether what arrived bears its author's seal and was not here.
-    fileprivate var isSealedElse: Bool {
-        switch self {
-        case .applied, .quarantined, .refused(.fork): true
-        case .duplicate, .held, .partial, .refused: false
         }
     }
 }

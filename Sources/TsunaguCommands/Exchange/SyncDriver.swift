@@ -179,13 +179,25 @@ struct SyncDriver {
     }
 
     /// A sealed run of the peer's log.
-    mutating func run(_ place: RunPlace) throws -> RunEnvelope? {
+    private mutating func run(_ place: RunPlace) throws -> RunEnvelope? {
         switch try ask(.run(place.space, place.replica, first: place.first)) {
         case .run(let run): return run
         case .failed(let reason): throw SyncError.peerFailed(reason)
         case .newBeginning: throw SyncError.newBeginning
         case .compared, .receipts, .sums, .unknownClient, .revoked: throw SyncError.protocolViolation("no run")
         }
+    }
+
+    /// Asks the hub for a part of a chain, which it may have cut into other runs than are here: those that hold it, as far
+    /// as it has them.
+    mutating func runs(from place: RunPlace, through last: UInt64) throws -> [RunEnvelope] {
+        var out: [RunEnvelope] = []
+        var next = place
+        while next.first <= last, let run = try run(next), run.count > 0, run.last >= next.first {
+            out.append(run)
+            next = RunPlace(space: place.space, replica: place.replica, first: run.last + 1)
+        }
+        return out
     }
 
     /// What was wrong here is noted where it was set right; this is about the other side.

@@ -115,10 +115,9 @@ extension Site {
                     var driver = try SyncDriver(self, transport)
                     // In the order of the chains: behind a run that is whole again the next can be checked.
                     rest = try rest.sorted { $0.first < $1.first }.filter { place in
-                        guard let run = try driver.run(place) else { return true }
-                        guard run.space == place.space, run.replica == place.replica, run.first == place.first,
-                            try write({ try $0.replaceRun(run) })
-                        else { return true }
+                        guard let last = try read({ try $0.lastNumber(of: place) }) else { return true }
+                        let pieces = try driver.runs(from: place, through: last)
+                        guard try write({ try $0.replaceRun(place, with: pieces) }) else { return true }
                         steps.append(
                             .done(
                                 "log",

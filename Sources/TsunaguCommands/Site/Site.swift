@@ -123,7 +123,14 @@ package final class Site: Sendable {
 
     /// Writes in one transaction.
     package func write<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
-        try Self.translating { try store.write(body) }
+        try Self.translating {
+            try store.write { transaction in
+                let result = try body(transaction)
+                try transaction.settle()
+                try transaction.beginIncarnationIfOlder(keys)
+                return result
+            }
+        }
     }
 
     /// Seals what this replica wrote.
@@ -141,6 +148,14 @@ package final class Site: Sendable {
 }
 
 extension StoreTransaction {
+    /// Goes on as a new replica where others know more of what was written here than this store does: it is an older
+    /// copy of itself.
+    package func beginIncarnationIfOlder(_ keys: DeviceKeys) throws {
+        guard let returner else { return }
+        try note("own_changes_returned", returner.short)
+        try beginIncarnation { try keys.sign($0) }
+    }
+
     /// Fails with 77 unless this device is an admin's.
     package func requireAdmin(_ site: Site) throws {
         guard try currentAccess()?.isAdmin(site.keys.device) == true else {

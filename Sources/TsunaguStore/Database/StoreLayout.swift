@@ -93,7 +93,15 @@ enum StoreLayout {
             PRIMARY KEY(txn, space, author)
         ) WITHOUT ROWID;
 
-        -- Runs whose causes are not here yet; bounded, retried after every arrival.
+        -- Parts of transactions in runs that bear their author's seal and were refused: no other part waits for them.
+        CREATE TABLE refused_part(
+            replica BLOB NOT NULL,              -- 24 bytes; each device has a share
+            txn BLOB NOT NULL,                  -- 16 bytes
+            space INTEGER NOT NULL,
+            PRIMARY KEY(replica, txn, space)
+        ) WITHOUT ROWID;
+
+        -- Runs whose causes are not here yet; bounded, taken up again when what they wait for came.
         CREATE TABLE holding(
             no INTEGER PRIMARY KEY,
             space TEXT NOT NULL,
@@ -102,8 +110,11 @@ enum StoreLayout {
             count INTEGER NOT NULL,
             signature BLOB NOT NULL,
             body BLOB NOT NULL,
-            waits_for TEXT NOT NULL,
             presenter BLOB NOT NULL,            -- the device that brought it: each has a share of its own
+            cause INTEGER NOT NULL,             -- 0 a change, 1 its effect, 2 the part of a transaction, …
+            cause_space TEXT NOT NULL,          -- … in this space
+            cause_replica BLOB NOT NULL,        -- … of this author's chain
+            cause_seq INTEGER NOT NULL,         -- … at this number, or from it on
             UNIQUE(presenter, space, replica, first)
         );
 
@@ -112,11 +123,12 @@ enum StoreLayout {
             presenter BLOB NOT NULL,            -- the device that brings it: each has a share of its own
             space TEXT NOT NULL,
             replica BLOB NOT NULL,
+            start INTEGER NOT NULL,             -- place of these bytes: they follow those of the row before
             first INTEGER NOT NULL,
             total INTEGER NOT NULL,             -- length of the whole
             hash BLOB NOT NULL,                 -- SHA-256 of the whole
             bytes BLOB NOT NULL,
-            PRIMARY KEY(presenter, space, replica)
+            PRIMARY KEY(presenter, space, replica, start)
         ) WITHOUT ROWID;
 
         -- Devices that this one exchanged with.

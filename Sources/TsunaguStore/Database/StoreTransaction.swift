@@ -22,6 +22,10 @@ package final class StoreTransaction {
     var access: Access?
     /// Whether `system` moved and what waits was not tried again since.
     var hasNewsOfMembers = false
+    /// Whether a part of a transaction was refused and what waits for it was not tried again since.
+    var hasRefusedParts = false
+    /// What devices have in quarantine, as far as it was asked for.
+    var quarantineShares: [DeviceID: QuarantineShare] = [:]
     /// Set while a transaction writes; the clock's last stamp.
     var clock: HybridLogicalClock?
 
@@ -54,6 +58,8 @@ package final class StoreTransaction {
     let environment: Store.Environment
     /// The device that brings what is being received.
     var presenter: DeviceID?
+    /// Who brought something that this replica has sealed and that was not here: this store is an older copy of itself.
+    package internal(set) var returner: DeviceID?
     /// Spaces in which something took effect that was written elsewhere.
     package var appliedSpaces: Set<SpaceID> = []
     /// Records that a run under way leaves to be worked out from their history.
@@ -69,9 +75,7 @@ package final class StoreTransaction {
 
     /// Writes what was kept in memory for the end: drafts, chains, digests, the clock.
     func finish() throws {
-        try flushDrafts()
-        // A grant that was written here lets in what waits here for it, as one that arrives does.
-        if hasNewsOfMembers { try retryWaiting() }
+        try settle()
         try saveChains()
         for row in spaceRows.values where row.isChanged {
             let update = try statement("UPDATE space SET digest = ? WHERE no = ?")
@@ -82,6 +86,12 @@ package final class StoreTransaction {
         if let clock, !Mutant.clockIsForgotten.isPlanted {
             try setMeta("clock", .integer(Int64(bitPattern: clock.last.raw)))
         }
+    }
+
+    /// Writes the drafts, and takes in what they let in: a grant that was written here does as one that arrives.
+    package func settle() throws {
+        try flushDrafts()
+        if hasNewsOfMembers || hasRefusedParts { try retryWaiting() }
     }
 
     /// A statement of this transaction, ready to bind.

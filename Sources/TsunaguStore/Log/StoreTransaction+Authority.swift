@@ -135,11 +135,11 @@ extension StoreTransaction {
 
     /// Lets take effect what the grants cover now, and takes out of effect what they do not cover any more.
     ///
-    /// - Returns: how many changes took effect, and whether anything moved.
-    func judgeAnew() throws -> (applied: Int, moved: Bool) {
-        if Mutant.quarantineIsForEver.isPlanted { return (0, false) }
-        guard let access = try currentAccess() else { return (0, false) }
-        var (applied, moved) = (0, false)
+    /// - Returns: how many changes took effect.
+    func judgeAnew() throws -> Int {
+        if Mutant.quarantineIsForEver.isPlanted { return 0 }
+        guard let access = try currentAccess() else { return 0 }
+        var applied = 0
         for (space, author) in try chainsToJudge(access) {
             let replica = try replica(author)
             let end = try chainRow(space, author).chain.seq
@@ -147,7 +147,7 @@ extension StoreTransaction {
             let due = honoured < end ? honoured + 1 : nil
             let withheld = try withheld(space.no, author)
             guard due != withheld else { continue }
-            moved = true
+            quarantineShares = [:]
             try setWithheld(space, author, from: due)
             let (before, after) = (withheld ?? end + 1, due ?? end + 1)
             if after > before, try !isCovered(before..<after, of: replica, author, space) {
@@ -157,7 +157,7 @@ extension StoreTransaction {
                 applied += after > before ? Int(after - before) : 0
             }
         }
-        return (applied, moved)
+        return applied
     }
 
     /// The chains whose end may be in effect or not by other grants than before.

@@ -7,6 +7,11 @@ package import TsunaguCore
 extension DeviceID {
     /// In whose name those bring something who are nobody here: together they are one.
     package static let stranger = DeviceID(bytes: [UInt8](repeating: 0, count: 16))!
+
+    /// The first and the last name of a replica that a device may have.
+    var replicaBounds: (first: [UInt8], last: [UInt8]) {
+        (bytes + [UInt8](repeating: 0, count: 8), bytes + [UInt8](repeating: .max, count: 8))
+    }
 }
 
 extension StoreTransaction {
@@ -14,6 +19,39 @@ extension StoreTransaction {
     /// must not crowd out what others bring.
     private static let heldRunsMax = 64
     private static let heldBytesMax = 16 << 20
+
+    /// What a run waits for.
+    struct Cause: Hashable, CustomStringConvertible {
+        enum Kind: Int64 {
+            /// A change that is not in the log.
+            case arrival = 0
+            /// A change that is not in effect.
+            case effect = 1
+            /// The part of a transaction with which a chain goes on.
+            case part = 2
+        }
+
+        let kind: Kind
+        let space: SpaceID
+        /// The change, or the first that may be the part.
+        let dot: Dot
+
+        init(_ kind: Kind, _ space: SpaceID, _ dot: Dot) {
+            self.kind = kind
+            self.space = space
+            self.dot = dot
+        }
+
+        var description: String { "\(dot.replica.device.short) \(kind == .part ? space.name : String(dot.seq))" }
+    }
+
+    /// Whether a cause is here now; for a part that a chain has gone on, which may have brought it.
+    func hasCome(_ cause: Cause) throws -> Bool {
+        switch cause.kind {
+        case .arrival, .part: try nextSeq(in: cause.space, of: cause.dot.replica) > cause.dot.seq
+        case .effect: try isInEffect(cause.dot, cause.space)
+        }
+    }
 
     /// What is known of a held run without its body.
     struct HeldRun {
@@ -24,16 +62,21 @@ extension StoreTransaction {
         let first: UInt64
         let bytes: Int
         let signature: [UInt8]
-        let waitsFor: String
+        let cause: Cause
     }
 
     func heldRuns() throws -> [HeldRun] {
         let select = try statement(
-            "SELECT no, presenter, space, replica, first, length(body), signature, waits_for FROM holding"
+            """
+            SELECT no, presenter, space, replica, first, length(body), signature,
+            cause, cause_space, cause_replica, cause_seq FROM holding
+            """
         )
         var out: [HeldRun] = []
         while try select.step() {
-            guard let space = SpaceID(select.text(2)), let replica = ReplicaID(bytes: select.bytes(3)) else { continue }
+            guard let space = SpaceID(select.text(2)), let replica = ReplicaID(bytes: select.bytes(3)),
+                let cause = cause(select, from: 7)
+            else { continue }
             out.append(
                 HeldRun(
                     no: select.int(0),
@@ -43,22 +86,38 @@ extension StoreTransaction {
                     first: select.unsigned(4),
                     bytes: Int(select.int(5)),
                     signature: select.bytes(6),
-                    waitsFor: select.text(7)
+                    cause: cause
                 )
             )
         }
         return out
     }
 
+    /// The cause in four columns of a row; `nil` where they are none.
+    func cause(_ row: RawStatement, from column: Int32) -> Cause? {
+        guard let kind = Cause.Kind(rawValue: row.int(column)), let space = SpaceID(row.text(column + 1)),
+            let replica = ReplicaID(bytes: row.bytes(column + 2))
+        else { return nil }
+        return Cause(kind, space, Dot(replica, row.unsigned(column + 3)))
+    }
+
+    /// What the holding area waits for in a space.
+    package func heldCauses(in id: SpaceID) throws -> [String] {
+        Set(try heldRuns().filter { $0.space == id }.map(\.cause.description)).sorted()
+    }
+
     /// Keeps a run within its presenter's share of the area.
     ///
     /// Where the share is full, runs that are farther from their turn make room: they come again with the next exchange,
     /// and a run that is next must not wait outside for its partner in another space. Strangers have no share.
-    func hold(_ run: RunEnvelope, waitsFor: String) throws -> Receipt {
+    func hold(_ run: RunEnvelope, waitsFor cause: Cause) throws -> Receipt {
         guard presenter != .stranger else { return .refused(.holdingFull) }
         let shared = try heldRuns().filter { $0.presenter == presenter }
         let same = shared.first { $0.space == run.space && $0.replica == run.replica && $0.first == run.first }
-        if let same, same.signature == run.signature, same.waitsFor == waitsFor { return .held(waitsFor: waitsFor) }
+        if let same, same.signature == run.signature {
+            if same.cause != cause { try setCause(cause, ofHeld: same.no) }
+            return .held(waitsFor: cause.description)
+        }
         var others = try shared.filter { $0.no != same?.no }.map { ($0, try distance($0.space, $0.replica, $0.first)) }
         let own = try distance(run.space, run.replica, run.first)
         others.sort { $0.1 < $1.1 }
@@ -70,8 +129,8 @@ extension StoreTransaction {
         }
         let insert = try statement(
             """
-            INSERT OR REPLACE INTO holding(space, replica, first, count, signature, body, waits_for, presenter)
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT OR REPLACE INTO holding(space, replica, first, count, signature, body, presenter,
+            cause, cause_space, cause_replica, cause_seq) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
             """
         )
         insert.bind(1, run.space.name)
@@ -80,10 +139,26 @@ extension StoreTransaction {
         insert.bind(4, run.count)
         insert.bind(5, run.signature)
         insert.bind(6, run.body)
-        insert.bind(7, waitsFor)
-        insert.bind(8, presenter?.bytes ?? [])
+        insert.bind(7, presenter?.bytes ?? [])
+        bind(cause, to: insert, from: 8)
         try insert.run()
-        return .held(waitsFor: waitsFor)
+        return .held(waitsFor: cause.description)
+    }
+
+    private func setCause(_ cause: Cause, ofHeld no: Int64) throws {
+        let update = try statement(
+            "UPDATE holding SET cause = ?, cause_space = ?, cause_replica = ?, cause_seq = ? WHERE no = ?"
+        )
+        bind(cause, to: update, from: 1)
+        update.bind(5, no)
+        try update.run()
+    }
+
+    private func bind(_ cause: Cause, to statement: RawStatement, from index: Int32) {
+        statement.bind(index, cause.kind.rawValue)
+        statement.bind(index + 1, cause.space.name)
+        statement.bind(index + 2, cause.dot.replica.bytes)
+        statement.bind(index + 3, cause.dot.seq)
     }
 
     /// How many numbers of its author's chain come before a run.

@@ -34,7 +34,54 @@ extension StoreTransaction {
             insert.bind(3, author)
             insert.bind(4, change.header.dot.seq)
             try insert.run()
+            let forget = try statement("DELETE FROM refused_part WHERE replica = ? AND txn = ? AND space = ?")
+            forget.bind(1, change.header.dot.replica.bytes)
+            forget.bind(2, transaction.id)
+            forget.bind(3, space.no)
+            try forget.run()
         }
+    }
+
+    /// Parts that are noted as refused for one device: whose word is never taken does not fill the disk.
+    private static let refusedPartsMax = 4096
+
+    /// Notes which parts of transactions were refused although they bear their author's seal.
+    ///
+    /// - Returns: whether there are new ones among them.
+    func insertRefusedParts(of changes: some Collection<Change>, in run: RunEnvelope) throws -> Bool {
+        let transactions = changes.compactMap { $0.header.transaction?.id }
+        // Of a space that is not held here no part is waited for.
+        guard !transactions.isEmpty, let space = try space(run.space) else { return false }
+        let count = try statement("SELECT count(*) FROM refused_part WHERE replica BETWEEN ? AND ?")
+        let (first, last) = run.replica.device.replicaBounds
+        count.bind(1, first)
+        count.bind(2, last)
+        _ = try count.step()
+        var known = Int(count.int(0))
+        count.reset()
+        var areNew = false
+        for transaction in transactions where known < Self.refusedPartsMax {
+            guard try !isRefused(transaction, space, run.replica), try !isLogged(transaction, space, run.replica) else {
+                continue
+            }
+            let insert = try statement("INSERT INTO refused_part(replica, txn, space) VALUES (?, ?, ?)")
+            insert.bind(1, run.replica.bytes)
+            insert.bind(2, transaction)
+            insert.bind(3, space.no)
+            try insert.run()
+            known += 1
+            areNew = true
+        }
+        return areNew
+    }
+
+    private func isRefused(_ transaction: Bytes16, _ space: SpaceRow, _ replica: ReplicaID) throws -> Bool {
+        let select = try statement("SELECT 1 FROM refused_part WHERE replica = ? AND txn = ? AND space = ?")
+        select.bind(1, replica.bytes)
+        select.bind(2, transaction)
+        select.bind(3, space.no)
+        defer { select.reset() }
+        return try select.step()
     }
 
     /// The parts that a run's transactions have in other spaces which this site holds, and that are not in the log.
@@ -61,15 +108,22 @@ extension StoreTransaction {
         return out
     }
 
-    /// Whether a part is in the log, or cannot come any more: its author wrote later things in its space.
+    /// Whether a part is in the log, or does not come any more: it was refused, or its author wrote later things in its
+    /// space.
     private func isSettled(_ part: MissingPart, _ space: SpaceRow, _ replica: ReplicaID) throws -> Bool {
+        if try isLogged(part.transaction, space, replica) || isRefused(part.transaction, space, replica) { return true }
+        guard let author = try knownAuthor(replica) else { return false }
+        return try chainRow(space, author).chain.timestamp > part.timestamp
+    }
+
+    private func isLogged(_ transaction: Bytes16, _ space: SpaceRow, _ replica: ReplicaID) throws -> Bool {
         guard let author = try knownAuthor(replica) else { return false }
         let select = try statement("SELECT 1 FROM part WHERE txn = ? AND space = ? AND author = ?")
-        select.bind(1, part.transaction)
+        select.bind(1, transaction)
         select.bind(2, space.no)
         select.bind(3, author)
         defer { select.reset() }
-        return try select.step() || chainRow(space, author).chain.timestamp > part.timestamp
+        return try select.step()
     }
 
     /// The secrets of the spaces that this site may hold by its grants.
@@ -91,15 +145,19 @@ extension StoreTransaction {
         package let records: [RecordID]
     }
 
-    /// The transactions that a quarantine has split; their parts in effect are shown, and a person is told.
+    /// The transactions that a quarantine or a refusal has split; their parts in effect are shown, and a person is told.
     package func splitTransactions() throws -> [SplitTransaction] {
         let select = try statement(
             """
-            SELECT DISTINCT other.txn, other.space, other.author, other.seq
+            SELECT other.txn, other.space, other.author, other.seq
             FROM withheld
             JOIN part ON part.space = withheld.space AND part.author = withheld.author AND part.seq >= withheld.first
             JOIN part AS other ON other.txn = part.txn AND other.space <> part.space AND other.author = part.author
-            ORDER BY other.txn, other.space
+            UNION
+            SELECT other.txn, other.space, other.author, other.seq
+            FROM refused_part AS refused JOIN author ON author.replica = refused.replica
+            JOIN part AS other ON other.txn = refused.txn AND other.space <> refused.space AND other.author = author.no
+            ORDER BY 1, 2
             """
         )
         var rows: [(txn: Bytes16, space: Int64, author: UInt32, seq: UInt64)] = []

@@ -191,5 +191,6 @@ extension StoreTransaction {
         try seal(sign)
         let replica = ReplicaID(device: own.device, incarnation: environment.random())
         try setMeta("replica", .bytes(replica.bytes))
+        returner = nil
     }
 }

@@ -14,13 +14,13 @@ extension StoreTransaction {
     /// - Returns: what became of it; the count of what was applied includes what waited for it.
     package func receive(_ run: RunEnvelope, from presenter: DeviceID? = nil) throws -> Receipt {
         self.presenter = presenter
-        switch try take(run) {
+        let receipt = try take(run)
+        switch receipt {
         case .applied(let count): return .applied(count + (try retryWaiting()))
-        case .quarantined(let count):
-            try retryWaiting()
-            return .quarantined(count)
-        case let receipt: return receipt
+        case .quarantined: try retryWaiting()
+        case .duplicate, .held, .partial, .refused: if hasRefusedParts { try retryWaiting() }
         }
+        return receipt
     }
 
     /// A run that is sound in itself, with where its author's chain stands before it.
@@ -33,7 +33,7 @@ extension StoreTransaction {
     private enum Examination {
         /// It needs no further look.
         case settled(Receipt)
-        case waits(for: String)
+        case waits(for: Cause)
         case sound(SoundRun)
     }
 
@@ -74,50 +74,45 @@ extension StoreTransaction {
         }
         // Nothing can be known of a run whose author is not: it comes again once `system` has said who that is.
         guard let key = try signingKey(of: run.replica.device) else { return .settled(.refused(.unknownDevice)) }
-        guard run.first == base.seq + 1 else { return .waits(for: "\(run.replica.device.short) \(base.seq + 1)") }
+        guard run.first == base.seq + 1 else {
+            return .waits(for: Cause(.arrival, run.space, Dot(run.replica, base.seq + 1)))
+        }
         let decoded: RunDecoder.Run
         do {
             decoded = try RunDecoder.decode(run.body, count: run.count, in: context(run.space, run.replica, base))
         } catch CodecError.unresolvedReference(let dot) {
-            return .waits(for: "\(dot.replica.device.short) \(dot.seq)")
+            return .waits(for: Cause(.arrival, run.space, dot))
         } catch {
             return .settled(.refused(.malformed("\(error)")))
         }
         guard key.isValidSignature(run.signature, for: Self.message(run, decoded)) else {
             return .settled(.refused(.badSeal))
         }
-        if let problem = try contradiction(decoded, in: run) { return .settled(.refused(.malformed(problem))) }
-        if let missing = try missingCause(of: decoded, from: base, run) {
-            return .waits(for: "\(missing.replica.device.short) \(missing.seq)")
+        if let problem = try contradiction(decoded, in: run) {
+            return .settled(try refuse(decoded.changes, in: run, .malformed(problem)))
         }
+        if let missing = try missingCause(of: decoded, from: base, run) { return .waits(for: missing) }
         if try currentAccess()?.mayWrite(run.replica.device, run.space) != true,
-            try quarantinedBytes(of: run.replica.device) + run.body.count > Self.quarantinedBytesMax
+            try !quarantineShare(of: run.replica.device).takes(run)
         {
-            return .settled(.refused(.shareFull))
+            return .settled(try refuse(decoded.changes, in: run, .shareFull))
         }
         return .sound(SoundRun(envelope: run, decoded: decoded, base: base))
     }
 
-    /// Bytes of quarantined runs that one device may have here: whoever writes without a grant does not fill the disk.
-    private static let quarantinedBytesMax = 16 << 20
-
-    private func quarantinedBytes(of device: DeviceID) throws -> Int {
-        let select = try statement(
-            """
-            SELECT coalesce(sum(length(body)), 0) FROM withheld JOIN author ON author.no = withheld.author JOIN run
-            ON run.space = withheld.space AND run.author = withheld.author AND run.last >= withheld.first
-            WHERE substr(replica, 1, 16) = ?
-            """
-        )
-        select.bind(1, device.bytes)
-        defer { select.reset() }
-        return try select.step() ? Int(select.int(0)) : 0
+    /// Refuses a run that bears its author's seal.
+    ///
+    /// Its word is out, and not taken here: no other part of its transactions waits for it any more. A refusal before
+    /// the seal is checked says nothing of the author, since anybody could have sent the run.
+    private func refuse(_ changes: some Collection<Change>, in run: RunEnvelope, _ refusal: Refusal) throws -> Receipt {
+        if try insertRefusedParts(of: changes, in: run) { hasRefusedParts = true }
+        return .refused(refusal)
     }
 
     private enum Togetherness {
         /// The runs that become visible in one step, the one asked about first.
         case complete([SoundRun])
-        case waits(for: String)
+        case waits(for: Cause)
     }
 
     /// Gathers the runs that hold the other parts of a run's transactions, from the holding area.
@@ -135,7 +130,10 @@ extension StoreTransaction {
                     group.append(partner)
                     continue
                 }
-                return .waits(for: "\(run.envelope.replica.device.short) \(missing.space)")
+                let replica = run.envelope.replica
+                return .waits(
+                    for: Cause(.part, missing.space, Dot(replica, try nextSeq(in: missing.space, of: replica)))
+                )
             }
             place += 1
         }
@@ -147,6 +145,8 @@ extension StoreTransaction {
         let next = try nextSeq(in: part.space, of: replica)
         // Each presenter may have brought something else under this name.
         for held in try heldRuns() where held.space == part.space && held.replica == replica && held.first <= next {
+            // One that waits for a part as well may have found it now.
+            guard try held.cause.kind == .part || hasCome(held.cause) else { continue }
             if let run = try heldRun(held.no), case .sound(let sound) = try examine(run), sound.decoded.settles(part) {
                 return sound
             }
@@ -159,6 +159,7 @@ extension StoreTransaction {
         let (run, decoded, base) = (sound.envelope, sound.decoded, sound.base)
         let space = try openSpace(run.space)
         let author = try author(run.replica)
+        if try run.replica == ownReplica() { returner = presenter ?? run.replica.device }
         // What follows a change that is not in effect waits with it for the grants to be looked at.
         let isWithheld = try withheld(space.no, author) != nil
         let honoured = isWithheld ? 0 : try currentAccess()?.honours(run.replica, in: run.space) ?? 0
@@ -183,7 +184,9 @@ extension StoreTransaction {
             try setWithheld(space, author, from: max(honoured, base.seq) + 1)
         }
         let applied = try apply(decoded, from: base, space) { $0 <= honoured }
-        return applied > 0 ? .applied(applied) : .quarantined(run.count)
+        if applied > 0 { return .applied(applied) }
+        quarantineShares[run.replica.device]?.add(run)
+        return .quarantined(run.count)
     }
 
     private static func message(_ run: RunEnvelope, _ decoded: RunDecoder.Run) -> [UInt8] {
@@ -203,8 +206,8 @@ extension StoreTransaction {
     /// was unsealed then, and has sealed it with what followed before. A seal speaks for the chain up to its change
     /// wherever the run begins, so what is new is taken as a run of its own under the same seal.
     private func overlap(_ run: RunEnvelope, _ space: SpaceRow, _ author: UInt32, _ end: Chain) throws -> Overlap {
-        if try sealedRun(RunPlace(space: run.space, replica: run.replica, first: run.first))?.signature == run.signature
-        {
+        let stored = try sealedRun(RunPlace(space: run.space, replica: run.replica, first: run.first))
+        if let stored, stored.first == run.first, stored.signature == run.signature {
             return .settled(.settled(.duplicate))
         }
         guard let key = try signingKey(of: run.replica.device) else {
@@ -225,7 +228,7 @@ extension StoreTransaction {
         do {
             decoded = try RunDecoder.decode(run.body, count: run.count, in: context(run.space, run.replica, base))
         } catch CodecError.unresolvedReference(let dot) {
-            return .settled(.waits(for: "\(dot.replica.device.short) \(dot.seq)"))
+            return .settled(.waits(for: Cause(.arrival, run.space, dot)))
         } catch {
             return .settled(.settled(.refused(.malformed("\(error)"))))
         }
@@ -236,7 +239,11 @@ extension StoreTransaction {
             let seq = change.header.dot.seq
             guard seq <= end.seq else { break }
             let here = try self.run(space, author, containing: seq)?.changes.first { $0.header.dot.seq == seq }
-            guard here?.hash == change.hash else { return .settled(.settled(.refused(.fork(seq: seq)))) }
+            guard here?.hash == change.hash else {
+                if try run.replica == ownReplica() { returner = presenter ?? run.replica.device }
+                let others = decoded.changes.drop { $0.header.dot.seq < seq }
+                return .settled(.settled(try refuse(others, in: run, .fork(seq: seq))))
+            }
         }
         let rest = decoded.changes.drop { $0.header.dot.seq <= end.seq }
         if rest.isEmpty { return .settled(.settled(.duplicate)) }
@@ -257,16 +264,15 @@ extension StoreTransaction {
     ///
     /// The last change's deps speak for all, unless exceptions came in between: what was seen before may be excepted
     /// after.
-    private func missingCause(of decoded: RunDecoder.Run, from base: Chain, _ run: RunEnvelope) throws -> Dot? {
+    private func missingCause(of decoded: RunDecoder.Run, from base: Chain, _ run: RunEnvelope) throws -> Cause? {
         if Mutant.causesAreNotAwaited.isPlanted { return nil }
         var chain = base
         for (place, change) in decoded.changes.enumerated() {
             try chain.advance(by: change.header, hash: change.hash)
             let next = place + 1 < decoded.changes.count ? decoded.changes[place + 1].header : nil
             guard next == nil || next?.deps.exceptions != nil || next?.systemDeps.exceptions != nil else { continue }
-            if let missing = try missing(of: chain.deps, in: run.space) ?? missing(of: chain.systemDeps, in: .system) {
-                return missing
-            }
+            if let dot = try missing(of: chain.deps, in: run.space) { return Cause(.effect, run.space, dot) }
+            if let dot = try missing(of: chain.systemDeps, in: .system) { return Cause(.effect, .system, dot) }
         }
         return nil
     }
@@ -342,26 +348,29 @@ extension StoreTransaction {
     /// - Returns: how many changes took effect.
     @discardableResult
     func retryWaiting() throws -> Int {
-        hasNewsOfMembers = false
         var applied = 0
         var moved = true
-        while moved {
-            moved = false
-            for retry in [judgeAnew, retryHeld] {
-                let (count, isMoved) = try retry()
-                applied += count
-                if isMoved { moved = true }
-            }
+        while moved || hasNewsOfMembers || hasRefusedParts {
+            let areGrantsNews = hasNewsOfMembers
+            // Members' news tell as well which spaces are held here, whose parts are waited for.
+            let arePartsNews = hasNewsOfMembers || hasRefusedParts
+            (hasNewsOfMembers, hasRefusedParts) = (false, false)
+            // What is quarantined waits for a grant, or for what stands before it, which waits likewise.
+            if areGrantsNews { applied += try judgeAnew() }
+            let count: Int
+            (count, moved) = try retryHeld(arePartsNews: arePartsNews)
+            applied += count
         }
         return applied
     }
 
-    /// Takes held runs up again whose turn in their author's chain has come; only these are read whole.
-    private func retryHeld() throws -> (applied: Int, moved: Bool) {
+    /// Takes held runs up again that have got what they waited for; only these are read whole.
+    private func retryHeld(arePartsNews: Bool) throws -> (applied: Int, moved: Bool) {
         var (applied, moved) = (0, false)
         if Mutant.heldRunsAreForgotten.isPlanted { return (applied, moved) }
         for waiting in try heldRuns().sorted(by: { $0.first < $1.first }) {
             guard try waiting.first <= nextSeq(in: waiting.space, of: waiting.replica),
+                try waiting.cause.kind == .part && arePartsNews || hasCome(waiting.cause),
                 let run = try heldRun(waiting.no)
             else { continue }
             presenter = waiting.presenter
@@ -373,5 +382,60 @@ extension StoreTransaction {
             }
         }
         return (applied, moved)
+    }
+}
+
+extension StoreTransaction {
+    /// What one device has in quarantine here: whoever writes without a grant does not fill the disk.
+    struct QuarantineShare {
+        private static let runsMax = 1024
+        private static let changesMax = 1 << 16
+        private static let bytesMax = 16 << 20
+
+        private(set) var runs: Int
+        private(set) var changes: Int
+        private(set) var bytes: Int
+
+        init(runs: Int, changes: Int, bytes: Int) {
+            self.runs = runs
+            self.changes = changes
+            self.bytes = bytes
+        }
+
+        /// Whether a further run stays within the share.
+        func takes(_ run: RunEnvelope) -> Bool {
+            runs < Self.runsMax && changes + run.count <= Self.changesMax && bytes + run.body.count <= Self.bytesMax
+        }
+
+        mutating func add(_ run: RunEnvelope) {
+            runs += 1
+            changes += run.count
+            bytes += run.body.count
+        }
+    }
+
+    /// What a device has in quarantine; its rows are looked at once in a transaction.
+    private func quarantineShare(of device: DeviceID) throws -> QuarantineShare {
+        if let known = quarantineShares[device] { return known }
+        let select = try statement(
+            """
+            SELECT count(*), coalesce(sum(run.last - run.first + 1), 0), coalesce(sum(length(body)), 0)
+            FROM author JOIN withheld ON withheld.author = author.no
+            JOIN run ON run.space = withheld.space AND run.author = withheld.author AND run.last >= withheld.first
+            WHERE replica BETWEEN ? AND ?
+            """
+        )
+        let (first, last) = device.replicaBounds
+        select.bind(1, first)
+        select.bind(2, last)
+        defer { select.reset() }
+        _ = try select.step()
+        let share = QuarantineShare(
+            runs: Int(select.int(0)),
+            changes: Int(select.int(1)),
+            bytes: Int(select.int(2))
+        )
+        quarantineShares[device] = share
+        return share
     }
 }

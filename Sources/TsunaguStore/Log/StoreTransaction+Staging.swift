@@ -5,14 +5,16 @@ package import TsunaguCore
 
 /// The cursor of an exchange inside a run, and what was refused.
 extension StoreTransaction {
-    /// Bytes of a run that arrived in part.
+    /// A run of which some bytes arrived.
     package struct Staged {
         package var space: SpaceID
         package var replica: ReplicaID
         package var first: UInt64
         package var hash: Bytes16
+        /// Bytes of the whole.
         package var total: Int
-        package var bytes: [UInt8]
+        /// How many are here, from the first on.
+        package var count: Int
 
         package init(
             space: SpaceID,
@@ -20,84 +22,112 @@ extension StoreTransaction {
             first: UInt64,
             hash: Bytes16,
             total: Int,
-            bytes: [UInt8]
+            count: Int = 0
         ) {
             self.space = space
             self.replica = replica
             self.first = first
             self.hash = hash
             self.total = total
-            self.bytes = bytes
+            self.count = count
         }
     }
 
     /// Runs that one peer may have staged, and their bytes: a few whole ones, since a run's parts follow each other.
     private static let stagedRunsMax = 64
     private static let stagedBytesMax = 16 << 20
+    /// Bytes up to which small parts share a row: what a part writes is bounded by its own size and this.
+    private static let stagedRowBytes = 64 << 10
 
-    /// What a peer brought of a chain.
-    package func staged(_ space: SpaceID, _ replica: ReplicaID, from presenter: DeviceID) throws -> Staged? {
+    /// What a peer brought in part.
+    package func staged(from presenter: DeviceID) throws -> [Staged] {
         let select = try statement(
-            "SELECT first, hash, total, bytes FROM staged WHERE presenter = ? AND space = ? AND replica = ?"
+            """
+            SELECT space, replica, first, hash, total, max(start + length(bytes)) FROM staged
+            WHERE presenter = ? GROUP BY space, replica
+            """
         )
         select.bind(1, presenter.bytes)
-        select.bind(2, space.name)
-        select.bind(3, replica.bytes)
-        guard try select.step() else { return nil }
-        defer { select.reset() }
-        return Staged(
-            space: space,
-            replica: replica,
-            first: select.unsigned(0),
-            hash: Bytes16(select.bytes(1)) ?? Bytes16(0),
-            total: Int(select.int(2)),
-            bytes: select.bytes(3)
-        )
-    }
-
-    /// All that a peer brought in part, without the bytes but with their count.
-    package func stagedCursors(from presenter: DeviceID) throws -> [(
-        space: SpaceID, replica: ReplicaID, first: UInt64, hash: Bytes16, count: Int
-    )] {
-        let select = try statement("SELECT space, replica, first, hash, length(bytes) FROM staged WHERE presenter = ?")
-        select.bind(1, presenter.bytes)
-        var out: [(space: SpaceID, replica: ReplicaID, first: UInt64, hash: Bytes16, count: Int)] = []
+        var out: [Staged] = []
         while try select.step() {
             guard let space = SpaceID(select.text(0)), let replica = ReplicaID(bytes: select.bytes(1)),
                 let hash = Bytes16(select.bytes(3))
             else { continue }
-            out.append((space, replica, select.unsigned(2), hash, Int(select.int(4))))
+            out.append(
+                Staged(
+                    space: space,
+                    replica: replica,
+                    first: select.unsigned(2),
+                    hash: hash,
+                    total: Int(select.int(4)),
+                    count: Int(select.int(5))
+                )
+            )
         }
         return out
     }
 
-    /// Keeps what a peer brought of a run.
+    /// The bytes of a run that a peer brought in part, from the first on.
+    package func stagedBytes(_ staged: Staged, from presenter: DeviceID) throws -> [UInt8] {
+        let select = try statement(
+            "SELECT bytes FROM staged WHERE presenter = ? AND space = ? AND replica = ? ORDER BY start"
+        )
+        select.bind(1, presenter.bytes)
+        select.bind(2, staged.space.name)
+        select.bind(3, staged.replica.bytes)
+        var out: [UInt8] = []
+        out.reserveCapacity(staged.count)
+        while try select.step() { out += select.blob(0) }
+        return out
+    }
+
+    /// Keeps what a peer brought of a run behind what is here of it.
     ///
     /// Where the peer's share is full, what it left half brought makes room: it begins anew if it still comes.
-    package func stage(_ staged: Staged, from presenter: DeviceID) throws {
-        var others = try stagedCursors(from: presenter).filter {
+    package func stage(_ new: some Collection<UInt8>, of staged: Staged, from presenter: DeviceID) throws {
+        var others = try self.staged(from: presenter).filter {
             ($0.space, $0.replica) != (staged.space, staged.replica)
         }
         others.sort { $0.count < $1.count }
-        var bytes = others.reduce(staged.bytes.count) { $0 + $1.count }
+        var bytes = others.reduce(staged.count + new.count) { $0 + $1.count }
         while others.count >= Self.stagedRunsMax || bytes > Self.stagedBytesMax, let largest = others.popLast() {
             bytes -= largest.count
             try unstage(largest.space, largest.replica, from: presenter)
         }
+        var (start, row) = (staged.count, Array(new))
+        if let last = try lastRow(of: staged, from: presenter), last.bytes.count + row.count <= Self.stagedRowBytes {
+            (start, row) = (last.start, last.bytes + row)
+        }
         let insert = try statement(
             """
-            INSERT OR REPLACE INTO staged(presenter, space, replica, first, total, hash, bytes)
-            VALUES (?, ?, ?, ?, ?, ?, ?)
+            INSERT OR REPLACE INTO staged(presenter, space, replica, start, first, total, hash, bytes)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?)
             """
         )
         insert.bind(1, presenter.bytes)
         insert.bind(2, staged.space.name)
         insert.bind(3, staged.replica.bytes)
-        insert.bind(4, staged.first)
-        insert.bind(5, staged.total)
-        insert.bind(6, staged.hash)
-        insert.bind(7, staged.bytes)
+        insert.bind(4, start)
+        insert.bind(5, staged.first)
+        insert.bind(6, staged.total)
+        insert.bind(7, staged.hash)
+        insert.bind(8, row)
         try insert.run()
+    }
+
+    private func lastRow(of staged: Staged, from presenter: DeviceID) throws -> (start: Int, bytes: [UInt8])? {
+        let select = try statement(
+            """
+            SELECT start, bytes FROM staged WHERE presenter = ? AND space = ? AND replica = ?
+            ORDER BY start DESC LIMIT 1
+            """
+        )
+        select.bind(1, presenter.bytes)
+        select.bind(2, staged.space.name)
+        select.bind(3, staged.replica.bytes)
+        guard try select.step() else { return nil }
+        defer { select.reset() }
+        return (Int(select.int(0)), select.bytes(1))
     }
 
     /// Forgets what a peer brought of a chain.
@@ -111,15 +141,6 @@ extension StoreTransaction {
 
     /// What is received of a space but not in effect.
     package func waiting(in id: SpaceID) throws -> [VersionVector.Exception] { try inEffect(id).exceptions }
-
-    /// What the holding area waits for in a space.
-    package func heldCauses(in id: SpaceID) throws -> [String] {
-        let select = try statement("SELECT DISTINCT waits_for FROM holding WHERE space = ? ORDER BY waits_for")
-        select.bind(1, id.name)
-        var out: [String] = []
-        while try select.step() { out.append(select.text(0)) }
-        return out
-    }
 
     /// How many changes this replica wrote in a space.
     package func ownSeq(in id: SpaceID) throws -> (seq: UInt64, sealed: UInt64) {

@@ -63,7 +63,10 @@ extension StoreTransaction {
             out.append(WaitingFault(key: .held(no), place: "holding \(no)", reason: reason))
         }
         let staged = try statement(
-            "SELECT CAST(space AS BLOB), replica, first, total, hash, length(bytes) FROM staged ORDER BY space, replica"
+            """
+            SELECT CAST(space AS BLOB), replica, first, total, hash, start + length(bytes) FROM staged
+            ORDER BY space, replica, start
+            """
         )
         while try staged.step() {
             checked += 1
@@ -92,7 +95,10 @@ extension StoreTransaction {
 
     private func problemOfHeld(_ no: Int64) throws -> String? {
         let select = try statement(
-            "SELECT space, replica, first, count, signature, body, presenter FROM holding WHERE no = ?"
+            """
+            SELECT space, replica, first, count, signature, body, presenter,
+            cause, cause_space, cause_replica, cause_seq FROM holding WHERE no = ?
+            """
         )
         select.bind(1, no)
         guard try select.step() else { return nil }
@@ -106,6 +112,7 @@ extension StoreTransaction {
         let (signature, body) = (select.bytes(4), select.bytes(5))
         guard signature.count == 64 else { return "no seal" }
         guard [0, 16].contains(select.bytes(6).count) else { return "no presenter" }
+        guard cause(select, from: 7) != nil else { return "no cause" }
         select.reset()
         do {
             try RunDecoder.checkForm(body)

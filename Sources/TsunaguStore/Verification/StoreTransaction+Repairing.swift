@@ -433,38 +433,96 @@ extension StoreTransaction {
 
     /// Puts a peer's copy in the place of a run whose stored bytes or seal are damaged.
     ///
-    /// It is taken only where its seal is its author's, it follows the chain before it, and it ends with the hash that
-    /// the next run, or the chain, names: then it is the run that was here.
-    package func replaceRun(_ envelope: RunEnvelope) throws -> Bool {
-        guard let space = try space(envelope.space), let author = try knownAuthor(envelope.replica),
-            let stored = try storedRun(space, author, from: envelope.first),
-            stored.first == envelope.first, stored.last == envelope.last,
-            let key = try signingKey(of: envelope.replica.device),
-            let base = try? decodeChain(stored.base), base.seq + 1 == stored.first,
-            let decoded = try? RunDecoder.decode(
-                envelope.body,
-                count: envelope.count,
-                in: context(envelope.space, envelope.replica, base)
-            )
+    /// It is taken only where its seals are its author's, it follows the chain before it, and it ends with the hash that
+    /// the next run, or the chain, names: then it is the run that was here. The peer's log may be cut into other runs, so
+    /// that several hold what one does here, or one holds more.
+    ///
+    /// - Parameter pieces: runs that follow each other and hold all of the damaged one.
+    package func replaceRun(_ place: RunPlace, with pieces: [RunEnvelope]) throws -> Bool {
+        guard let space = try space(place.space), let author = try knownAuthor(place.replica),
+            let stored = try storedRun(space, author, from: place.first), stored.first == place.first,
+            let key = try signingKey(of: place.replica.device), let begin = pieces.first?.first,
+            var chain = try chain(before: begin, of: stored, space, author)
         else { return false }
-        guard key.hasSealed(decoded.chain, envelope.space, envelope.replica, envelope.signature) else { return false }
+        var run = RunDecoder.Run()
+        var seals: [UInt64: [UInt8]] = [:]
+        for piece in pieces {
+            guard piece.space == place.space, piece.replica == place.replica, piece.first == chain.seq + 1,
+                let decoded = try? RunDecoder.decode(
+                    piece.body,
+                    count: piece.count,
+                    in: context(piece.space, piece.replica, chain)
+                ),
+                key.hasSealed(decoded.chain, piece.space, piece.replica, piece.signature)
+            else { return false }
+            for change in decoded.changes where stored.first...stored.last ~= change.header.dot.seq {
+                try chain.advance(by: change.header, hash: change.hash)
+                run.changes.append(change)
+                run.chain = chain
+            }
+            run.blocks += decoded.blocks
+            seals[decoded.chain.seq] = piece.signature
+            chain = decoded.chain
+        }
         let next = try storedRun(space, author, from: stored.last + 1)
         let end = try next.map { try decodeChain($0.base) } ?? chainRow(space, author).chain
-        guard end.hash == decoded.chain.hash else { return false }
+        guard run.chain.seq == stored.last, end.hash == run.chain.hash,
+            // Where the peer's runs do not end with this one, the seal that is here has to be right.
+            let seal = seals[stored.last] ?? stored.signature,
+            key.hasSealed(run.chain, place.space, place.replica, seal)
+        else { return false }
+        let blocks = run.blocks
+        let isSame = pieces.count == 1 && pieces[0].first == stored.first && pieces[0].last == stored.last
+        let body =
+            isSame
+            ? pieces[0].body : RunEncoder.encode(run.changes) { seq in blocks.last { $0.start <= seq } ?? blocks[0] }
         let update = try statement("UPDATE run SET signature = ?, body = ? WHERE no = ?")
-        update.bind(1, envelope.signature)
-        update.bind(2, envelope.body)
+        update.bind(1, seal)
+        update.bind(2, body)
         update.bind(3, stored.no)
         try update.run()
         decodedRuns.removeAll()
         return true
     }
 
-    /// The sealed run of an author that begins at a number.
-    package func sealedRun(_ place: RunPlace) throws -> RunEnvelope? {
+    /// Where an author's chain stood before a change that stands at the beginning of a stored run or before it; `nil`
+    /// where it is behind that, or what holds it cannot be read.
+    private func chain(
+        before seq: UInt64,
+        of stored: StoredRun,
+        _ space: SpaceRow,
+        _ author: UInt32
+    ) throws -> Chain? {
+        if seq == stored.first {
+            guard let base = try? decodeChain(stored.base), base.seq + 1 == seq else { return nil }
+            return base
+        }
+        guard seq < stored.first, let run = try? run(space, author, containing: seq),
+            let place = run.changes.firstIndex(where: { $0.header.dot.seq == seq })
+        else { return nil }
+        return try? chain(in: run, space, author, before: place)
+    }
+
+    /// The last number of the run that begins at a place.
+    package func lastNumber(of place: RunPlace) throws -> UInt64? {
         guard let space = try space(place.space), let author = try knownAuthor(place.replica),
             let stored = try storedRun(space, author, from: place.first), stored.first == place.first
         else { return nil }
-        return try run(stored.no)
+        return stored.last
+    }
+
+    /// The sealed run that holds an author's change of some number.
+    package func sealedRun(_ place: RunPlace) throws -> RunEnvelope? {
+        guard let space = try space(place.space), let author = try knownAuthor(place.replica) else { return nil }
+        let select = try statement(
+            "SELECT no, last FROM run WHERE space = ? AND author = ? AND first <= ? ORDER BY first DESC LIMIT 1"
+        )
+        select.bind(1, space.no)
+        select.bind(2, author)
+        select.bind(3, place.first)
+        guard try select.step() else { return nil }
+        let (no, last) = (select.int(0), select.unsigned(1))
+        select.reset()
+        return place.first <= last ? try run(no) : nil
     }
 }
