@@ -155,7 +155,7 @@ struct SyncDriver {
     }
 
     private mutating func ask(_ request: SyncRequest) throws -> SyncReply {
-        let start = site.store.now()
+        let start = site.store.uptime()
         let answer = try transport.collect("/v1/exchange", seal(request), atMost: Self.answerBytesMax) {
             try refuseDrip(since: start)
         }
@@ -170,7 +170,7 @@ struct SyncDriver {
 
     private func refuseDrip(since start: UInt64, news: Int = 0) throws {
         let allowed = Self.answerMilliseconds + UInt64(news) * 1000 / Self.newsBytesPerSecond
-        guard site.store.now() < start + allowed else {
+        guard site.store.uptime() < start + allowed else {
             throw TransportError.unreachable("the answer comes too slowly")
         }
     }
@@ -204,7 +204,7 @@ struct SyncDriver {
         var stream = PieceStream()
         var piece: UInt32 = 0
         var isComplete = false
-        let start = site.store.now()
+        let start = site.store.uptime()
         let before = client.newBytes
         do {
             try transport.post("/v1/exchange", body) { chunk in

@@ -120,13 +120,7 @@ extension Site {
         en: "send what can be sent with 'tsunagu sync', then join again in another place"
     )
 
-    private static func repairOfFile(_ check: StoreCheck) -> Localized { isOfIndexes(check) ? byRepair : again }
-
-    /// Indexes are derived; anything else in the file is not.
-    static func isOfIndexes(_ check: StoreCheck) -> Bool {
-        check.faultCount > 0 && check.faultCount == check.faults.count
-            && check.faults.allSatisfy { $0.detail.contains("index") }
-    }
+    private static func repairOfFile(_ check: StoreCheck) -> Localized { check.isOfIndexes ? byRepair : again }
 
     private static func repairOfLog(_ found: Verification) -> Localized {
         if found.log.faultCount <= found.mendableLogFaults { return byRepair }

@@ -47,7 +47,7 @@ extension Site {
             let done = stat(path, &status) == 0 && chmod(path, status.st_mode & 0o7700) == 0
             steps.append(RepairStep(name: "permissions", done: done, detail: Localized(ja: path, en: path)))
         }
-        if let file = try? read({ try $0.checkFile() }), Self.isOfIndexes(file) {
+        if let file = try? read({ try $0.checkFile() }), file.isOfIndexes {
             try write { try $0.rebuildIndexes() }
             steps.append(.done("database", "索引を作り直しました", "the indexes were made anew"))
         }

@@ -22,29 +22,41 @@ package final class Store: Sendable {
     package struct Environment: Sendable {
         /// Unix milliseconds.
         package var now: @Sendable () -> UInt64
+        /// Milliseconds that never go back nor jump: for how long something takes, whatever the clock is set to.
+        package var uptime: @Sendable () -> UInt64
         /// Sixty-four random bits, unpredictable in production.
         package var random: @Sendable () -> UInt64
         package var files: any StoreFiles = MachineFiles()
         /// Told the SQL of each transaction's statements when it ends; for tests of what is read.
         package var observe: (@Sendable ([String]) -> Void)?
 
-        package init(now: @escaping @Sendable () -> UInt64, random: @escaping @Sendable () -> UInt64) {
+        /// - Parameter uptime: the same as `now` where nobody sets the clock.
+        package init(
+            now: @escaping @Sendable () -> UInt64,
+            random: @escaping @Sendable () -> UInt64,
+            uptime: (@Sendable () -> UInt64)? = nil
+        ) {
             self.now = now
             self.random = random
+            self.uptime = uptime ?? now
         }
 
-        /// The machine's clock and generator.
+        /// The machine's clocks and generator.
         package static let system = Environment(
-            now: {
-                var time = timespec()
-                clock_gettime(CLOCK_REALTIME, &time)
-                return UInt64(max(0, time.tv_sec)) * 1000 + UInt64(time.tv_nsec) / 1_000_000
-            },
+            now: { milliseconds(CLOCK_REALTIME) },
             random: {
                 var generator = SystemRandomNumberGenerator()
                 return generator.next()
-            }
+            },
+            // It goes on while the machine sleeps.
+            uptime: { milliseconds(CLOCK_BOOTTIME) }
         )
+
+        private static func milliseconds(_ clock: clockid_t) -> UInt64 {
+            var time = timespec()
+            clock_gettime(clock, &time)
+            return UInt64(max(0, time.tv_sec)) * 1000 + UInt64(time.tv_nsec) / 1_000_000
+        }
     }
 
     /// Makes a new, empty database.
@@ -167,6 +179,9 @@ package final class Store: Sendable {
 
     /// Unix milliseconds of this store's environment.
     package func now() -> UInt64 { environment.now() }
+
+    /// Milliseconds of this store's environment that never go back nor jump.
+    package func uptime() -> UInt64 { environment.uptime() }
 
     /// Moves all that the write-ahead log holds into the file, which then is whole by itself.
     ///

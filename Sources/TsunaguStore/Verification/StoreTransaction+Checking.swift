@@ -14,6 +14,12 @@ extension StoreTransaction {
             let line = select.text(0)
             if line != "ok" { out.fault(line) }
         }
+        if out.faultCount > 0 {
+            // The quick check is the same but for whether the indexes hold what the tables do.
+            let quick = try statement("PRAGMA quick_check(1)")
+            out.isOfIndexes = try quick.step() && quick.text(0) == "ok"
+            quick.reset()
+        }
         let pages = try statement("PRAGMA page_count")
         if try pages.step() { out.checked = Int(pages.int(0)) }
         pages.reset()
