@@ -116,8 +116,8 @@ extension Site {
         en: "the log comes first: see there"
     )
     private static let again = Localized(
-        ja: "tsunagu sync で送れるものを送り、新しい場所で参加し直してください",
-        en: "send what can be sent with 'tsunagu sync', then join again in another place"
+        ja: "tsunagu sync で送れるものを送ってから、\(Localized.startAgain.ja)",
+        en: "send what can be sent with 'tsunagu sync', then \(Localized.startAgain.en)"
     )
 
     private static func repairOfFile(_ check: StoreCheck) -> Localized { check.isOfIndexes ? byRepair : again }
@@ -126,7 +126,7 @@ extension Site {
         if found.log.faultCount <= found.mendableLogFaults { return byRepair }
         if found.log.faultCount <= found.mendableLogFaults + found.damagedRuns.count {
             return Localized(
-                ja: "本庁につながるときに tsunagu doctor --repair で取り直せます。控えがどこにもなければ: \(again.ja)",
+                ja: "本庁につながるときに tsunagu doctor --repair で取り直せます。ほかのどこにもなければ: \(again.ja)",
                 en: "'tsunagu doctor --repair' takes it again from a peer that answers; if none has it: \(again.en)"
             )
         }

@@ -112,10 +112,8 @@ package final class Store: Sendable {
             guard version >= 1 else { throw StoreError.unusable(path: path, reason: "it holds no store") }
             guard version <= StoreLayout.version else { throw StoreError.tooNew(path: path, version: version) }
             if lags {
-                let found = try store.queue.read {
-                    try String.fetchOne($0, sql: "PRAGMA quick_check(1)") ?? "no answer"
-                }
-                guard found == "ok" else { throw StoreError.unusable(path: path, reason: "it is damaged (\(found))") }
+                let found = try store.queue.read { try String.fetchOne($0, sql: "PRAGMA quick_check(1)") }
+                guard found == "ok" else { throw StoreError.unusable(path: path, reason: "it is damaged") }
             }
             let written = try store.queue.read { try store.schemaVersion($0) }
             guard written <= Int(schema.version) else { throw StoreError.tooNew(path: path, version: written) }
@@ -138,7 +136,7 @@ package final class Store: Sendable {
         do {
             queue = try DatabaseQueue(path: path, configuration: configuration)
         } catch let error as DatabaseError {
-            throw Store.translate(error, path: path)
+            throw StoreError(error, path: path)
         }
     }
 
@@ -223,16 +221,7 @@ package final class Store: Sendable {
         do {
             return try body()
         } catch let error as DatabaseError {
-            throw Store.translate(error, path: path)
-        }
-    }
-
-    private static func translate(_ error: DatabaseError, path: String) -> StoreError {
-        switch error.resultCode {
-        case .SQLITE_NOTADB: .unusable(path: path, reason: "it is no SQLite database")
-        case .SQLITE_CORRUPT: .unusable(path: path, reason: "it is damaged (\(error.message ?? "no detail"))")
-        case .SQLITE_BUSY, .SQLITE_LOCKED: .busy
-        default: .disk("\(error.resultCode.rawValue): \(error.message ?? "no detail")")
+            throw StoreError(error, path: path)
         }
     }
 

@@ -170,7 +170,7 @@ package final class StoreTransaction {
         select.bind(1, no)
         defer { select.reset() }
         guard try select.step(), let id = SpaceID(select.text(0)) else {
-            throw StoreError.unusable(path: "", reason: "space \(no) has no name")
+            throw StoreError.damaged("space \(no) has no name")
         }
         return id
     }
@@ -199,7 +199,7 @@ package final class StoreTransaction {
         select.bind(1, author)
         defer { select.reset() }
         guard try select.step(), let replica = ReplicaID(bytes: select.bytes(0)) else {
-            throw StoreError.unusable(path: "", reason: "author \(author) is not in the table of authors")
+            throw StoreError.damaged("author \(author) has no name")
         }
         _ = remember(replica, author)
         return replica

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Crypto
-import TsunaguCore
+package import TsunaguCore
 
 /// Reads the whole store back and compares its parts with each other.
 extension StoreTransaction {
@@ -33,6 +33,18 @@ extension StoreTransaction {
         let verifier = Verifier(self)
         try verifier.verify()
         return verifier.out
+    }
+
+    /// Whether records of a collection have no row in its typed table.
+    package func lacksRows(_ collection: CollectionSchema) throws -> Bool {
+        let select = try statement(
+            """
+            SELECT (SELECT count(*) FROM record WHERE collection = ?) > (SELECT count(*) FROM \(collection.name))
+            """
+        )
+        select.bind(1, collection.number)
+        defer { select.reset() }
+        return try select.step() && select.int(0) != 0
     }
 
     /// Runs that wait for their causes, and parts of runs: whether they can be taken up again.
