@@ -185,6 +185,37 @@ struct SyncDriver {
         }
     }
 
+    /// Takes a run of this site's log that is lost or damaged from the peer, and what is lost behind it.
+    ///
+    /// - Returns: whether all of it came; what came stays.
+    mutating func takeAgain(_ place: RunPlace) throws -> Bool {
+        var place = place
+        repeat {
+            guard let run = try run(place) else { return false }
+            guard run.space == place.space, run.replica == place.replica, run.first == place.first,
+                try site.write({ try $0.replaceRun(run) })
+            else { return false }
+            place.first = run.last + 1
+        } while try site.read({ try $0.lostChanges().contains { $0.place == place } })
+        return true
+    }
+
+    /// Takes again what is lost here.
+    ///
+    /// - Returns: what the peer did not have.
+    mutating func takeLostAgain() throws -> [LostChanges] {
+        let lost = try site.read { try $0.lostChanges() }
+        guard !lost.isEmpty else { return [] }
+        for place in lost.map(\.place) {
+            do {
+                _ = try takeAgain(place)
+            } catch SyncError.peerFailed {
+                continue
+            }
+        }
+        return try site.write { try $0.noteLostChanges() }
+    }
+
     /// What was wrong here is noted where it was set right; this is about the other side.
     private func noteDifferences(_ differences: [SyncClient.Difference]) throws {
         let others = differences.filter { $0.wrong != .here }
@@ -253,6 +284,8 @@ extension Site {
             try SyncDriver.translating(transport) {
                 var driver = try SyncDriver(self, transport)
                 try driver.run(&outcome)
+                let lost = try driver.takeLostAgain()
+                if !lost.isEmpty { throw try lossOfChanges(lost) }
             }
         } catch let error as CommandError {
             failure = error

@@ -55,6 +55,7 @@ extension Site {
         out.append(Self.check("database", file, ja: "ページ", en: "pages", repair: Self.repairOfFile(file)))
         do {
             let found = try read { try $0.verify() }
+            if !found.damagedRuns.isEmpty { try? write { _ = try $0.noteLostChanges() } }
             out.append(Self.check("log", found.log, ja: "件の変更", en: "changes", repair: Self.repairOfLog(found)))
             let repair = found.isLogUnreadable ? Self.logFirst : Self.byRepair
             out.append(Self.check("tables", found.tables, ja: "件の記録", en: "records", repair: repair))

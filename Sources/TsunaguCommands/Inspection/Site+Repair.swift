@@ -33,7 +33,10 @@ extension Site {
         var steps = try repairFiles()
         let damaged = try repairStore(&steps)
         guard !damaged.isEmpty else { return steps }
+        // Until it is here again every sync asks for it, and says so.
+        try write { _ = try $0.noteLostChanges() }
         let fetched = try refetch(damaged, connect)
+        try write { _ = try $0.noteLostChanges() }
         steps += fetched
         // Chains and records behind the runs can be read now.
         if fetched.contains(where: \.done) { _ = try repairStore(&steps) }
@@ -115,10 +118,7 @@ extension Site {
                     var driver = try SyncDriver(self, transport)
                     // In the order of the chains: behind a run that is whole again the next can be checked.
                     rest = try rest.sorted { $0.first < $1.first }.filter { place in
-                        guard let run = try driver.run(place) else { return true }
-                        guard run.space == place.space, run.replica == place.replica, run.first == place.first,
-                            try write({ try $0.replaceRun(run) })
-                        else { return true }
+                        guard try driver.takeAgain(place) else { return true }
                         steps.append(
                             .done(
                                 "log",
@@ -142,6 +142,35 @@ extension Site {
             en: "no peer gave these runs: \(list)"
         )
         return steps + [RepairStep(name: "log", done: false, detail: detail)]
+    }
+
+    /// Why an exchange does not end well where changes are lost here.
+    func lossOfChanges(_ lost: [LostChanges]) throws -> CommandError {
+        let own = lost.filter { $0.replica.device == keys.device }
+        let records = try read { transaction in try own.flatMap { try transaction.records(touchedBy: $0) } }
+        let names = (own.isEmpty ? lost : own).prefix(5).map(\.description).joined(separator: "; ")
+        guard !own.isEmpty else {
+            return CommandError(
+                .failed,
+                Localized(ja: "この端末から失われた変更があります: \(names)", en: "changes are lost here: \(names)"),
+                hint: Localized(
+                    ja: "持っている相手と同期すると戻ります。なければ、\(Localized.startAgain.ja)",
+                    en: "they come again from a peer that has them; where none has, \(Localized.startAgain.en)"
+                )
+            )
+        }
+        let list = records.prefix(5).map(\.description).joined(separator: " ")
+        return CommandError(
+            .failed,
+            Localized(
+                ja: "この端末で書いた変更が失われ、どこにも届いていません: \(names)。記録: \(list)",
+                en: "changes that were written here are lost, and nobody has them: \(names); records: \(list)"
+            ),
+            hint: Localized(
+                ja: "その記録の内容を控え、\(Localized.startAgain.ja)",
+                en: "write down what these records show, then \(Localized.startAgain.en)"
+            )
+        )
     }
 
     private static func failed(_ error: CommandError) -> RepairStep {

@@ -142,6 +142,8 @@ package final class StoreTransaction {
     @discardableResult
     func openSpace(_ id: SpaceID) throws -> SpaceRow {
         if let row = try space(id) { return row }
+        // Under a new number, or that of another space, it would stand beside its own log.
+        guard try lostSpaces().isEmpty else { throw StoreError.damaged("a row of the table of spaces is lost") }
         let insert = try statement("INSERT INTO space(name, digest) VALUES (?, ?)")
         insert.bind(1, id.name)
         insert.bind(2, SpaceDigest().bytes)

@@ -94,10 +94,12 @@ extension StoreTransaction {
 
     // MARK: - Appending and reading
 
+    /// - Parameter no: its place in the log; behind everything else where that is not known.
     @discardableResult
     func insertRun(
         _ space: SpaceRow,
         _ author: UInt32,
+        no: Int64? = nil,
         first: UInt64,
         last: UInt64,
         state: RunState,
@@ -107,7 +109,8 @@ extension StoreTransaction {
     ) throws -> Int64 {
         let insert = try statement(
             """
-            INSERT INTO run(space, author, first, last, state, base, signature, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO run(space, author, first, last, state, base, signature, body, no)
+            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
             """
         )
         insert.bind(1, space.no)
@@ -118,6 +121,7 @@ extension StoreTransaction {
         insert.bind(6, base)
         if let signature { insert.bind(7, signature) } else { insert.bindNull(7) }
         insert.bind(8, body)
+        if let no { insert.bind(9, no) } else { insert.bindNull(9) }
         try insert.run()
         if state != .inEffect { exceptionCache[space.no] = nil }
         return db.lastInsertedRowID

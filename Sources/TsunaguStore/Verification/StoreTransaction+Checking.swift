@@ -146,11 +146,11 @@ extension StoreTransaction {
 
     // MARK: - Reading the log
 
-    func authors(of space: SpaceRow) throws -> [UInt32] {
+    func authors(of space: Int64) throws -> [UInt32] {
         let select = try statement(
             "SELECT author FROM chain WHERE space = ?1 UNION SELECT author FROM run WHERE space = ?1"
         )
-        select.bind(1, space.no)
+        select.bind(1, space)
         var out: [UInt32] = []
         while try select.step() { out.append(select.number(0)) }
         return out
@@ -166,24 +166,35 @@ extension StoreTransaction {
         let body: [UInt8]
     }
 
+    /// What a chain's own row says of its end; `nil` where it cannot be read.
+    func notedChain(_ space: Int64, _ author: UInt32) throws -> Chain? {
+        let select = try statement("SELECT state FROM chain WHERE space = ? AND author = ?")
+        select.bind(1, space)
+        select.bind(2, author)
+        guard try select.step() else { return nil }
+        let state = select.bytes(0)
+        select.reset()
+        return try? decodeChain(state)
+    }
+
     /// An author's runs in order; one is in memory at a time.
     func forEachRun(_ space: SpaceRow, _ author: UInt32, _ body: (StoredRun) throws -> Void) throws {
         var next: UInt64 = 0
-        while let run = try storedRun(space, author, from: next) {
+        while let run = try storedRun(space.no, author, from: next) {
             try body(run)
             next = run.first + 1
         }
     }
 
     /// An author's first run that begins at a number or later.
-    func storedRun(_ space: SpaceRow, _ author: UInt32, from first: UInt64) throws -> StoredRun? {
+    func storedRun(_ space: Int64, _ author: UInt32, from first: UInt64) throws -> StoredRun? {
         let select = try statement(
             """
             SELECT no, first, last, state, base, signature, body FROM run
             WHERE space = ? AND author = ? AND first >= ? ORDER BY first LIMIT 1
             """
         )
-        select.bind(1, space.no)
+        select.bind(1, space)
         select.bind(2, author)
         select.bind(3, first)
         guard try select.step() else { return nil }

@@ -15,6 +15,7 @@ extension StoreTransaction {
     ///
     /// - Returns: how much of it was wrong.
     package func repairLog() throws -> Int {
+        let named = try nameLostSpaces()
         let repairs = try verify().logRepairs
         for repair in repairs {
             switch repair {
@@ -44,7 +45,7 @@ extension StoreTransaction {
             }
         }
         decodedRuns.removeAll()
-        return repairs.count
+        return named + repairs.count
     }
 
     /// Drops what waits and is of no use: whoever brought it brings it again.
@@ -186,7 +187,7 @@ extension StoreTransaction {
         where isWanted: (Verification.RecordKey) -> Bool
     ) throws -> [Verification.RecordKey: [LogEntry]] {
         var out: [Verification.RecordKey: [LogEntry]] = [:]
-        for author in try authors(of: space) {
+        for author in try authors(of: space.no) {
             try forEachRun(space, author) { run in
                 guard run.isInEffect else { return }
                 let decoded = try decode(run.body, base: run.base, first: run.first, last: run.last, space, author)
@@ -429,14 +430,17 @@ extension StoreTransaction {
         return run.changes.first { $0.header.dot.seq == dot.seq }
     }
 
-    /// Puts a peer's copy in the place of a run whose stored bytes or seal are damaged.
+    /// Puts a peer's copy in the place of a run that is lost, or whose stored bytes or seal are damaged.
     ///
     /// It is taken only where its seal is its author's, it follows the chain before it, and it ends with the hash that
     /// the next run, or the chain, names: then it is the run that was here.
     package func replaceRun(_ envelope: RunEnvelope) throws -> Bool {
         guard let space = try space(envelope.space), let author = try knownAuthor(envelope.replica),
-            let stored = try storedRun(space, author, from: envelope.first),
-            stored.first == envelope.first, stored.last == envelope.last,
+            1...Seal.changesMax ~= envelope.count, 1...Chain.seqMax ~= envelope.first
+        else { return false }
+        guard let stored = try storedRun(space.no, author, from: envelope.first), stored.first == envelope.first
+        else { return try fillGap(envelope, space, author) }
+        guard stored.last == envelope.last,
             let key = try signingKey(of: envelope.replica.device),
             let base = try? decodeChain(stored.base), base.seq + 1 == stored.first,
             let decoded = try? RunDecoder.decode(
@@ -446,7 +450,7 @@ extension StoreTransaction {
             )
         else { return false }
         guard key.hasSealed(decoded.chain, envelope.space, envelope.replica, envelope.signature) else { return false }
-        let next = try storedRun(space, author, from: stored.last + 1)
+        let next = try storedRun(space.no, author, from: stored.last + 1)
         let end = try next.map { try decodeChain($0.base) } ?? chainRow(space, author).chain
         guard end.hash == decoded.chain.hash else { return false }
         let update = try statement("UPDATE run SET signature = ?, body = ? WHERE no = ?")
@@ -461,7 +465,7 @@ extension StoreTransaction {
     /// The sealed run of an author that begins at a number.
     package func sealedRun(_ place: RunPlace) throws -> RunEnvelope? {
         guard let space = try space(place.space), let author = try knownAuthor(place.replica),
-            let stored = try storedRun(space, author, from: place.first), stored.first == place.first
+            let stored = try storedRun(space.no, author, from: place.first), stored.first == place.first
         else { return nil }
         return try run(stored.no)
     }
