@@ -51,7 +51,7 @@ extension Site {
     /// - Complexity: reads the whole store, a run of the log at a time.
     package func doctor(_ disks: DiskEncryption.Sources = .machine) throws -> [HealthCheck] {
         var out: [HealthCheck] = []
-        let file = try examine { try $0.checkFile() }
+        let file = examine { try store.checkFile() }
         out.append(Self.check("database", file, ja: "ページ", en: "pages", repair: Self.repairOfFile(file)))
         do {
             let found = try read { try $0.verify() }
@@ -61,9 +61,9 @@ extension Site {
             out.append(Self.check("tables", found.tables, ja: "件の記録", en: "records", repair: repair))
             out.append(Self.check("digests", found.digests, ja: "空間", en: "spaces", repair: repair))
         } catch {
-            out.append(HealthCheck(fault: "log", Self.reason(error), repair: Self.again))
+            out.append(HealthCheck(fault: "log", Self.reason(error), repair: Self.repairOfFile(file)))
         }
-        let waiting = try examine { try $0.checkWaiting() }
+        let waiting = examine { try read { try $0.checkWaiting() } }
         out.append(Self.check("waiting", waiting, ja: "件の待ち", en: "waiting runs and parts", repair: Self.byRepair))
         out.append(permissions())
         out.append(encryption(disks))
@@ -72,9 +72,9 @@ extension Site {
     }
 
     /// What cannot even be read is a fault of the check, not its end.
-    private func examine(_ body: (StoreTransaction) throws -> StoreCheck) throws -> StoreCheck {
+    private func examine(_ body: () throws -> StoreCheck) -> StoreCheck {
         do {
-            return try read(body)
+            return try Self.translating(body)
         } catch {
             var out = StoreCheck()
             out.fault(Self.reason(error).en)
@@ -121,7 +121,7 @@ extension Site {
         en: "send what can be sent with 'tsunagu sync', then \(Localized.startAgain.en)"
     )
 
-    private static func repairOfFile(_ check: StoreCheck) -> Localized { check.isOfIndexes ? byRepair : again }
+    private static func repairOfFile(_ check: StoreCheck) -> Localized { check.isDerived ? byRepair : again }
 
     private static func repairOfLog(_ found: Verification) -> Localized {
         if found.log.faultCount <= found.mendableLogFaults { return byRepair }

@@ -31,6 +31,8 @@ extension Site {
     /// - Parameter connect: makes a transport to an address.
     package func repair(connect: (PeerAddress) throws -> any Transport) throws -> [RepairStep] {
         var steps = try repairFiles()
+        // What cannot be read must not be taken for what is not there.
+        guard steps.allSatisfy({ $0.done || $0.name != "database" }) else { return steps }
         let damaged = try repairStore(&steps)
         guard !damaged.isEmpty else { return steps }
         // Until it is here again every sync asks for it, and says so.
@@ -50,9 +52,26 @@ extension Site {
             let done = stat(path, &status) == 0 && chmod(path, status.st_mode & 0o7700) == 0
             steps.append(RepairStep(name: "permissions", done: done, detail: Localized(ja: path, en: path)))
         }
-        if let file = try? read({ try $0.checkFile() }), file.isOfIndexes {
-            try write { try $0.rebuildIndexes() }
-            steps.append(.done("database", "索引を作り直しました", "the indexes were made anew"))
+        guard try Self.translating({ try store.checkFile() }).faultCount > 0 else { return steps }
+        if try Self.translating({ try store.rebuildDamagedTables() }) {
+            steps.append(
+                .done(
+                    "database",
+                    "壊れた索引と表を変更の記録から作り直しました",
+                    "damaged indexes and tables were made anew from the log"
+                )
+            )
+        } else {
+            steps.append(
+                RepairStep(
+                    name: "database",
+                    done: false,
+                    detail: Localized(
+                        ja: "ファイルの壊れた所は、変更の記録から作り直せません。\(Localized.startAgain.ja)",
+                        en: "what is damaged in the file cannot be made anew from the log; \(Localized.startAgain.en)"
+                    )
+                )
+            )
         }
         return steps
     }

@@ -188,6 +188,21 @@ package final class Store: Sendable {
         try translating { try queue.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) } }
     }
 
+    /// Writes the file anew from what its tables hold.
+    func vacuum() throws {
+        try translating { try queue.writeWithoutTransaction { try $0.execute(sql: "VACUUM") } }
+    }
+
+    /// Runs `body` without a transaction: SQLite ends none well that met damaged pages.
+    func look<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
+        try translating {
+            try queue.unsafeRead { try body(StoreTransaction($0, schema: schema, environment: environment)) }
+        }
+    }
+
+    /// SQLite's own check of the file.
+    package func checkFile() throws -> StoreCheck { try look { try $0.checkFile() } }
+
     /// Ends the connection; what the write-ahead log holds goes into the file.
     package func close() throws { try translating { try queue.close() } }
 
@@ -217,7 +232,7 @@ package final class Store: Sendable {
         }
     }
 
-    private func translating<R>(_ body: () throws -> R) throws -> R {
+    func translating<R>(_ body: () throws -> R) throws -> R {
         do {
             return try body()
         } catch let error as DatabaseError {

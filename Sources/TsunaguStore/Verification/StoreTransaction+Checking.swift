@@ -2,28 +2,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Crypto
+import GRDB
 package import TsunaguCore
 
 /// Reads the whole store back and compares its parts with each other.
 extension StoreTransaction {
     /// SQLite's own check of the file.
-    package func checkFile() throws -> StoreCheck {
+    func checkFile() throws -> StoreCheck {
         var out = StoreCheck()
-        let select = try statement("PRAGMA integrity_check(20)")
-        while try select.step() {
-            let line = select.text(0)
-            if line != "ok" { out.fault(line) }
-        }
-        if out.faultCount > 0 {
-            // The quick check is the same but for whether the indexes hold what the tables do.
-            let quick = try statement("PRAGMA quick_check(1)")
-            out.isOfIndexes = try quick.step() && quick.text(0) == "ok"
-            quick.reset()
-        }
+        for fault in try integrityFaults("integrity_check(20)") { out.fault(fault) }
+        if out.faultCount > 0 { out.isDerived = try isDerived(damagedTables()) }
         let pages = try statement("PRAGMA page_count")
         if try pages.step() { out.checked = Int(pages.int(0)) }
         pages.reset()
         return out
+    }
+
+    /// What one of SQLite's checks finds, which may break off at what it finds.
+    func integrityFaults(_ check: String) throws -> [String] {
+        let select = try statement("PRAGMA \(check)")
+        var out: [String] = []
+        do {
+            while try select.step() { out.append(select.text(0)) }
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_CORRUPT {
+            out.append("pages cannot be read")
+        }
+        return out.filter { $0 != "ok" }
     }
 
     /// The log with its chains and seals, the records with the log, the digests with the records.

@@ -91,7 +91,7 @@ extension StoreTransaction {
         let isThorough = try meta(Self.hasLostChanges) != nil
         return try spaces().flatMap { id in
             guard let space = try space(id) else { return [LostChanges]() }
-            return try authors(of: space.no).flatMap { try lostChanges(space, $0, isThorough: isThorough) }
+            return try chainedAuthors(space).flatMap { try lostChanges(space, $0, isThorough: isThorough) }
         }
     }
 
@@ -108,6 +108,14 @@ extension StoreTransaction {
             try delete.run()
         }
         return lost
+    }
+
+    private func chainedAuthors(_ space: SpaceRow) throws -> [UInt32] {
+        let select = try statement("SELECT author FROM chain WHERE space = ?")
+        select.bind(1, space.no)
+        var out: [UInt32] = []
+        while try select.step() { out.append(select.number(0)) }
+        return out
     }
 
     private func lostChanges(_ space: SpaceRow, _ author: UInt32, isThorough: Bool) throws -> [LostChanges] {

@@ -8,9 +8,6 @@ package import TsunaguCore
 ///
 /// Each of these is one transaction of its own: killed at any point, the next one goes on from there.
 extension StoreTransaction {
-    /// Makes the indexes anew from the tables.
-    package func rebuildIndexes() throws { try statement("REINDEX").run() }
-
     /// Writes anew what follows from the runs: the chains before and behind them, and the seeds in them.
     ///
     /// - Returns: how much of it was wrong.

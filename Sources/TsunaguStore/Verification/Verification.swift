@@ -18,8 +18,8 @@ package struct StoreCheck: Sendable {
     /// How many faults there are; the first are in `faults`.
     package private(set) var faultCount = 0
     package private(set) var faults: [StoreFault] = []
-    /// Whether only indexes are at fault, which are derived; told of the file.
-    package var isOfIndexes = false
+    /// Whether what is at fault holds nothing but what the log tells too; told of the file.
+    package var isDerived = false
 
     private static let faultsMax = 20
 
