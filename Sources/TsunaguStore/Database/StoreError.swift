@@ -52,8 +52,8 @@ extension StoreError {
         switch error.resultCode {
         case .SQLITE_NOTADB: self = .unusable(path: path, reason: "it is no SQLite database")
         case .SQLITE_BUSY, .SQLITE_LOCKED: self = .busy
-        case .SQLITE_FULL: self = .disk("\(path): no space is left")
-        case .SQLITE_IOERR, .SQLITE_NOMEM, .SQLITE_NOLFS: self = .disk("\(path): SQLite error \(code)")
+        case .SQLITE_FULL: self = .disk("no space is left")
+        case .SQLITE_IOERR, .SQLITE_NOMEM, .SQLITE_NOLFS: self = .disk("SQLite error \(code)")
         case .SQLITE_CANTOPEN: self = .inaccessible(path: path, reason: "SQLite error \(code)")
         case .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_AUTH:
             self = .inaccessible(path: path, reason: "it cannot be written")
