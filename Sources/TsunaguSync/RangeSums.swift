@@ -46,16 +46,16 @@ package enum RangeSum: Hashable, Sendable {
 extension ReplicaStorage {
     /// What a range adds up to here.
     ///
-    /// - Parameter asParts: whether to sum by parts or to list records; without it whatever is shorter.
-    func sum(of space: SpaceID, _ range: RecordPrefix, asParts: Bool? = nil) throws -> RangeSum {
-        let recordsMax = asParts == nil && !range.isRecord ? RangeSum.recordsMax : .max
+    /// - Parameter asParts: whether to sum by parts even where few records are there.
+    func sum(of space: SpaceID, _ range: RecordPrefix, asParts: Bool = false) throws -> RangeSum {
         var parts = [SpaceDigest](repeating: SpaceDigest(), count: 16)
         var records: [RangeSum.Record] = []
         try forEachSum(in: space, range) { id, sum in
             if !range.isRecord { parts[range.digit(of: id)] += sum }
-            if asParts != true, records.count <= recordsMax { records.append(RangeSum.Record(id: id, sum: sum.bytes)) }
+            guard !asParts, records.count <= RangeSum.recordsMax else { return }
+            records.append(RangeSum.Record(id: id, sum: sum.bytes))
         }
-        return asParts != true && records.count <= recordsMax ? .records(records) : .parts(parts.map(\.bytes))
+        return asParts || records.count > RangeSum.recordsMax ? .parts(parts.map(\.bytes)) : .records(records)
     }
 }
 
@@ -127,27 +127,42 @@ struct RangeSearch {
             case .parts(let theirs):
                 guard !range.isRecord else { throw SyncError.protocolViolation("a record has no parts") }
                 guard case .parts(let ours) = try storage.sum(of: summary.space, range, asParts: true) else { continue }
-                for digit in 0..<16 where ours[digit] != theirs[digit] {
-                    guard differing.count + pending.count < Self.recordsMax else { break }
-                    pending.append(range.child(digit))
-                }
+                compare(ours, theirs, in: range)
             case .records(let theirs):
-                guard case .records(let ours) = try storage.sum(of: summary.space, range, asParts: false) else {
-                    continue
+                guard theirs.allSatisfy({ range.first <= $0.id && $0.id <= range.last }) else {
+                    throw SyncError.protocolViolation("a record of another range")
                 }
                 if range.isRecord {
                     wrongThere.formUnion(theirs.filter(\.wasWrong).map(\.id))
                     continue
                 }
-                let known = Dictionary(ours.map { ($0.id, $0.sum) }) { first, _ in first }
-                let told = Dictionary(theirs.map { ($0.id, $0.sum) }) { first, _ in first }
-                for id in Set(known.keys).union(told.keys).sorted() where known[id] != told[id] {
-                    guard differing.count < Self.recordsMax else { break }
-                    differing.insert(id)
+                switch try storage.sum(of: summary.space, range) {
+                case .records(let ours): compare(ours, theirs)
+                case .parts(let ours):
+                    // Few there, many here: which of them differ is looked for part by part all the same.
+                    var parts = [SpaceDigest](repeating: SpaceDigest(), count: 16)
+                    for record in theirs { parts[range.digit(of: record.id)] += SpaceDigest(record.sum) }
+                    compare(ours, parts.map(\.bytes), in: range)
                 }
             }
         }
         // In order, whatever the level: ranges of one request are disjoint.
         pending.sort()
+    }
+
+    private mutating func compare(_ ours: [Bytes16], _ theirs: [Bytes16], in range: RecordPrefix) {
+        for digit in 0..<16 where ours[digit] != theirs[digit] {
+            guard differing.count + pending.count < Self.recordsMax else { break }
+            pending.append(range.child(digit))
+        }
+    }
+
+    private mutating func compare(_ ours: [RangeSum.Record], _ theirs: [RangeSum.Record]) {
+        let known = Dictionary(ours.map { ($0.id, $0.sum) }) { first, _ in first }
+        let told = Dictionary(theirs.map { ($0.id, $0.sum) }) { first, _ in first }
+        for id in Set(known.keys).union(told.keys).sorted() where known[id] != told[id] {
+            guard differing.count < Self.recordsMax else { break }
+            differing.insert(id)
+        }
     }
 }

@@ -109,6 +109,31 @@ import Testing
         #expect(try (site.run("digest").text != digest) == sql.contains("digest"))
     }
 
+    @Test func aRowThatIsLostIsToldAsLost() throws {
+        let site = try TestSite.ward()
+        let id = try site.add("family_name=佐藤")
+        let unknown = try site.run("resident", "show", "ffffffff")
+        #expect(unknown.status == 66 && !unknown.errors.contains("doctor"))
+        let queue = try DatabaseQueue(path: site.directory.appending(path: "ward.sqlite").path)
+        try queue.write { try $0.execute(sql: "DELETE FROM resident") }
+        let shown = try site.run("resident", "show", id)
+        #expect(shown.status == 66 && shown.errors.contains("tsunagu doctor --repair"), "\(shown.errors)")
+        #expect(try site.run("doctor", "--repair").status == 0)
+        #expect(try site.run("resident", "show", id).status == 0)
+    }
+
+    @Test func damageIsToldInOurOwnWords() throws {
+        let site = try TestSite.ward()
+        let file = site.directory.appending(path: "ward.sqlite").path
+        try DatabaseQueue(path: file).write { try $0.execute(sql: "ALTER TABLE conflict RENAME TO gone") }
+        let damaged = try site.run("status")
+        #expect(damaged.status == 1 && damaged.errors.contains("tsunagu doctor --repair"), "\(damaged.errors)")
+        for words in ["no such table", "free space", "空き容量", "database  "] { #expect(!damaged.errors.contains(words)) }
+        let elsewhere = try site.run(["status", "--data", file], data: false)
+        #expect(elsewhere.status != 0 && elsewhere.errors.contains(file), "\(elsewhere.errors)")
+        for words in ["free space", "空き容量"] { #expect(!elsewhere.errors.contains(words)) }
+    }
+
     @Test func aSealThatNobodyElseHasIsNamedAndNotMadeUp() throws {
         let site = try TestSite.ward()
         try site.start()

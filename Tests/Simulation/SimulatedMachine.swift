@@ -8,8 +8,10 @@ package import TsunaguStore
 ///
 /// A ward is one thread, and two wards share no machine: nothing here is locked.
 package final class SimulatedMachine: @unchecked Sendable {
-    /// Unix milliseconds.
+    /// Unix milliseconds, as somebody set the clock.
     package var now: UInt64
+    /// The milliseconds that went by.
+    private var uptime: UInt64 = 0
     package let disk: SimulatedDisk
     private var generator: SeededGenerator
 
@@ -19,8 +21,18 @@ package final class SimulatedMachine: @unchecked Sendable {
         generator = SeededGenerator(seed: seed)
     }
 
+    /// Lets time go by.
+    package func pass(_ milliseconds: UInt64) {
+        now += milliseconds
+        uptime += milliseconds
+    }
+
     package var environment: Store.Environment {
-        var environment = Store.Environment(now: { self.now }, random: { self.generator.next() })
+        var environment = Store.Environment(
+            now: { self.now },
+            random: { self.generator.next() },
+            uptime: { self.uptime }
+        )
         environment.files = disk
         return environment
     }

@@ -344,7 +344,7 @@ extension WardSimulation {
             if let fault = faults.first { throw failure("damaged", "\(place.name): \(fault.detail)") }
             let waiting = try site.read { try $0.checkWaiting() }
             if let fault = waiting.faults.first { throw failure("damaged", "\(place.name): \(fault.detail)") }
-            let file = try site.read { try $0.checkFile() }
+            let file = try site.store.checkFile()
             if let fault = file.faults.first { throw failure("damaged", "\(place.name): \(fault.detail)") }
         }
         trace("examine \(place.name)")

@@ -346,7 +346,7 @@ package final class WardSimulation {
     func passTime(_ milliseconds: UInt64, _ generator: inout SeededGenerator) {
         for place in places {
             place.latest = max(place.latest, place.machine.now)
-            place.machine.now += milliseconds + UInt64(generator.below(50))
+            place.machine.pass(milliseconds + UInt64(generator.below(50)))
         }
         summary.simulatedDays += Double(milliseconds) / 86_400_000
     }

@@ -271,6 +271,60 @@ struct HostilePeerTests {
         try expectUnharmed(site, before, ward)
     }
 
+    @Test func `A peer that claims to have no records makes nobody list all of one's own`() throws {
+        let ward = try WardFixture()
+        let (site, liar) = (try ward.join("site"), try ward.join("liar"))
+        for index in 0..<100 { _ = try ward.centre.addResident(["family_name=家\(index)"]) }
+        try ward.sync(site)
+        let before = try ward.digests(site)
+        let residents = SpaceID("residents")!
+        let records = try site.read { transaction in
+            var records = 0
+            try transaction.forEachSum(in: residents, .all) { _, _ in records += 1 }
+            return records
+        }
+        #expect(records > RangeSum.recordsMax)
+        var asked: [[RecordPrefix]] = []
+        let peer = LyingPeer(liar) { request in
+            switch request {
+            case .compare(let summaries):
+                return .reply(
+                    .compared(summaries.map { ($0.space, .equal(exceptions: true, digest: $0.space != residents)) })
+                )
+            case .sums(let sums):
+                asked.append(sums.ranges)
+                return .reply(.sums(sums.ranges.map { _ in .records([]) }))
+            default: return .reply(.failed("?"))
+            }
+        }
+        let report = try site.sync(with: peer)
+        #expect(report.failure == nil)
+        #expect(asked.prefix(2) == [[.all], (0..<16).map(RecordPrefix.all.child)])
+        #expect(report.outcome.differences.count == records)
+        try expectUnharmed(site, before, ward)
+    }
+
+    @Test func `A record of another range than was asked about ends the exchange`() throws {
+        let ward = try WardFixture()
+        let (site, liar) = (try ward.join("site"), try ward.join("liar"))
+        for index in 0..<100 { _ = try ward.centre.addResident(["family_name=家\(index)"]) }
+        try ward.sync(site)
+        let peer = LyingPeer(liar) { request in
+            switch request {
+            case .compare(let summaries):
+                return .reply(.compared(summaries.map { ($0.space, .equal(exceptions: true, digest: false)) }))
+            case .sums(let sums):
+                let lies = sums.ranges.map { range in
+                    RangeSum.records([RangeSum.Record(id: RecordPrefix.all.last, sum: Bytes16(1))])
+                }
+                return .reply(.sums(lies))
+            default: return .reply(.failed("?"))
+            }
+        }
+        let failure = try site.sync(with: peer).failure
+        #expect(failure?.message.en.contains("another range") == true)
+    }
+
     enum Drip: CaseIterable {
         /// A byte of an answer each minute.
         case bytes

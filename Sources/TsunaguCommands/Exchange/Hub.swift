@@ -94,7 +94,7 @@ package final class Hub: Sendable {
             session: session,
             sign: site.keys.sign
         )
-        let now = site.store.now()
+        let now = site.store.uptime()
         sessions.withLock { sessions in
             sessions = sessions.filter { now < $0.value.lastUsed + Self.sessionMilliseconds }
             sessions.makeRoom(Self.unprovedMax, among: { !$0.isProved }, age: \.lastUsed)
@@ -106,7 +106,7 @@ package final class Hub: Sendable {
     /// Opens a request: its session is known, it is the client's own, and its number new.
     private func open(_ body: [UInt8]) throws -> Question {
         let request = try Envelope.Request(body)
-        let now = site.store.now()
+        let now = site.store.uptime()
         guard let session = sessions.withLock({ $0[request.session] }),
             now < session.lastUsed + Self.sessionMilliseconds,
             let content = request.open(session.keys)
@@ -243,7 +243,7 @@ package final class Hub: Sendable {
 
     /// Counts what a device had done in the length of a session.
     private func countsAsFew(_ client: DeviceID, atMost max: Int) -> Bool {
-        let now = site.store.now()
+        let now = site.store.uptime()
         return looks.withLock { looks in
             var look = looks[client] ?? (0, now)
             if now >= look.since + Self.sessionMilliseconds { look = (0, now) }

@@ -158,7 +158,7 @@ struct SyncDriver {
     }
 
     private mutating func ask(_ request: SyncRequest) throws -> SyncReply {
-        let start = site.store.now()
+        let start = site.store.uptime()
         let answer = try transport.collect("/v1/exchange", seal(request), atMost: Self.answerBytesMax) {
             try refuseDrip(since: start)
         }
@@ -173,7 +173,7 @@ struct SyncDriver {
 
     private func refuseDrip(since start: UInt64, news: Int = 0) throws {
         let allowed = Self.answerMilliseconds + UInt64(news) * 1000 / Self.newsBytesPerSecond
-        guard site.store.now() < start + allowed else {
+        guard site.store.uptime() < start + allowed else {
             throw TransportError.unreachable("the answer comes too slowly")
         }
     }
@@ -200,6 +200,43 @@ struct SyncDriver {
         return out
     }
 
+    /// Takes a run of this site's log that is lost or damaged from the peer, and what is lost behind it.
+    ///
+    /// - Returns: whether all of it came; what came stays.
+    mutating func takeAgain(_ place: RunPlace) throws -> Bool {
+        var place = place
+        repeat {
+            if let last = try site.read({ try $0.lastNumber(of: place) }) {
+                let pieces = try runs(from: place, through: last)
+                guard try site.write({ try $0.replaceRun(place, with: pieces) }) else { return false }
+                place.first = last + 1
+            } else {
+                guard let run = try run(place) else { return false }
+                guard run.space == place.space, run.replica == place.replica, run.first == place.first,
+                    try site.write({ try $0.putBack(run) })
+                else { return false }
+                place.first = run.last + 1
+            }
+        } while try site.read({ try $0.lostChanges().contains { $0.place == place } })
+        return true
+    }
+
+    /// Takes again what is lost here.
+    ///
+    /// - Returns: what the peer did not have.
+    mutating func takeLostAgain() throws -> [LostChanges] {
+        let lost = try site.read { try $0.lostChanges() }
+        guard !lost.isEmpty else { return [] }
+        for place in lost.map(\.place) {
+            do {
+                _ = try takeAgain(place)
+            } catch SyncError.peerFailed {
+                continue
+            }
+        }
+        return try site.write { try $0.noteLostChanges() }
+    }
+
     /// What was wrong here is noted where it was set right; this is about the other side.
     private func noteDifferences(_ differences: [SyncClient.Difference]) throws {
         let others = differences.filter { $0.wrong != .here }
@@ -219,7 +256,7 @@ struct SyncDriver {
         var stream = PieceStream()
         var piece: UInt32 = 0
         var isComplete = false
-        let start = site.store.now()
+        let start = site.store.uptime()
         let before = client.newBytes
         do {
             try transport.post("/v1/exchange", body) { chunk in
@@ -268,6 +305,8 @@ extension Site {
             try SyncDriver.translating(transport) {
                 var driver = try SyncDriver(self, transport)
                 try driver.run(&outcome)
+                let lost = try driver.takeLostAgain()
+                if !lost.isEmpty { throw try lossOfChanges(lost) }
             }
         } catch let error as CommandError {
             failure = error

@@ -51,18 +51,19 @@ extension Site {
     /// - Complexity: reads the whole store, a run of the log at a time.
     package func doctor(_ disks: DiskEncryption.Sources = .machine) throws -> [HealthCheck] {
         var out: [HealthCheck] = []
-        let file = try examine { try $0.checkFile() }
+        let file = examine { try store.checkFile() }
         out.append(Self.check("database", file, ja: "ページ", en: "pages", repair: Self.repairOfFile(file)))
         do {
             let found = try read { try $0.verify() }
+            if !found.damagedRuns.isEmpty { try? write { _ = try $0.noteLostChanges() } }
             out.append(Self.check("log", found.log, ja: "件の変更", en: "changes", repair: Self.repairOfLog(found)))
             let repair = found.isLogUnreadable ? Self.logFirst : Self.byRepair
             out.append(Self.check("tables", found.tables, ja: "件の記録", en: "records", repair: repair))
             out.append(Self.check("digests", found.digests, ja: "空間", en: "spaces", repair: repair))
         } catch {
-            out.append(HealthCheck(fault: "log", Self.reason(error), repair: Self.again))
+            out.append(HealthCheck(fault: "log", Self.reason(error), repair: Self.repairOfFile(file)))
         }
-        let waiting = try examine { try $0.checkWaiting() }
+        let waiting = examine { try read { try $0.checkWaiting() } }
         out.append(Self.check("waiting", waiting, ja: "件の待ち", en: "waiting runs and parts", repair: Self.byRepair))
         out.append(permissions())
         out.append(encryption(disks))
@@ -71,9 +72,9 @@ extension Site {
     }
 
     /// What cannot even be read is a fault of the check, not its end.
-    private func examine(_ body: (StoreTransaction) throws -> StoreCheck) throws -> StoreCheck {
+    private func examine(_ body: () throws -> StoreCheck) -> StoreCheck {
         do {
-            return try read(body)
+            return try Self.translating(body)
         } catch {
             var out = StoreCheck()
             out.fault(Self.reason(error).en)
@@ -116,23 +117,17 @@ extension Site {
         en: "the log comes first: see there"
     )
     private static let again = Localized(
-        ja: "tsunagu sync で送れるものを送り、新しい場所で参加し直してください",
-        en: "send what can be sent with 'tsunagu sync', then join again in another place"
+        ja: "tsunagu sync で送れるものを送ってから、\(Localized.startAgain.ja)",
+        en: "send what can be sent with 'tsunagu sync', then \(Localized.startAgain.en)"
     )
 
-    private static func repairOfFile(_ check: StoreCheck) -> Localized { isOfIndexes(check) ? byRepair : again }
-
-    /// Indexes are derived; anything else in the file is not.
-    static func isOfIndexes(_ check: StoreCheck) -> Bool {
-        check.faultCount > 0 && check.faultCount == check.faults.count
-            && check.faults.allSatisfy { $0.detail.contains("index") }
-    }
+    private static func repairOfFile(_ check: StoreCheck) -> Localized { check.isDerived ? byRepair : again }
 
     private static func repairOfLog(_ found: Verification) -> Localized {
         if found.log.faultCount <= found.mendableLogFaults { return byRepair }
         if found.log.faultCount <= found.mendableLogFaults + found.damagedRuns.count {
             return Localized(
-                ja: "本庁につながるときに tsunagu doctor --repair で取り直せます。控えがどこにもなければ: \(again.ja)",
+                ja: "本庁につながるときに tsunagu doctor --repair で取り直せます。ほかのどこにもなければ: \(again.ja)",
                 en: "'tsunagu doctor --repair' takes it again from a peer that answers; if none has it: \(again.en)"
             )
         }

@@ -31,9 +31,14 @@ extension Site {
     /// - Parameter connect: makes a transport to an address.
     package func repair(connect: (PeerAddress) throws -> any Transport) throws -> [RepairStep] {
         var steps = try repairFiles()
+        // What cannot be read must not be taken for what is not there.
+        guard steps.allSatisfy({ $0.done || $0.name != "database" }) else { return steps }
         let damaged = try repairStore(&steps)
         guard !damaged.isEmpty else { return steps }
+        // Until it is here again every sync asks for it, and says so.
+        try write { _ = try $0.noteLostChanges() }
         let fetched = try refetch(damaged, connect)
+        try write { _ = try $0.noteLostChanges() }
         steps += fetched
         // Chains and records behind the runs can be read now.
         if fetched.contains(where: \.done) { _ = try repairStore(&steps) }
@@ -47,9 +52,26 @@ extension Site {
             let done = stat(path, &status) == 0 && chmod(path, status.st_mode & 0o7700) == 0
             steps.append(RepairStep(name: "permissions", done: done, detail: Localized(ja: path, en: path)))
         }
-        if let file = try? read({ try $0.checkFile() }), Self.isOfIndexes(file) {
-            try write { try $0.rebuildIndexes() }
-            steps.append(.done("database", "索引を作り直しました", "the indexes were made anew"))
+        guard try Self.translating({ try store.checkFile() }).faultCount > 0 else { return steps }
+        if try Self.translating({ try store.rebuildDamagedTables() }) {
+            steps.append(
+                .done(
+                    "database",
+                    "壊れた索引と表を変更の記録から作り直しました",
+                    "damaged indexes and tables were made anew from the log"
+                )
+            )
+        } else {
+            steps.append(
+                RepairStep(
+                    name: "database",
+                    done: false,
+                    detail: Localized(
+                        ja: "ファイルの壊れた所は、変更の記録から作り直せません。\(Localized.startAgain.ja)",
+                        en: "what is damaged in the file cannot be made anew from the log; \(Localized.startAgain.en)"
+                    )
+                )
+            )
         }
         return steps
     }
@@ -115,9 +137,7 @@ extension Site {
                     var driver = try SyncDriver(self, transport)
                     // In the order of the chains: behind a run that is whole again the next can be checked.
                     rest = try rest.sorted { $0.first < $1.first }.filter { place in
-                        guard let last = try read({ try $0.lastNumber(of: place) }) else { return true }
-                        let pieces = try driver.runs(from: place, through: last)
-                        guard try write({ try $0.replaceRun(place, with: pieces) }) else { return true }
+                        guard try driver.takeAgain(place) else { return true }
                         steps.append(
                             .done(
                                 "log",
@@ -141,6 +161,35 @@ extension Site {
             en: "no peer gave these runs: \(list)"
         )
         return steps + [RepairStep(name: "log", done: false, detail: detail)]
+    }
+
+    /// Why an exchange does not end well where changes are lost here.
+    func lossOfChanges(_ lost: [LostChanges]) throws -> CommandError {
+        let own = lost.filter { $0.replica.device == keys.device }
+        let records = try read { transaction in try own.flatMap { try transaction.records(touchedBy: $0) } }
+        let names = (own.isEmpty ? lost : own).prefix(5).map(\.description).joined(separator: "; ")
+        guard !own.isEmpty else {
+            return CommandError(
+                .failed,
+                Localized(ja: "この端末から失われた変更があります: \(names)", en: "changes are lost here: \(names)"),
+                hint: Localized(
+                    ja: "持っている相手と同期すると戻ります。なければ、\(Localized.startAgain.ja)",
+                    en: "they come again from a peer that has them; where none has, \(Localized.startAgain.en)"
+                )
+            )
+        }
+        let list = records.prefix(5).map(\.description).joined(separator: " ")
+        return CommandError(
+            .failed,
+            Localized(
+                ja: "この端末で書いた変更が失われ、どこにも届いていません: \(names)。記録: \(list)",
+                en: "changes that were written here are lost, and nobody has them: \(names); records: \(list)"
+            ),
+            hint: Localized(
+                ja: "その記録の内容を控え、\(Localized.startAgain.ja)",
+                en: "write down what these records show, then \(Localized.startAgain.en)"
+            )
+        )
     }
 
     private static func failed(_ error: CommandError) -> RepairStep {

@@ -27,6 +27,8 @@ package struct SiteStatus: Sendable {
     package let conflicts: Int
     package let findings: Int
     package let quarantined: Int
+    /// Changes that the log counts and does not hold, as far as that is known.
+    package let lost: [LostChanges]
     /// Runs that this side or a peer would not take, oldest first.
     package let refused: [StoreTransaction.RefusalRow]
     /// What this machine alone noticed: code and detail, oldest first.
@@ -63,6 +65,7 @@ extension Site {
                 conflicts: inbox.conflicts,
                 findings: try transaction.findings().count,
                 quarantined: inbox.quarantined,
+                lost: try transaction.lostChanges(),
                 refused: try transaction.refusals(),
                 notices: try transaction.notices()
             )

@@ -27,8 +27,25 @@ extension StoreTransaction {
         }
         let byID = try records(collection, idPrefix: name)
         if byID.count > 1 { throw Self.ambiguous(collection, name, byID) }
-        guard let only = byID.first else { throw CommandError.notFound(collection, name) }
+        guard let only = byID.first else { throw try notFound(collection, name) }
         return only
+    }
+
+    /// Nothing of the name is held here, or it is among what a damaged table lost.
+    private func notFound(_ collection: CollectionSchema, _ name: String) throws -> CommandError {
+        guard try lacksRows(collection) else { return CommandError.notFound(collection, name) }
+        return CommandError(
+            .notFound,
+            Localized(
+                ja: "\(collection.label)が見つかりません: \(name)。\(collection.label)の表から行が失われています",
+                en: "there is no \(collection.name) '\(name)' here, and rows of that table are lost"
+            ),
+            record: name,
+            hint: Localized(
+                ja: "tsunagu doctor --repair で変更の記録から作り直せます",
+                en: "'tsunagu doctor --repair' works them out anew from the log"
+            )
+        )
     }
 
     private static func ambiguous(_ collection: CollectionSchema, _ name: String, _ found: [StoredRecord])

@@ -55,6 +55,12 @@ package struct Localized: Sendable, Hashable {
         self.ja = ja
         self.en = en
     }
+
+    /// What is left where nothing on this machine sets a site right.
+    static let startAgain = Localized(
+        ja: "控えがあれば復元し、なければ新しい場所で参加し直してください",
+        en: "restore a backup if there is one, else join again in another place"
+    )
 }
 
 extension CommandError {
@@ -81,8 +87,8 @@ extension CommandError {
                 .failed,
                 Localized(ja: "データベースを開けません: \(path): \(reason)", en: "the database \(path) cannot be used: \(reason)"),
                 hint: Localized(
-                    ja: "ファイルに触れず、控えから復元するか参加し直してください",
-                    en: "leave the file as it is; restore a backup or join again in another place"
+                    ja: "ファイルはそのまま残してください。\(Localized.startAgain.ja)",
+                    en: "leave the file as it is; \(Localized.startAgain.en)"
                 )
             )
         case .tooNew(let path, let version):
@@ -94,11 +100,26 @@ extension CommandError {
                 ),
                 hint: Localized(ja: "tsunagu を更新してください", en: "update tsunagu")
             )
+        case .damaged(let reason):
+            self.init(
+                .failed,
+                Localized(ja: "データベースが壊れています: \(reason)", en: "the database is damaged: \(reason)"),
+                hint: Localized(
+                    ja: "tsunagu doctor --repair で直してください。直せなければ、\(Localized.startAgain.ja)",
+                    en: "run 'tsunagu doctor --repair'; where that does not help, \(Localized.startAgain.en)"
+                )
+            )
+        case .inaccessible(let path, let reason):
+            self.init(
+                .failed,
+                Localized(ja: "開けないか書けません: \(path): \(reason)", en: "\(path) cannot be opened or written: \(reason)"),
+                hint: Localized(ja: "場所と権限を確かめてください", en: "check the path and its permissions")
+            )
         case .disk(let detail):
             self.init(
                 .failed,
                 Localized(ja: "ディスクに書けません: \(detail)", en: "the disk refused: \(detail)"),
-                hint: Localized(ja: "空き容量と権限を確かめてください", en: "check free space and permissions")
+                hint: Localized(ja: "空き容量とディスクの状態を確かめてください", en: "check free space and the disk itself")
             )
         case .busy:
             self.init(
@@ -113,7 +134,7 @@ extension CommandError {
                     ja: "記録が壊れています: \(space) \(replica.device.short) \(seq): \(cause)",
                     en: "the log is damaged: \(space) \(replica.device.short) \(seq): \(cause)"
                 ),
-                hint: Localized(ja: "tsunagu doctor で調べてください", en: "run 'tsunagu doctor'")
+                hint: Localized(ja: "tsunagu doctor --repair で調べてください", en: "run 'tsunagu doctor --repair'")
             )
         case .noSuchStep(let group, let state):
             self.init(

@@ -41,10 +41,7 @@ package final class Site: Sendable {
                     ja: "端末の鍵がないか読めません: \(directory.deviceKey)",
                     en: "the device key \(directory.deviceKey) is missing or unreadable"
                 ),
-                hint: Localized(
-                    ja: "控えから復元するか、新しい場所で参加し直してください",
-                    en: "restore a backup, or join again in another place"
-                )
+                hint: .startAgain
             )
         }
         let site = Site(directory, store, keys, person)

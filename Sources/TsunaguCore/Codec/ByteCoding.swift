@@ -19,6 +19,21 @@ public enum CodecError: Error, Hashable, Sendable {
     case unknownVersion(UInt8)
 }
 
+extension CodecError: CustomStringConvertible {
+    /// What a person reads; places are named by whoever knows them.
+    public var description: String {
+        switch self {
+        case .truncated: "the bytes end too early"
+        case .malformedNumber: "a number is malformed"
+        case .tooLarge(let what, let found, let bound): "\(what): \(found) is more than \(bound)"
+        case .invalid(let what): what
+        case .unresolvedReference(let dot): "change \(dot.seq) of \(dot.replica.device.short) is not here"
+        case .trailingBytes(let count): "\(count) bytes are left over"
+        case .unknownVersion(let version): "version \(version) is not known"
+        }
+    }
+}
+
 extension [UInt8] {
     /// Calls `body` with the bytes in place, keeping the type of its error, which `withUnsafeBytes` does not.
     package func withMemory<R>(_ body: (UnsafeRawBufferPointer) throws(CodecError) -> R) throws(CodecError) -> R {

@@ -22,29 +22,41 @@ package final class Store: Sendable {
     package struct Environment: Sendable {
         /// Unix milliseconds.
         package var now: @Sendable () -> UInt64
+        /// Milliseconds that never go back nor jump: for how long something takes, whatever the clock is set to.
+        package var uptime: @Sendable () -> UInt64
         /// Sixty-four random bits, unpredictable in production.
         package var random: @Sendable () -> UInt64
         package var files: any StoreFiles = MachineFiles()
         /// Told the SQL of each transaction's statements when it ends; for tests of what is read.
         package var observe: (@Sendable ([String]) -> Void)?
 
-        package init(now: @escaping @Sendable () -> UInt64, random: @escaping @Sendable () -> UInt64) {
+        /// - Parameter uptime: the same as `now` where nobody sets the clock.
+        package init(
+            now: @escaping @Sendable () -> UInt64,
+            random: @escaping @Sendable () -> UInt64,
+            uptime: (@Sendable () -> UInt64)? = nil
+        ) {
             self.now = now
             self.random = random
+            self.uptime = uptime ?? now
         }
 
-        /// The machine's clock and generator.
+        /// The machine's clocks and generator.
         package static let system = Environment(
-            now: {
-                var time = timespec()
-                clock_gettime(CLOCK_REALTIME, &time)
-                return UInt64(max(0, time.tv_sec)) * 1000 + UInt64(time.tv_nsec) / 1_000_000
-            },
+            now: { milliseconds(CLOCK_REALTIME) },
             random: {
                 var generator = SystemRandomNumberGenerator()
                 return generator.next()
-            }
+            },
+            // It goes on while the machine sleeps.
+            uptime: { milliseconds(CLOCK_BOOTTIME) }
         )
+
+        private static func milliseconds(_ clock: clockid_t) -> UInt64 {
+            var time = timespec()
+            clock_gettime(clock, &time)
+            return UInt64(max(0, time.tv_sec)) * 1000 + UInt64(time.tv_nsec) / 1_000_000
+        }
     }
 
     /// Makes a new, empty database.
@@ -100,10 +112,8 @@ package final class Store: Sendable {
             guard version >= 1 else { throw StoreError.unusable(path: path, reason: "it holds no store") }
             guard version <= StoreLayout.version else { throw StoreError.tooNew(path: path, version: version) }
             if lags {
-                let found = try store.queue.read {
-                    try String.fetchOne($0, sql: "PRAGMA quick_check(1)") ?? "no answer"
-                }
-                guard found == "ok" else { throw StoreError.unusable(path: path, reason: "it is damaged (\(found))") }
+                let found = try store.queue.read { try String.fetchOne($0, sql: "PRAGMA quick_check(1)") }
+                guard found == "ok" else { throw StoreError.unusable(path: path, reason: "it is damaged") }
             }
             let written = try store.queue.read { try store.schemaVersion($0) }
             guard written <= Int(schema.version) else { throw StoreError.tooNew(path: path, version: written) }
@@ -126,7 +136,7 @@ package final class Store: Sendable {
         do {
             queue = try DatabaseQueue(path: path, configuration: configuration)
         } catch let error as DatabaseError {
-            throw Store.translate(error, path: path)
+            throw StoreError(error, path: path)
         }
     }
 
@@ -168,12 +178,30 @@ package final class Store: Sendable {
     /// Unix milliseconds of this store's environment.
     package func now() -> UInt64 { environment.now() }
 
+    /// Milliseconds of this store's environment that never go back nor jump.
+    package func uptime() -> UInt64 { environment.uptime() }
+
     /// Moves all that the write-ahead log holds into the file, which then is whole by itself.
     ///
     /// Closing tries the same and does not tell where it could not.
     package func checkpoint() throws {
         try translating { try queue.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) } }
     }
+
+    /// Writes the file anew from what its tables hold.
+    func vacuum() throws {
+        try translating { try queue.writeWithoutTransaction { try $0.execute(sql: "VACUUM") } }
+    }
+
+    /// Runs `body` without a transaction: SQLite ends none well that met damaged pages.
+    func look<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
+        try translating {
+            try queue.unsafeRead { try body(StoreTransaction($0, schema: schema, environment: environment)) }
+        }
+    }
+
+    /// SQLite's own check of the file.
+    package func checkFile() throws -> StoreCheck { try look { try $0.checkFile() } }
 
     /// Ends the connection; what the write-ahead log holds goes into the file.
     package func close() throws { try translating { try queue.close() } }
@@ -204,20 +232,11 @@ package final class Store: Sendable {
         }
     }
 
-    private func translating<R>(_ body: () throws -> R) throws -> R {
+    func translating<R>(_ body: () throws -> R) throws -> R {
         do {
             return try body()
         } catch let error as DatabaseError {
-            throw Store.translate(error, path: path)
-        }
-    }
-
-    private static func translate(_ error: DatabaseError, path: String) -> StoreError {
-        switch error.resultCode {
-        case .SQLITE_NOTADB: .unusable(path: path, reason: "it is no SQLite database")
-        case .SQLITE_CORRUPT: .unusable(path: path, reason: "it is damaged (\(error.message ?? "no detail"))")
-        case .SQLITE_BUSY, .SQLITE_LOCKED: .busy
-        default: .disk("\(error.resultCode.rawValue): \(error.message ?? "no detail")")
+            throw StoreError(error, path: path)
         }
     }
 

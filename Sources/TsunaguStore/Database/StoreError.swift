@@ -1,7 +1,12 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
+import GRDB
 package import TsunaguCore
+
+#if canImport(Glibc)
+    import Glibc
+#endif
 
 /// Why the store did not do something; nothing of it was half done.
 package enum StoreError: Error {
@@ -13,7 +18,11 @@ package enum StoreError: Error {
     case unusable(path: String, reason: String)
     /// A newer program made it.
     case tooNew(path: String, version: Int)
-    /// The disk refused: full, read-only, out of descriptors.
+    /// What the file holds contradicts itself, or cannot be read.
+    case damaged(String)
+    /// The file cannot be opened or written: its path or its permissions.
+    case inaccessible(path: String, reason: String)
+    /// The disk refused: full, or failing.
     case disk(String)
     /// Another process holds the database for too long.
     case busy
@@ -25,4 +34,34 @@ package enum StoreError: Error {
     case revoked
     /// A transaction is larger than one change may be.
     case changeTooLarge(bytes: Int)
+}
+
+/// What the machine and SQLite say, in the store's terms; the only place where that is decided.
+extension StoreError {
+    /// What an error of the file system means.
+    init(errno code: Int32, path: String) {
+        switch code {
+        case ENOENT: self = .missing(path: path)
+        case EEXIST: self = .exists(path: path)
+        case ENOSPC, EDQUOT, EIO, EMFILE, ENFILE, ENOMEM: self = .disk("\(path): \(String(cString: strerror(code)))")
+        default: self = .inaccessible(path: path, reason: String(cString: strerror(code)))
+        }
+    }
+
+    /// What an error of SQLite means.
+    init(_ error: DatabaseError, path: String) {
+        let code = error.extendedResultCode.rawValue
+        switch error.resultCode {
+        case .SQLITE_NOTADB: self = .unusable(path: path, reason: "it is no SQLite database")
+        case .SQLITE_BUSY, .SQLITE_LOCKED: self = .busy
+        case .SQLITE_FULL: self = .disk("no space is left")
+        case .SQLITE_IOERR, .SQLITE_NOMEM, .SQLITE_NOLFS: self = .disk("SQLite error \(code)")
+        case .SQLITE_CANTOPEN: self = .inaccessible(path: path, reason: "SQLite error \(code)")
+        case .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_AUTH:
+            self = .inaccessible(path: path, reason: "it cannot be written")
+        default:
+            // A page that cannot be read, a table or column that is gone, a key that is there twice.
+            self = .damaged("SQLite error \(code)")
+        }
+    }
 }

@@ -9,12 +9,12 @@
 package protocol StoreFiles: Sendable {
     /// Makes an empty file that only its owner may open.
     ///
-    /// - Throws: `StoreError.exists`, or `StoreError.disk`.
+    /// - Throws: what `StoreError.init(errno:path:)` says, `StoreError.exists` among it.
     func create(_ path: String) throws(StoreError)
 
     /// The first bytes of a file, fewer where it is shorter, and the length of the whole.
     ///
-    /// - Throws: `StoreError.missing`, or `StoreError.disk`.
+    /// - Throws: what `StoreError.init(errno:path:)` says, `StoreError.missing` among it.
     func head(of path: String, _ count: Int) throws(StoreError) -> (bytes: [UInt8], size: Int)
 
     /// Whether there is a file.
@@ -25,7 +25,7 @@ package protocol StoreFiles: Sendable {
 
     /// Gives a file its name for good.
     ///
-    /// - Throws: `StoreError.disk`.
+    /// - Throws: what `StoreError.init(errno:path:)` says.
     func rename(_ old: String, to new: String) throws(StoreError)
 }
 
@@ -35,24 +35,20 @@ package struct MachineFiles: StoreFiles {
 
     package func create(_ path: String) throws(StoreError) {
         let descriptor = Glibc.open(path, O_CREAT | O_EXCL | O_RDWR, 0o600)
-        guard descriptor >= 0 else {
-            if errno == EEXIST { throw .exists(path: path) }
-            throw Self.failure(path)
-        }
+        guard descriptor >= 0 else { throw StoreError(errno: errno, path: path) }
         Glibc.close(descriptor)
     }
 
     package func head(of path: String, _ count: Int) throws(StoreError) -> (bytes: [UInt8], size: Int) {
         let descriptor = Glibc.open(path, O_RDONLY)
-        guard descriptor >= 0 else {
-            if errno == ENOENT { throw .missing(path: path) }
-            throw Self.failure(path)
-        }
+        guard descriptor >= 0 else { throw StoreError(errno: errno, path: path) }
         defer { Glibc.close(descriptor) }
         var bytes = [UInt8](repeating: 0, count: count)
         let found = Glibc.read(descriptor, &bytes, count)
         var status = stat()
-        guard found >= 0, fstat(descriptor, &status) == 0 else { throw Self.failure(path) }
+        guard found >= 0, fstat(descriptor, &status) == 0 else {
+            throw StoreError(errno: errno, path: path)
+        }
         return (Array(bytes[..<found]), Int(status.st_size))
     }
 
@@ -61,16 +57,12 @@ package struct MachineFiles: StoreFiles {
     package func remove(_ path: String) { unlink(path) }
 
     package func rename(_ old: String, to new: String) throws(StoreError) {
-        guard Glibc.rename(old, new) == 0 else { throw Self.failure(new) }
+        guard Glibc.rename(old, new) == 0 else { throw StoreError(errno: errno, path: new) }
         // The name is on disk once the directory is.
         let parent = Glibc.open(String(new[..<(new.lastIndex(of: "/") ?? new.startIndex)]) + "/.", O_RDONLY)
         if parent >= 0 {
             fsync(parent)
             close(parent)
         }
-    }
-
-    private static func failure(_ path: String) -> StoreError {
-        .disk("\(path): \(String(cString: strerror(errno)))")
     }
 }

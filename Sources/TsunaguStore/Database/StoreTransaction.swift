@@ -152,6 +152,8 @@ package final class StoreTransaction {
     @discardableResult
     func openSpace(_ id: SpaceID) throws -> SpaceRow {
         if let row = try space(id) { return row }
+        // Under a new number, or that of another space, it would stand beside its own log.
+        guard try lostSpaces().isEmpty else { throw StoreError.damaged("a row of the table of spaces is lost") }
         let insert = try statement("INSERT INTO space(name, digest) VALUES (?, ?)")
         insert.bind(1, id.name)
         insert.bind(2, SpaceDigest().bytes)
@@ -180,7 +182,7 @@ package final class StoreTransaction {
         select.bind(1, no)
         defer { select.reset() }
         guard try select.step(), let id = SpaceID(select.text(0)) else {
-            throw StoreError.unusable(path: "", reason: "space \(no) has no name")
+            throw StoreError.damaged("space \(no) has no name")
         }
         return id
     }
@@ -209,7 +211,7 @@ package final class StoreTransaction {
         select.bind(1, author)
         defer { select.reset() }
         guard try select.step(), let replica = ReplicaID(bytes: select.bytes(0)) else {
-            throw StoreError.unusable(path: "", reason: "author \(author) is not in the table of authors")
+            throw StoreError.damaged("author \(author) has no name")
         }
         _ = remember(replica, author)
         return replica

@@ -184,7 +184,7 @@ extension StoreTransaction {
         _ author: UInt32,
         _ space: SpaceRow
     ) throws -> Bool {
-        for other in try authors(of: space) where other != author {
+        for other in try authors(of: space.no) where other != author {
             let deps = try chainRow(space, other).chain.deps
             if deps.firstCovered(of: replica, in: numbers.lowerBound...(numbers.upperBound - 1)) != nil { return true }
         }
@@ -218,7 +218,7 @@ extension StoreTransaction {
     ) throws {
         var next = numbers.lowerBound
         while numbers.contains(next), let run = try run(space, author, containing: next), let last = run.changes.last {
-            let stored = try storedRun(space, author, from: run.changes[0].header.dot.seq)
+            let stored = try storedRun(space.no, author, from: run.changes[0].header.dot.seq)
             guard let stored else { return }
             try body(run, decodeChain(stored.base))
             next = last.header.dot.seq + 1

@@ -101,10 +101,12 @@ extension StoreTransaction {
 
     // MARK: - Appending and reading
 
+    /// - Parameter no: its place in the log; behind everything else where that is not known.
     @discardableResult
     func insertRun(
         _ space: SpaceRow,
         _ author: UInt32,
+        no: Int64? = nil,
         first: UInt64,
         last: UInt64,
         base: [UInt8],
@@ -113,7 +115,7 @@ extension StoreTransaction {
     ) throws -> Int64 {
         let insert = try statement(
             """
-            INSERT INTO run(space, author, first, last, base, signature, body) VALUES (?, ?, ?, ?, ?, ?, ?)
+            INSERT INTO run(space, author, first, last, base, signature, body, no) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
             """
         )
         insert.bind(1, space.no)
@@ -123,6 +125,7 @@ extension StoreTransaction {
         insert.bind(5, base)
         if let signature { insert.bind(6, signature) } else { insert.bindNull(6) }
         insert.bind(7, body)
+        if let no { insert.bind(8, no) } else { insert.bindNull(8) }
         try insert.run()
         // An exception ends where its chain does.
         exceptionCache[space.no] = nil

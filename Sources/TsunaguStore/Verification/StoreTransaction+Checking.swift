@@ -2,22 +2,32 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Crypto
-import TsunaguCore
+import GRDB
+package import TsunaguCore
 
 /// Reads the whole store back and compares its parts with each other.
 extension StoreTransaction {
     /// SQLite's own check of the file.
-    package func checkFile() throws -> StoreCheck {
+    func checkFile() throws -> StoreCheck {
         var out = StoreCheck()
-        let select = try statement("PRAGMA integrity_check(20)")
-        while try select.step() {
-            let line = select.text(0)
-            if line != "ok" { out.fault(line) }
-        }
+        for fault in try integrityFaults("integrity_check(20)") { out.fault(fault) }
+        if out.faultCount > 0 { out.isDerived = try isDerived(damagedTables()) }
         let pages = try statement("PRAGMA page_count")
         if try pages.step() { out.checked = Int(pages.int(0)) }
         pages.reset()
         return out
+    }
+
+    /// What one of SQLite's checks finds, which may break off at what it finds.
+    func integrityFaults(_ check: String) throws -> [String] {
+        let select = try statement("PRAGMA \(check)")
+        var out: [String] = []
+        do {
+            while try select.step() { out.append(select.text(0)) }
+        } catch let error as DatabaseError where error.resultCode == .SQLITE_CORRUPT {
+            out.append("pages cannot be read")
+        }
+        return out.filter { $0 != "ok" }
     }
 
     /// The log with its chains and seals, the records with the log, the digests with the records.
@@ -27,6 +37,18 @@ extension StoreTransaction {
         let verifier = Verifier(self)
         try verifier.verify()
         return verifier.out
+    }
+
+    /// Whether records of a collection have no row in its typed table.
+    package func lacksRows(_ collection: CollectionSchema) throws -> Bool {
+        let select = try statement(
+            """
+            SELECT (SELECT count(*) FROM record WHERE collection = ?) > (SELECT count(*) FROM \(collection.name))
+            """
+        )
+        select.bind(1, collection.number)
+        defer { select.reset() }
+        return try select.step() && select.int(0) != 0
     }
 
     /// Runs that wait for their causes, and parts of runs: whether they can be taken up again.
@@ -135,11 +157,11 @@ extension StoreTransaction {
 
     // MARK: - Reading the log
 
-    func authors(of space: SpaceRow) throws -> [UInt32] {
+    func authors(of space: Int64) throws -> [UInt32] {
         let select = try statement(
             "SELECT author FROM chain WHERE space = ?1 UNION SELECT author FROM run WHERE space = ?1"
         )
-        select.bind(1, space.no)
+        select.bind(1, space)
         var out: [UInt32] = []
         while try select.step() { out.append(select.number(0)) }
         return out
@@ -154,24 +176,35 @@ extension StoreTransaction {
         let body: [UInt8]
     }
 
+    /// What a chain's own row says of its end; `nil` where it cannot be read.
+    func notedChain(_ space: Int64, _ author: UInt32) throws -> Chain? {
+        let select = try statement("SELECT state FROM chain WHERE space = ? AND author = ?")
+        select.bind(1, space)
+        select.bind(2, author)
+        guard try select.step() else { return nil }
+        let state = select.bytes(0)
+        select.reset()
+        return try? decodeChain(state)
+    }
+
     /// An author's runs in order; one is in memory at a time.
     func forEachRun(_ space: SpaceRow, _ author: UInt32, _ body: (StoredRun) throws -> Void) throws {
         var next: UInt64 = 0
-        while let run = try storedRun(space, author, from: next) {
+        while let run = try storedRun(space.no, author, from: next) {
             try body(run)
             next = run.first + 1
         }
     }
 
     /// An author's first run that begins at a number or later.
-    func storedRun(_ space: SpaceRow, _ author: UInt32, from first: UInt64) throws -> StoredRun? {
+    func storedRun(_ space: Int64, _ author: UInt32, from first: UInt64) throws -> StoredRun? {
         let select = try statement(
             """
             SELECT no, first, last, base, signature, body FROM run
             WHERE space = ? AND author = ? AND first >= ? ORDER BY first LIMIT 1
             """
         )
-        select.bind(1, space.no)
+        select.bind(1, space)
         select.bind(2, author)
         select.bind(3, first)
         guard try select.step() else { return nil }

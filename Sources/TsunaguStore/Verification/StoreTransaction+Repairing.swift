@@ -8,13 +8,11 @@ package import TsunaguCore
 ///
 /// Each of these is one transaction of its own: killed at any point, the next one goes on from there.
 extension StoreTransaction {
-    /// Makes the indexes anew from the tables.
-    package func rebuildIndexes() throws { try statement("REINDEX").run() }
-
     /// Writes anew what follows from the runs: the chains before and behind them, and the seeds in them.
     ///
     /// - Returns: how much of it was wrong.
     package func repairLog() throws -> Int {
+        let named = try nameLostSpaces()
         let repairs = try verify().logRepairs
         for repair in repairs {
             switch repair {
@@ -44,7 +42,7 @@ extension StoreTransaction {
             }
         }
         decodedRuns.removeAll()
-        return repairs.count
+        return named + repairs.count
     }
 
     /// Drops what waits and is of no use: whoever brought it brings it again.
@@ -186,7 +184,7 @@ extension StoreTransaction {
         where isWanted: (Verification.RecordKey) -> Bool
     ) throws -> [Verification.RecordKey: [LogEntry]] {
         var out: [Verification.RecordKey: [LogEntry]] = [:]
-        for author in try authors(of: space) {
+        for author in try authors(of: space.no) {
             let withheld = try withheld(space.no, author) ?? .max
             try forEachRun(space, author) { run in
                 guard run.first < withheld else { return }
@@ -431,6 +429,14 @@ extension StoreTransaction {
         return run.changes.first { $0.header.dot.seq == dot.seq }
     }
 
+    /// Puts a peer's copy in the place of a run that is lost: between what was before it and what follows.
+    package func putBack(_ envelope: RunEnvelope) throws -> Bool {
+        guard let space = try space(envelope.space), let author = try knownAuthor(envelope.replica),
+            1...Seal.changesMax ~= envelope.count, 1...Chain.seqMax ~= envelope.first
+        else { return false }
+        return try fillGap(envelope, space, author)
+    }
+
     /// Puts a peer's copy in the place of a run whose stored bytes or seal are damaged.
     ///
     /// It is taken only where its seals are its author's, it follows the chain before it, and it ends with the hash that
@@ -440,7 +446,7 @@ extension StoreTransaction {
     /// - Parameter pieces: runs that follow each other and hold all of the damaged one.
     package func replaceRun(_ place: RunPlace, with pieces: [RunEnvelope]) throws -> Bool {
         guard let space = try space(place.space), let author = try knownAuthor(place.replica),
-            let stored = try storedRun(space, author, from: place.first), stored.first == place.first,
+            let stored = try storedRun(space.no, author, from: place.first), stored.first == place.first,
             let key = try signingKey(of: place.replica.device), let begin = pieces.first?.first,
             var chain = try chain(before: begin, of: stored, space, author)
         else { return false }
@@ -464,7 +470,7 @@ extension StoreTransaction {
             seals[decoded.chain.seq] = piece.signature
             chain = decoded.chain
         }
-        let next = try storedRun(space, author, from: stored.last + 1)
+        let next = try storedRun(space.no, author, from: stored.last + 1)
         let end = try next.map { try decodeChain($0.base) } ?? chainRow(space, author).chain
         guard run.chain.seq == stored.last, end.hash == run.chain.hash,
             // Where the peer's runs do not end with this one, the seal that is here has to be right.
@@ -506,7 +512,7 @@ extension StoreTransaction {
     /// The last number of the run that begins at a place.
     package func lastNumber(of place: RunPlace) throws -> UInt64? {
         guard let space = try space(place.space), let author = try knownAuthor(place.replica),
-            let stored = try storedRun(space, author, from: place.first), stored.first == place.first
+            let stored = try storedRun(space.no, author, from: place.first), stored.first == place.first
         else { return nil }
         return stored.last
     }

@@ -18,6 +18,8 @@ package struct StoreCheck: Sendable {
     /// How many faults there are; the first are in `faults`.
     package private(set) var faultCount = 0
     package private(set) var faults: [StoreFault] = []
+    /// Whether what is at fault holds nothing but what the log tells too; told of the file.
+    package var isDerived = false
 
     private static let faultsMax = 20
 
@@ -45,6 +47,18 @@ package struct RunPlace: Hashable, Sendable, CustomStringConvertible {
     package var description: String { "\(space) \(replica.device.short) \(first)" }
 }
 
+/// Changes that an author's chain counts and of which no run is here.
+package struct LostChanges: Hashable, Sendable, CustomStringConvertible {
+    package var space: SpaceID
+    package var replica: ReplicaID
+    package var numbers: ClosedRange<UInt64>
+
+    /// Where the first run of them begins.
+    package var place: RunPlace { RunPlace(space: space, replica: replica, first: numbers.lowerBound) }
+
+    package var description: String { "\(place)-\(numbers.upperBound)" }
+}
+
 /// What one walk over the whole log found, and what it takes to set it right.
 package struct Verification: Sendable {
     /// Chains, seals, seeds: the log with itself.
@@ -53,11 +67,11 @@ package struct Verification: Sendable {
     package var tables = StoreCheck()
     /// The kept sums against those of what is live.
     package var digests = StoreCheck()
-    /// Sealed runs whose stored bytes are not what was sealed; a peer may have them whole.
+    /// Runs that are lost, and sealed ones whose stored bytes are not what was sealed; a peer may have them whole.
     package var damagedRuns: [RunPlace] = []
 
     /// How many faults of the log can be mended from the runs themselves.
-    package var mendableLogFaults: Int { logRepairs.count }
+    package var mendableLogFaults: Int { logRepairs.count + namedSpaces }
 
     /// Whether ``StoreTransaction/repairTables()`` has something to look at.
     package var areTablesFaulty: Bool { tables.faultCount + digests.faultCount > 0 }
@@ -88,6 +102,8 @@ package struct Verification: Sendable {
     }
 
     var logRepairs: [LogRepair] = []
+    /// How many spaces lost their rows and are named by the seals in their logs.
+    var namedSpaces = 0
     /// Records that are not what the log says.
     var faultyRecords: Set<RecordKey> = []
     /// Parts that the log's headers carry and the table does not.

@@ -38,7 +38,7 @@ extension Verifier {
             do {
                 past = try hasMore ? self.past(rid, space) : [onlyEntry(change, index, dot)]
             } catch let error where error is StoreError || error is CodecError {
-                unread.append((rid, key, "a change of it is not in the log: \(error)"))
+                unread.append((rid, key, "a change of it is not in the log"))
                 continue
             }
             let state = try RecordHistory.evaluate(past)

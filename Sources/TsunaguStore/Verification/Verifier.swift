@@ -14,6 +14,8 @@ final class Verifier {
     var out = Verification()
     /// Numbers of which the log cannot be read.
     var unreadable: [StoreTransaction.ChainKey: [ClosedRange<UInt64>]] = [:]
+    /// Spaces that lost their rows.
+    private var nameless: Set<Int64> = []
     /// Records whose past could not be read, for want of a run that may come later in the walk.
     var unread: [(rid: Int64, key: Verification.RecordKey, cause: String)] = []
     /// How many rows of the table of parts are what a header says.
@@ -22,15 +24,27 @@ final class Verifier {
     init(_ transaction: StoreTransaction) { self.transaction = transaction }
 
     func verify() throws {
+        try checkSpaces()
         for id in try transaction.spaces() {
             guard let space = try transaction.space(id) else { continue }
             out.sums[space.no] = SpaceDigest()
-            for author in try transaction.authors(of: space) { try check(ChainWalk(self, space, author)) }
+            for author in try transaction.authors(of: space.no) { try check(ChainWalk(self, space, author)) }
         }
         try checkUnread()
         try checkRows()
         try checkParts()
         try checkDigests()
+    }
+
+    /// The log of a space that lost its row cannot be followed until it has its name again.
+    private func checkSpaces() throws {
+        nameless = try transaction.lostSpaces()
+        for no in nameless.sorted() {
+            out.unreadableSpaces.insert(no)
+            let name = try transaction.sealedName(of: no)
+            if name != nil { out.namedSpaces += 1 }
+            out.log.fault("space \(no): its row is lost" + (name.map { ", it is \($0)" } ?? ""))
+        }
     }
 
     private func check(_ walk: ChainWalk) throws {
@@ -56,8 +70,11 @@ final class Verifier {
     }
 
     func isUnreadable(_ dot: LocalDot, _ space: Int64) -> Bool {
-        unreadable[StoreTransaction.ChainKey(space: space, author: dot.author)]?.contains { $0.contains(dot.seq) }
-            ?? false
+        nameless.contains(space)
+            || unreadable[StoreTransaction.ChainKey(space: space, author: dot.author)]?.contains {
+                $0.contains(dot.seq)
+            }
+                ?? false
     }
 }
 
@@ -96,11 +113,12 @@ final class ChainWalk {
     /// - Returns: the run, where what is stored is what its author wrote.
     func follow(_ run: StoreTransaction.StoredRun) throws -> RunDecoder.Run? {
         defer { next = max(next, run.last &+ 1) }
-        guard run.first == next, run.first <= run.last, run.last <= Chain.seqMax else {
+        guard run.first >= next, run.first <= run.last, run.last <= Chain.seqMax else {
             verifier.out.log.fault("\(name): \(run.first) follows \(next - 1)")
             lose(next...max(next, min(run.last, Chain.seqMax)))
             return nil
         }
+        if run.first > next { miss(next...run.first - 1) }
         let stored = try? transaction.decodeChain(run.base)
         // The chain that was followed up to here is believed before what is noted of it.
         guard let base = chain ?? stored, let decoded = try decode(run, after: base) else { return nil }
@@ -161,6 +179,14 @@ final class ChainWalk {
         lose(run.first...run.last)
     }
 
+    /// What is not here at all; a peer may have it.
+    private func miss(_ numbers: ClosedRange<UInt64>) {
+        let lost = LostChanges(space: space.id, replica: replica, numbers: numbers)
+        verifier.out.log.fault("\(name): \(numbers.lowerBound) to \(numbers.upperBound) are lost")
+        verifier.out.damagedRuns.append(lost.place)
+        lose(numbers)
+    }
+
     private func lose(_ numbers: ClosedRange<UInt64>) {
         verifier.unreadable[place, default: []].append(numbers)
         verifier.out.unreadableSpaces.insert(space.no)
@@ -177,27 +203,22 @@ final class ChainWalk {
     ///
     /// What is noted there may be damaged itself: then the run behind it must fit.
     private func isFollowed(_ end: Chain) throws -> Bool {
-        guard let successor = try transaction.storedRun(space, author, from: end.seq + 1) else {
-            // Where nothing can be read there it is that which is damaged.
-            return try notedEnd().map { $0.hash == end.hash } ?? true
+        guard let successor = try transaction.storedRun(space.no, author, from: end.seq + 1) else {
+            // Where nothing can be read there it is that which is damaged; where it goes on, the rest is lost.
+            return try transaction.notedChain(space.no, author).map { $0.seq > end.seq || $0.hash == end.hash } ?? true
         }
+        // Nothing is known of what follows where that is lost.
+        guard successor.first == end.seq + 1 else { return true }
         if (try? transaction.decodeChain(successor.base))?.hash == end.hash { return true }
         guard let decoded = try? read(successor, after: end) else { return false }
         if isSealed(successor.signature, decoded.chain) { return true }
-        let third = try transaction.storedRun(space, author, from: successor.last + 1)
-        let noted = if let third { try? transaction.decodeChain(third.base) } else { try notedEnd() }
-        return noted.map { $0.hash == decoded.chain.hash } ?? true
-    }
-
-    /// What the chain's own row says of its end; `nil` where it cannot be read.
-    private func notedEnd() throws -> Chain? {
-        let select = try transaction.statement("SELECT state FROM chain WHERE space = ? AND author = ?")
-        select.bind(1, space.no)
-        select.bind(2, author)
-        guard try select.step() else { return nil }
-        let state = select.bytes(0)
-        select.reset()
-        return try? transaction.decodeChain(state)
+        let third = try transaction.storedRun(space.no, author, from: successor.last + 1)
+        guard third.map({ $0.first == successor.last + 1 }) ?? true else { return true }
+        let noted =
+            if let third { try? transaction.decodeChain(third.base) } else {
+                try transaction.notedChain(space.no, author)
+            }
+        return noted.map { $0.seq > decoded.chain.seq || $0.hash == decoded.chain.hash } ?? true
     }
 
     // MARK: - The end
@@ -219,13 +240,13 @@ final class ChainWalk {
                 // A chain that was longer is one whose runs are lost: its numbers must not be given again.
                 let claims = isNoted ? [seq, (try? transaction.decodeChain(state))?.seq].compactMap(\.self) : []
                 let isShort = !claims.isEmpty && claims.allSatisfy { $0 > chain.seq }
-                verifier.out.log.fault(
-                    "\(name): the chain ends at \(chain.seq), noted is \(isNoted ? "\(seq)" : "none")"
-                        + (isNoted && seq == chain.seq ? " otherwise" : "")
-                )
                 if isShort {
-                    lose(chain.seq + 1...max(chain.seq + 1, claims.max()!))
+                    miss(chain.seq + 1...claims.max()!)
                 } else {
+                    verifier.out.log.fault(
+                        "\(name): the chain ends at \(chain.seq), noted is \(isNoted ? "\(seq)" : "none")"
+                            + (isNoted && seq == chain.seq ? " otherwise" : "")
+                    )
                     let row = StoreTransaction.ChainRow(chain: chain, sealed: sealed, block: block)
                     verifier.out.logRepairs.append(.chain(place, row))
                 }

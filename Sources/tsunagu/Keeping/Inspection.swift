@@ -35,6 +35,9 @@ struct Status: ParsableCommand {
             "競合 \(status.conflicts)、要確認 \(status.findings)、隔離 \(status.quarantined)\n",
             "\(status.conflicts) conflicts, \(status.findings) findings, \(status.quarantined) quarantined\n"
         )
+        for lost in status.lost {
+            out += tr("失われた変更。tsunagu doctor で調べてください", "lost, see 'tsunagu doctor'") + ": \(lost)\n"
+        }
         for refusal in status.refused {
             out += tr("受け取られない変更", "not taken") + ": \(refusal.space) \(refusal.replica.device.short) "
             out += "\(refusal.first): \(refusal.reason)\n"
@@ -161,7 +164,8 @@ extension JSON {
                     ("conflict", JSON(status.conflicts)), ("finding", JSON(status.findings)),
                     ("quarantine", JSON(status.quarantined)),
                 ])
-            ), ("refused", .array(refused)), ("notices", .array(notices)),
+            ), ("lost", .array(status.lost.map { .text($0.description) })), ("refused", .array(refused)),
+            ("notices", .array(notices)),
         ])
     }
 
