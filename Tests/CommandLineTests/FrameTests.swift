@@ -107,6 +107,17 @@ import Testing
         #expect(FileManager.default.fileExists(atPath: home + "/tsunagu/ward.sqlite"))
     }
 
+    @Test func `numbers are said with their counters and plurals`() throws {
+        let site = try TestSite.ward()
+        let file = try site.file("one.csv", "number,family_name\n1,佐藤\n")
+        #expect(try site.run("import", "residents", file).text == "1 row: 1 created, 0 updated, 0 unchanged\n")
+        #expect(try site.run("export", "residents", site.file("out.csv")).text == "1 row written\n")
+        #expect(try site.run("status").text.contains("0 conflicts, 0 findings, 0 quarantined"))
+        #expect(try site.run("status", "--lang", "ja").text.contains("競合 0件、要確認 0件、隔離 0件"))
+        let refused = try site.run("import", "residents", site.file("bad.csv", "a,b\n"), "--lang", "ja")
+        #expect(refused.errors.contains("問題が3件あります"))
+    }
+
     @Test func quietSaysNothingWhereAllIsWell() throws {
         let site = try TestSite.ward()
         let added = try site.run("--quiet", "resident", "add", "family_name=佐藤")

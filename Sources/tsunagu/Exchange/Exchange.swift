@@ -156,7 +156,10 @@ struct Join: ParsableCommand {
         ) { try HTTPTransport($0) }
         globals.confirm(
             .sync([report]),
-            tr("参加しました: 受信 \(report.outcome.received) 件", "joined: \(report.outcome.received) changes received")
+            tr(
+                "参加しました: 受信 \(report.outcome.received) 件",
+                "joined: \(counted(report.outcome.received, "change")) received"
+            )
         )
     }
 }

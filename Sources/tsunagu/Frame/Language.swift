@@ -36,6 +36,9 @@ func tr(_ ja: String, _ en: String) -> String { Language.current == .ja ? ja : e
 
 func tr(_ text: Localized) -> String { tr(text.ja, text.en) }
 
+/// A number of things in English.
+func counted(_ count: Int, _ thing: String) -> String { "\(count) \(thing)\(count == 1 ? "" : "s")" }
+
 /// A variable of the environment; `nil` where it is unset or empty.
 func environment(_ name: String) -> String? {
     guard let value = getenv(name), value.pointee != 0 else { return nil }

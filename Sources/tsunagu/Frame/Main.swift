@@ -73,7 +73,8 @@ enum Main {
         for problem in failure.problems { text += "\(failure.file):\(problem.line): \(problem.sentence)\n" }
         let count =
             failure.isCut
-            ? tr("\(failure.problems.count) 件以上", "\(failure.problems.count) or more") : "\(failure.problems.count)"
+            ? tr("\(failure.problems.count)件以上", "\(failure.problems.count) or more")
+            : tr("\(failure.problems.count)件", "\(failure.problems.count)")
         text += tr(
             "tsunagu: 問題が\(count)あります。何も取り込んでいません\n",
             "tsunagu: problems: \(count). Nothing was imported\n"
