@@ -19,7 +19,7 @@ func makeParts(directory: String, settings: DaemonSettings, logger: Logger) thro
         site = try Site.open(directory, person: .daemon)
         hub = try makeHub(site, settings)
     } catch let error as CommandError {
-        complain([error.message.en, error.hint?.en].compactMap(\.self).joined(separator: "; "))
+        complain(error.message, hint: error.hint)
         throw ExitCode(error.code.exitStatus)
     }
     return DaemonParts(
@@ -37,6 +37,19 @@ private func makeHub(_ site: Site, _ settings: DaemonSettings) throws -> DaemonP
     var key = try DataDirectory.read(directory.hubKey)
     let isCentral = settings.role.map { $0 == .central } ?? (site.isFounder && key != nil)
     guard isCentral || settings.hubListen != nil else { return nil }
+    if isCentral, try !site.isAdmin() {
+        throw CommandError(
+            .notPermitted,
+            Localized(
+                ja: "\(directory.path) は本庁（管理者）の端末のデータではないので、--role central は使えません",
+                en: "\(directory.path) is not an admin's data, so it cannot take --role central"
+            ),
+            hint: Localized(
+                ja: "--role site にするか --role を省いてください。ほかの拠点から待ち受けるだけなら --hub-listen で足ります",
+                en: "use --role site, or leave it out; --hub-listen alone lets other sites reach this one"
+            )
+        )
+    }
     if settings.hubPlain { return DaemonParts.Hub(service: SiteHub(site), identity: nil) }
     if !isCentral, key == nil || certificate == nil {
         // Nobody is told to trust it: devices prove themselves to each other above TLS.

@@ -6,6 +6,7 @@ import FoundationEssentials
 import Glibc
 import Logging
 import TsunaguCarriers
+import TsunaguCommands
 
 @main
 struct Tsunagud: AsyncParsableCommand {
@@ -44,6 +45,20 @@ struct Tsunagud: AsyncParsableCommand {
     @Option(help: "trace, debug, info, notice, warning, error or critical.")
     var logLevel: String?
 
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if let daemon = command as? Self { try await daemon.run() } else { try command.run() }
+        } catch {
+            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            complain(
+                Localized(usage: message(for: error)),
+                hint: Localized(ja: "使い方は tsunagud --help で見られます", en: "see 'tsunagud --help'")
+            )
+            exit(withError: ExitCode(CommandError.Code.usage.exitStatus))
+        }
+    }
+
     func run() async throws {
         LoggingSystem.bootstrap(StreamLogHandler.standardError)
         // Whoever read our standard output may go away; the daemon stays.
@@ -76,11 +91,26 @@ struct Tsunagud: AsyncParsableCommand {
         do {
             try await daemon.run()
         } catch let error as ListenError {
-            complain(error.description)
+            Self.explain(error, settings)
             throw ExitCode.failure
         }
         // To the very end: while a sync may still run, nobody else gets the directory.
         withExtendedLifetime(lock) {}
+    }
+
+    private static func explain(_ error: ListenError, _ settings: DaemonSettings) {
+        guard case .cannotBind(let address, let reason) = error else { return complain(error.description) }
+        let option = address == settings.listen ? "--listen" : "--hub-listen"
+        complain(
+            Localized(
+                ja: "\(address) で待ち受けられません: \(reason)",
+                en: "cannot listen on \(address): \(reason)"
+            ),
+            hint: Localized(
+                ja: "\(option) で別のアドレスかポートを指定してください（ポート 0 なら空いているもの）",
+                en: "name another address or port with \(option); port 0 takes a free one"
+            )
+        )
     }
 
     /// - Throws: `ValidationError`, which ends the process with exit status 64.
@@ -128,6 +158,12 @@ extension DataDirectoryLockError {
         case .unusable: 1
         }
     }
+}
+
+/// A complaint in the language of whoever started the daemon.
+func complain(_ message: Localized, hint: Localized?) {
+    let language = Language { ProcessInfo.processInfo.environment[$0] }
+    complain(([message] + (hint.map { [$0] } ?? [])).map { $0.text(in: language) }.joined(separator: "\n  → "))
 }
 
 /// One line on standard error, for whoever started the daemon.

@@ -55,6 +55,44 @@ import Testing
         #expect((json.error["message"] as? String)?.isEmpty == false)
     }
 
+    @Test(arguments: [
+        (["wrongcommand"], "tsunagu に wrongcommand という命令はありません", "tsunagu --help"),
+        (["resident", "wrong"], "tsunagu resident に wrong という命令はありません", "tsunagu resident --help"),
+        (["resident"], "tsunagu resident の命令がありません", "show"),
+        (["status", "--wrong"], "知らない指定です: --wrong", "tsunagu status --help"),
+        (["status", "--operater", "x"], "知らない指定です: --operater（--operator のことですか）", "status --help"),
+        (["init", "--name"], "値がありません: --name <name>", "tsunagu init --help"),
+        (["resident", "show"], "必要な指定がありません: <id>", "tsunagu resident show --help"),
+        (["status", "a", "b"], "余分な引数です: a、b", "tsunagu status --help"),
+        (["status", "--json=x"], "値を取らない指定です: --json（x）", "tsunagu status --help"),
+        (["export", "x"], "「x」。次のどれかにしてください: residents、procedures", "tsunagu export --help"),
+        (["invite", "--role", "x", "--name", "y"], "役割は", "tsunagu invite --help"),
+    ])
+    func `a slip in a command line is told in the language of the person`(
+        _ words: [String],
+        _ japanese: String,
+        _ hint: String
+    ) throws {
+        let site = try TestSite()
+        let result = try site.run(["--lang", "ja"] + words)
+        #expect(result.status == 64 && result.output.isEmpty)
+        #expect(result.errors.contains(japanese) && result.errors.contains(hint), "\(result.errors)")
+        let english = try site.run(["--lang", "en"] + words)
+        #expect(english.status == 64)
+        #expect(english.errors.unicodeScalars.allSatisfy { $0.isASCII || $0 == "→" }, "\(english.errors)")
+        #expect(english.errors.contains(hint))
+    }
+
+    @Test func `the daemon's options are judged in the language of the person`() throws {
+        let result = try Program.tsunagud.run(["--wrong"])
+        #expect(result.status == 64)
+        #expect(result.errors.contains("Unknown option '--wrong'") && result.errors.contains("tsunagud --help"))
+        let japanese = try Program.tsunagud.run(["--listen"], environment: ["LANG": "ja_JP.UTF-8"])
+        #expect(japanese.status == 64)
+        #expect(japanese.errors.contains("値がありません: --listen <host:port>"))
+        #expect(try Program.tsunagud.run(["--help"]).status == 0)
+    }
+
     @Test func aMissingSiteIsSaidWithWhatToDo() throws {
         let site = try TestSite()
         let result = try site.run("status")
@@ -105,6 +143,17 @@ import Testing
         let founded = try site.run(["init", "--name", "港区"], environment: ["XDG_DATA_HOME": home], data: false)
         #expect(founded.status == 0)
         #expect(FileManager.default.fileExists(atPath: home + "/tsunagu/ward.sqlite"))
+    }
+
+    @Test func `numbers are said with their counters and plurals`() throws {
+        let site = try TestSite.ward()
+        let file = try site.file("one.csv", "number,family_name\n1,佐藤\n")
+        #expect(try site.run("import", "residents", file).text == "1 row: 1 created, 0 updated, 0 unchanged\n")
+        #expect(try site.run("export", "residents", site.file("out.csv")).text == "1 row written\n")
+        #expect(try site.run("status").text.contains("0 conflicts, 0 findings, 0 quarantined"))
+        #expect(try site.run("status", "--lang", "ja").text.contains("競合 0件、要確認 0件、隔離 0件"))
+        let refused = try site.run("import", "residents", site.file("bad.csv", "a,b\n"), "--lang", "ja")
+        #expect(refused.errors.contains("問題が3件あります"))
     }
 
     @Test func quietSaysNothingWhereAllIsWell() throws {

@@ -62,6 +62,63 @@ import Testing
         #expect(problem?["code"] as? String == "not_utf8" && problem?["line"] as? Int == 2)
     }
 
+    @Test(arguments: [
+        (String.Encoding.shiftJIS, "cp932"), (.utf16, "UTF-16"), (.utf16BigEndian, "UTF-16"),
+    ])
+    func `a file in another encoding is told what it looks like and how to save it as UTF-8`(
+        _ encoding: String.Encoding,
+        _ name: String
+    ) throws {
+        let site = try TestSite.ward()
+        // The Swift library writes no mark for an encoding whose order of bytes is named.
+        let mark = Data(encoding == .utf16BigEndian ? [0xFE, 0xFF] : [])
+        func file(_ name: String, _ text: String) throws -> String {
+            let path = try site.file(name)
+            try (mark + #require(text.data(using: encoding))).write(to: URL(filePath: path))
+            return path
+        }
+        let csv = try file("rows.csv", "宛名番号,氏,電話\n1,佐藤,\n")
+        let good = try site.file("good.csv", "宛名番号,氏\n1,佐藤\n")
+        let mapping = try file("mapping.json", "{\n\"説明\": 1}")
+        let sound = try site.file(
+            "good.json",
+            #"{"format":"tsunagu-mapping-1","kind":"residents","columns":[{"from":"宛名番号","to":"number"}]}"#
+        )
+        for words in [[csv], [csv, "--mapping", sound], [good, "--mapping", mapping]] {
+            let result = try site.run(["import", "residents", "--json"] + words)
+            #expect(result.status == 65)
+            let problems = result.error["problems"] as? [[String: Any]] ?? []
+            #expect(problems.compactMap { $0["code"] as? String } == ["not_utf8"], "\(words)")
+            #expect((problems.first?["message"] as? String)?.contains(name) == true)
+            #expect((problems.first?["hint"] as? String)?.contains("iconv -f \(name.lowercased()) -t utf-8") == true)
+        }
+    }
+
+    @Test func `a file with several wrong columns is told all of them, and of mappings`() throws {
+        let site = try TestSite.ward()
+        let file = try site.file("foreign.csv", "番号,氏名,電話,phone\n")
+        let result = try site.run("import", "residents", file)
+        #expect(result.status == 65)
+        for word in ["番号", "氏名", "stands twice", "required column number", "--mapping", "Examples/mappings"] {
+            #expect(result.errors.contains(word), "\(word) in \(result.errors)")
+        }
+    }
+
+    @Test func `a directory is no file`() throws {
+        let site = try TestSite.ward()
+        let folder = site.directory.path
+        let good = try site.file("good.csv", "number,family_name\n1,佐藤\n")
+        for words in [
+            ["import", "residents", folder], ["import", "residents", good, "--mapping", folder],
+            ["export", "residents", folder],
+        ] {
+            let result = try site.run(words + ["--json"])
+            #expect(result.status == 64)
+            #expect(result.error["record"] as? String == folder)
+            #expect((result.error["hint"] as? String)?.isEmpty == false)
+        }
+    }
+
     @Test func aHundredFaultsAreEnough() throws {
         let site = try TestSite.ward()
         let rows = (1...500).map { "\($0),x,,9012345678,,\n" }.joined()
@@ -185,6 +242,41 @@ import Testing
         #expect(names == ["い", "ろ", "は"])
         #expect(list.map { $0["status"] as? String } == ["confirmed", "waiting", "waiting"])
         #expect(list.map { $0["position"] as? Int } == [nil, 1, 2])
+    }
+
+    @Test func `an export replaces plain files only, and writes through symbolic links`() throws {
+        let site = try TestSite.ward()
+        _ = try site.add("number=1", "family_name=佐藤")
+        let expected = try site.run("export", "residents").output
+        let files = FileManager.default
+
+        let pipe = try site.file("pipe")
+        #expect(mkfifo(pipe, 0o600) == 0)
+        let device = try site.file("device")
+        try files.createSymbolicLink(atPath: device, withDestinationPath: "/dev/null")
+        for path in [pipe, device, "/dev/null"] {
+            let result = try site.run("export", "residents", path, "--json")
+            #expect(result.status == 64)
+            #expect((result.error["hint"] as? String)?.contains("standard output") == true)
+        }
+        #expect(try files.attributesOfItem(atPath: pipe)[.type] as? FileAttributeType != .typeRegular)
+        #expect(try files.attributesOfItem(atPath: "/dev/null")[.type] as? FileAttributeType == .typeCharacterSpecial)
+
+        try files.createDirectory(atPath: site.file("folder"), withIntermediateDirectories: true)
+        // The second hop is relative to where the first link stands, and what it names is not there yet.
+        let (first, second) = (try site.file("first.csv"), try site.file("folder/second.csv"))
+        try files.createSymbolicLink(atPath: first, withDestinationPath: second)
+        try files.createSymbolicLink(atPath: second, withDestinationPath: "target.csv")
+        for _ in 1...2 {
+            #expect(try site.run("export", "residents", first).status == 0)
+            #expect(try Array(Data(contentsOf: URL(filePath: site.file("folder/target.csv")))) == expected)
+            #expect(try files.destinationOfSymbolicLink(atPath: first) == second)
+            #expect(try files.destinationOfSymbolicLink(atPath: second) == "target.csv")
+        }
+
+        let loop = try site.file("loop.csv")
+        try files.createSymbolicLink(atPath: loop, withDestinationPath: loop)
+        #expect(try site.run("export", "residents", loop).status == 1)
     }
 
     @Test func anExportThatFailsLeavesNoFile() throws {

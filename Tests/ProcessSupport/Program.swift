@@ -86,7 +86,9 @@ package enum Program: String {
     }
 
     /// Runs it to its end.
-    package func run(_ arguments: [String]) throws -> Result { try Run(process(arguments)).end() }
+    package func run(_ arguments: [String], environment: [String: String] = [:]) throws -> Result {
+        try Run(process(arguments, environment)).end()
+    }
 
     /// A run that has begun.
     package final class Run {

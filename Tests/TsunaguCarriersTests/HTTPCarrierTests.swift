@@ -165,14 +165,20 @@ struct HTTPCarrierTests {
         #expect(error?.name == "unreachable")
     }
 
-    @Test("A port that does not speak TLS is unreachable")
+    @Test("A port that does not speak TLS, or nothing but TLS, leaves us unanswered")
     func noTLS() async throws {
         let identity = try TLSIdentity.forTests()
         try await withHub(script: { _, _ in .pieces([]) }) { hub in
             let error = await #expect(throws: CarrierError.self) {
                 try await RunningHub(port: hub.port, identity: identity).post()
             }
-            #expect(error?.name == "unreachable")
+            #expect(error?.name == "unanswered" && error?.isTransient == true)
+        }
+        try await withHub(tls: identity, script: { _, _ in .pieces([]) }) { hub in
+            let error = await #expect(throws: CarrierError.self) {
+                try await RunningHub(port: hub.port, identity: nil).post()
+            }
+            #expect(error?.name == "unanswered" && error?.isTransient == true)
         }
     }
 

@@ -12,6 +12,8 @@ import TsunaguWard
             return nil
         } catch let problem as RowProblem {
             return problem.code
+        } catch let refusal as HeaderRefusal {
+            return refusal.problems[0].code
         } catch {
             return nil
         }
@@ -41,7 +43,8 @@ import TsunaguWard
             (["number", "電\u{1B}話"], .unknownColumn, "電\\u{1B}話"),
             (["\u{FEFF}number"], .unknownColumn, "\\u{FEFF}number"),
         ] {
-            let problem = #expect(throws: RowProblem.self) { try readRecords(.residents, header, []) }
+            let refusal = #expect(throws: HeaderRefusal.self) { try readRecords(.residents, header, []) }
+            let problem = refusal?.problems.first
             #expect(problem?.code == code)
             #expect(problem?.column.utf8.elementsEqual(column.utf8) == true)
         }
@@ -49,6 +52,17 @@ import TsunaguWard
             code { try readRecords(.lessons, ["code", "title", "date", "time", "capacity"], []) } == .missingColumn
         )
         #expect(code { try withCells(["number", "name"]) { try BookingRowReader(header: $0) } } == .missingColumn)
+    }
+
+    @Test("everything that is wrong with a header is told at once")
+    func wholeHeader() throws {
+        let header = ["番号", "phone", "電話", "氏名"]
+        let problems = #expect(throws: HeaderRefusal.self) { try readRecords(.residents, header, []) }?.problems ?? []
+        #expect(problems.map(\.code) == [.duplicateColumn, .unknownColumn, .unknownColumn, .missingColumn])
+        #expect(problems.map(\.column) == ["電話", "番号", "氏名", "number"])
+        // The long list of names stands once.
+        #expect(problems.map { $0.remedy.en.contains("family_name") } == [false, true, false, false])
+        #expect(problems[1...2].allSatisfy { $0.remedy.ja.contains("--mapping") })
     }
 
     // MARK: Text

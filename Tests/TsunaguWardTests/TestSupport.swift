@@ -59,7 +59,7 @@ func readCSV(_ file: [UInt8], pieces: [Int] = [Int.max], rowBytesMax: Int = 1 <<
 
 /// Reads the rows of a file of one kind and throws the first problem.
 func readRecords(_ file: RecordRowReader.File, _ header: [String], _ rows: [[String]]) throws -> [RecordRow] {
-    let reader = try withCells(header) { cells throws(RowProblem) in try RecordRowReader(file, header: cells) }
+    let reader = try withCells(header) { cells throws(HeaderRefusal) in try RecordRowReader(file, header: cells) }
     return try rows.map { row in
         var problems: [RowProblem] = []
         let record = withCells(row) { reader.read($0, problems: &problems) }

@@ -9,8 +9,10 @@ package enum CarrierError: Error, Hashable, Sendable {
     case unusableAddress(String)
     /// libcurl is missing or too old for what we ask of it.
     case unavailable(String)
-    /// No connection came about: no network, no such host, nothing that listens or that speaks TLS there.
+    /// No connection came about: no network, no such host, nothing that listens there.
     case unreachable(String)
+    /// Somebody listens there who did not answer in the address's scheme: another kind of server, or a line that broke.
+    case unanswered(String)
     /// Somebody answered who is not the one we were told to trust. Nothing was sent.
     case untrusted(String)
     /// The connection did not come about, or went silent, for longer than the time-outs allow.
@@ -29,7 +31,7 @@ extension CarrierError {
     /// True when the same exchange may succeed later without anybody doing anything here.
     package var isTransient: Bool {
         switch self {
-        case .unreachable, .timeout, .interrupted: true
+        case .unreachable, .unanswered, .timeout, .interrupted: true
         case .refused(let status, _): status >= 500 || status == 429
         case .unusableAddress, .unavailable, .untrusted, .cancelled, .malformed: false
         }
@@ -42,6 +44,7 @@ extension CarrierError: CustomStringConvertible {
         case .unusableAddress(let detail): "unusable address \(detail)"
         case .unavailable(let detail): "cannot talk over HTTP: \(detail)"
         case .unreachable(let detail): "unreachable: \(detail)"
+        case .unanswered(let detail): "no answer: \(detail)"
         case .untrusted(let detail): "not the hub we trust: \(detail)"
         case .timeout(let detail): "timed out: \(detail)"
         case .interrupted(let detail): "connection lost: \(detail)"

@@ -258,9 +258,11 @@ extension HTTPCarrier {
             .untrusted(text)
         case CURLE_OPERATION_TIMEDOUT:
             .timeout(text)
-        case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT, CURLE_SSL_CONNECT_ERROR:
+        case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_CONNECT:
             .unreachable(text)
-        case CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_GOT_NOTHING, CURLE_PARTIAL_FILE:
+        case CURLE_SSL_CONNECT_ERROR, CURLE_GOT_NOTHING:
+            afterAnswer ? .interrupted(text) : .unanswered(text)
+        case CURLE_SEND_ERROR, CURLE_RECV_ERROR, CURLE_PARTIAL_FILE:
             afterAnswer ? .interrupted(text) : .unreachable(text)
         case CURLE_URL_MALFORMAT:
             .unusableAddress("\"\(base)\": \(text)")

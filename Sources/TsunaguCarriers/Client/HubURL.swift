@@ -36,6 +36,15 @@ package struct HubURL: Hashable, Sendable {
         guard port != 0 else { throw unusable("port 0 cannot be reached") }
     }
 
+    /// The same place under the other scheme.
+    package var inOtherScheme: HubURL {
+        HubURL(isSecure: !isSecure, host: host, port: port, prefix: prefix)
+    }
+
+    private init(isSecure: Bool, host: String, port: Int?, prefix: String) {
+        (self.isSecure, self.host, self.port, self.prefix) = (isSecure, host, port, prefix)
+    }
+
     /// True when the host is this machine, which no proxy can reach for us.
     package var isLoopback: Bool { ListenAddress(host: host, port: 0).isLoopback }
 }

@@ -37,7 +37,8 @@ package struct Daemon: Service {
         let sync = PeriodicSync(backOff: backOff, logger: logger, syncOnce: parts.syncOnce)
         let announcement = Announcement(expected: parts.hub == nil ? ["listening"] : ["listening", "hub"]) { lines in
             for line in lines { printLine(line) }
-            parts.onListening(lines)
+            // Who listens everywhere does not know under which address others find him.
+            parts.onListening(hubListen.isWildcard ? lines.map(DataDirectoryLock.withoutAddressForOthers) : lines)
             notifier?.ready()
         }
 

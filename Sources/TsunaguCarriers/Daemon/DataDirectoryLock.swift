@@ -50,6 +50,11 @@ package final class DataDirectoryLock: Sendable {
         ftruncate(file, off_t(text.utf8.count))
     }
 
+    /// The line of a hub that listens at every address of its machine: others do not reach it at the one that it names.
+    static func withoutAddressForOthers(_ line: String) -> String {
+        line.hasPrefix("hub ") ? "hub-everywhere" + line.dropFirst(3) : line
+    }
+
     /// The daemon that holds a data directory just now; nil when none does.
     package static func holder(of directory: String) -> Holder? {
         let file = open(directory + "/" + fileName, O_RDONLY | O_CLOEXEC)
@@ -63,10 +68,11 @@ package final class DataDirectoryLock: Sendable {
     /// What a lock file says of its holder.
     package struct Holder: Hashable, Sendable {
         package let process: Int32
-        /// What it printed: `listening http://127.0.0.1:8787`, `hub https://127.0.0.1:8788`.
+        /// Such as `listening http://127.0.0.1:8787` and `hub https://127.0.0.1:8788`, or `hub-everywhere` with what reaches
+        /// it from this machine.
         package let addresses: [String]
 
-        /// The URL that the daemon printed after `word`, `listening` or `hub`.
+        /// The URL that stands after `word`: `listening`, `hub` or `hub-everywhere`.
         package func url(of word: String) -> String? {
             addresses.first { $0.hasPrefix(word + " ") }.map { String($0.dropFirst(word.utf8.count + 1)) }
         }

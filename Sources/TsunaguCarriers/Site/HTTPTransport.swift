@@ -29,6 +29,20 @@ package final class HTTPTransport: Transport {
         }
     }
 
+    /// Whether an HTTP server is there, only not under the scheme of the address; it is sent nothing.
+    private func answersInOtherScheme() -> Bool {
+        let other = carrier.base.inOtherScheme
+        do {
+            let probe = try HTTPCarrier(base: other, trust: other.isSecure ? .anyone : .plain)
+            _ = try probe.post("/v1/hello", body: [], cancellation: cancellation) { _ in }
+            return true
+        } catch CarrierError.refused {
+            return true
+        } catch {
+            return false
+        }
+    }
+
     package var address: String { carrier.base.description }
 
     package var traffic: (sent: Int, received: Int) { (carrier.traffic.bytesSent, carrier.traffic.bytesReceived) }
@@ -38,6 +52,8 @@ package final class HTTPTransport: Transport {
     package func post(_ path: String, _ body: [UInt8], onChunk: (UnsafeRawBufferPointer) throws -> Void) throws {
         do {
             _ = try carrier.post(path, body: body, cancellation: cancellation, onChunk: onChunk)
+        } catch CarrierError.unanswered where answersInOtherScheme() {
+            throw TransportError.otherScheme(carrier.base.inOtherScheme.description)
         } catch let error as CarrierError {
             throw TransportError(error)
         }
@@ -48,7 +64,8 @@ extension TransportError {
     fileprivate init(_ error: CarrierError) {
         switch error {
         case .unusableAddress(let detail), .unavailable(let detail): self = .unusable(detail)
-        case .unreachable(let detail), .timeout(let detail), .interrupted(let detail): self = .unreachable(detail)
+        case .unreachable(let detail), .unanswered(let detail), .timeout(let detail), .interrupted(let detail):
+            self = .unreachable(detail)
         case .untrusted(let detail): self = .untrusted(detail)
         case .cancelled: self = .cancelled
         case .refused(let status, let body):

@@ -44,7 +44,7 @@ extension SyncOutcome {
         } else if codes.contains(.unreachable) {
             self = .unreachable
         } else {
-            self = codes.contains(.notPermitted) ? .refused : .behind
+            self = codes.isDisjoint(with: [.notPermitted, .usage]) ? .behind : .refused
         }
     }
 }

@@ -7,6 +7,8 @@ package import TsunaguWard
 ///
 /// Lines are the file's own, from 1, so that an editor's "go to line" finds them.
 package enum CSVError: Error, Hashable, Sendable {
+    /// The file begins with the byte order mark of UTF-16.
+    case utf16
     /// The file ends inside a quoted field that began on `line`.
     case unterminatedQuote(line: Int)
     /// A quote stands inside a field that does not begin with one.
@@ -21,6 +23,7 @@ package enum CSVError: Error, Hashable, Sendable {
     /// The line that a person should look at.
     package var line: Int {
         switch self {
+        case .utf16: 1
         case .unterminatedQuote(let line), .strayQuote(let line, _), .textAfterQuote(let line, _),
             .wrongFieldCount(let line, _, _):
             line
@@ -31,6 +34,7 @@ package enum CSVError: Error, Hashable, Sendable {
     /// The name that programs match.
     package var code: String {
         switch self {
+        case .utf16: RowProblem.Code.notUTF8.rawValue
         case .unterminatedQuote: "unterminated_quote"
         case .strayQuote: "stray_quote"
         case .textAfterQuote: "text_after_quote"
@@ -42,6 +46,7 @@ package enum CSVError: Error, Hashable, Sendable {
     /// What is wrong.
     package var what: Bilingual {
         switch self {
+        case .utf16: ForeignEncoding.utf16.what
         case .unterminatedQuote(let line):
             Bilingual(
                 ja: "\(line)行目で始まる引用符が閉じられないままファイルが終わっています",
@@ -73,6 +78,7 @@ package enum CSVError: Error, Hashable, Sendable {
     /// What to do next.
     package var remedy: Bilingual {
         switch self {
+        case .utf16: ForeignEncoding.utf16.remedy
         case .unterminatedQuote, .rowTooLong(_, _, .some):
             Bilingual(ja: "\(line)行目の引用符を閉じてください", en: "Close the quote on line \(line)")
         case .strayQuote, .textAfterQuote:

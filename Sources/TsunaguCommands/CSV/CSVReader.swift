@@ -1,6 +1,8 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
+import TsunaguWard
+
 /// Reads CSV from chunks of bytes: RFC 4180 as files really are.
 ///
 /// Lines end in CRLF, LF or CR, the last one with or without; a field in quotes may hold commas, line ends and doubled
@@ -84,6 +86,7 @@ package struct CSVReader: ~Copyable {
     }
 
     private mutating func skipMark(_ byte: UInt8, _ index: inout Int) throws {
+        if markBytes == 0, ForeignEncoding.isMarkOfUTF16(byte) { throw CSVError.utf16 }
         let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
         if byte == mark[markBytes] {
             markBytes += 1

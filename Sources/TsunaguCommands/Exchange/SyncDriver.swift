@@ -87,6 +87,19 @@ struct SyncDriver {
         epoch = welcome.epoch
         peerKey = welcome.signingKey
         session = try handshake.finish(welcome, sign: site.keys.sign)
+        guard peer != site.keys.device else {
+            throw CommandError(
+                .usage,
+                Localized(
+                    ja: "\(transport.address) はこの拠点自身か、そのデータの写しです",
+                    en: "\(transport.address) is this site itself, or a copy of its data"
+                ),
+                hint: Localized(
+                    ja: "ほかの拠点のアドレスを指定してください。覚えているものは tsunagu sync --forget で消せます",
+                    en: "name another site's address; 'tsunagu sync --forget' removes one that is remembered"
+                )
+            )
+        }
         if try !site.read({ try $0.isTrusted(welcome) }) {
             // It may have joined since this site last heard of the ward, and hold the ward's word for it.
             var client = SyncClient(stranger: .stranger)
@@ -430,6 +443,28 @@ extension CommandError {
                 Localized(ja: "\(address) との通信が途切れました: \(reason)", en: "\(address): the session broke off: \(reason)"),
                 hint: later
             )
+        case .refused(404, _), .refused(405, _):
+            self.init(
+                .usage,
+                Localized(
+                    ja: "\(address) は HTTP のサーバーですが、本庁でも拠点でもありません",
+                    en: "\(address) is an HTTP server, but neither a hub nor a site"
+                ),
+                hint: Self.hubAddress
+            )
+        case .otherScheme(let other):
+            let isSecure = other.hasPrefix("https://")
+            self.init(
+                .usage,
+                Localized(
+                    ja: "\(address) の相手は\(isSecure ? " TLS で" : "暗号化しない HTTP で")話します",
+                    en: "the server at \(address) speaks \(isSecure ? "TLS" : "plain HTTP")"
+                ),
+                hint: Localized(
+                    ja: "本庁か拠点なら \(other) と書いてください。\(Self.hubAddress.ja)",
+                    en: "if it is a hub or a site, write \(other); \(Self.hubAddress.en)"
+                )
+            )
         case .refused(let status, let reason):
             self.init(
                 status == 403 ? .notPermitted : .unreachable,
@@ -443,6 +478,11 @@ extension CommandError {
             self.init(.usage, Localized(ja: "アドレスが使えません: \(detail)", en: "the address cannot be used: \(detail)"))
         }
     }
+
+    private static let hubAddress = Localized(
+        ja: "同期の相手は、tsunagud が hub の行に示すアドレスです（listening の行は、その端末の中だけのもの）",
+        en: "what is synced with is the address in tsunagud's line 'hub'; its line 'listening' is for its own machine"
+    )
 
     init(_ error: SyncError, _ address: String) {
         switch error {

@@ -26,6 +26,8 @@ package enum TransportError: Error, Hashable, Sendable {
     case refused(status: Int, String)
     /// Stopped by the caller.
     case cancelled
+    /// The peer answers under this address, which has the other scheme.
+    case otherScheme(String)
     /// The address or the machine's set-up is wrong.
     case unusable(String)
 }

@@ -113,6 +113,9 @@ package final class Site: Sendable {
     /// Whether the ward began on this device.
     package var isFounder: Bool { (try? read { try $0.root() }) == keys.device }
 
+    /// Whether this device speaks for the ward.
+    package func isAdmin() throws -> Bool { try read { try $0.currentAccess()?.isAdmin(keys.device) == true } }
+
     /// Reads one consistent state.
     package func read<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
         try Self.translating { try store.read(body) }

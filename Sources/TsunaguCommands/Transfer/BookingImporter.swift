@@ -38,11 +38,11 @@ final class BookingImporter: RowImporter {
     }
 
     func begin(header: [UnsafeBufferPointer<UInt8>], line: Int) -> [ImportProblem] {
-        do throws(RowProblem) {
+        do throws(HeaderRefusal) {
             reader = try BookingRowReader(header: header)
             return []
         } catch {
-            return [ImportProblem(line: line, error)]
+            return error.problems.map { ImportProblem(line: line, $0) }
         }
     }
 

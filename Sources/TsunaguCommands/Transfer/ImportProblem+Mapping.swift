@@ -32,6 +32,43 @@ extension ImportProblem {
         )
     }
 
+    static func foreign(_ encoding: ForeignEncoding, _ bytes: [UInt8]) -> ImportProblem {
+        // No character of several bytes holds a line feed.
+        let lines = bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        let line = lines.firstIndex { String(validating: $0, as: UTF8.self) == nil } ?? 0
+        return ImportProblem(
+            line: line + 1,
+            code: RowProblem.Code.notUTF8.rawValue,
+            Localized(ja: encoding.what.ja, en: encoding.what.en),
+            hint: Localized(ja: encoding.remedy.ja, en: encoding.remedy.en)
+        )
+    }
+
+    static func noMapping(_ place: ColumnMapping.Place, _ kind: TransferFile) -> ImportProblem {
+        let start = "{\"format\": \"\(ColumnMapping.format)\", \"kind\": \"\(kind.rawValue)\", \"columns\": […]}"
+        return ImportProblem(
+            place,
+            "mapping_type",
+            Localized(ja: "読み替えの形ではありません", en: "it has not the form of a mapping"),
+            hint: Localized(
+                ja: "\(start) の形にしてください（例: Examples/mappings）",
+                en: "give it the form \(start) (see Examples/mappings)"
+            )
+        )
+    }
+
+    static func emptySeparator(_ place: ColumnMapping.Place) -> ImportProblem {
+        ImportProblem(
+            place,
+            "mapping_separator",
+            Localized(ja: "区切りが空です", en: "the separator is empty"),
+            hint: Localized(
+                ja: "値の間にある文字を書いてください。例: \"、\"。分けないなら消してください",
+                en: "write what stands between the parts, such as \",\"; remove it where nothing is to be split"
+            )
+        )
+    }
+
     static func unknownKey(_ place: ColumnMapping.Place, known: [String]) -> ImportProblem {
         ImportProblem(
             place,

@@ -28,7 +28,17 @@ struct InputFile: ~Copyable {
             )
         }
         var status = stat()
-        size = fstat(descriptor, &status) == 0 && status.st_mode & S_IFMT == S_IFREG ? Int(status.st_size) : nil
+        let type = fstat(descriptor, &status) == 0 ? status.st_mode & S_IFMT : 0
+        guard type != S_IFDIR else {
+            close(descriptor)
+            throw CommandError(
+                .usage,
+                Localized(ja: "ファイルではなくフォルダーです: \(path)", en: "this is a directory and no file: \(path)"),
+                record: path,
+                hint: Localized(ja: "その中のファイルを指定してください", en: "name a file in it")
+            )
+        }
+        size = type == S_IFREG ? Int(status.st_size) : nil
     }
 
     deinit { close(descriptor) }

@@ -17,6 +17,7 @@ struct MappingReader {
     ///
     /// - Throws: everything that is wrong with it.
     static func read(_ bytes: [UInt8], for kind: TransferFile) throws(Faults) -> ColumnMapping {
+        if let encoding = ForeignEncoding(of: bytes) { throw Faults(problems: [.foreign(encoding, bytes)]) }
         let root: JSONNode
         do throws(JSONNode.SyntaxError) {
             root = try JSONNode(parsing: bytes)
@@ -41,6 +42,10 @@ struct MappingReader {
     private mutating func mapping(_ root: JSONNode) -> ColumnMapping {
         let top = Place(line: root.line, path: ".")
         let keys = ["format", "kind", "description", "columns", "constants", "ignore"]
+        guard case .object = root.content else {
+            report(.noMapping(top, kind))
+            return ColumnMapping(columns: [], ignored: [], constants: [])
+        }
         let members = object(root, top, keys: keys, required: ["format", "kind", "columns"])
         for (key, expected) in [("format", ColumnMapping.format), ("kind", kind.rawValue)] {
             guard let member = members[key], let text = text(member), text != ExactText(expected) else { continue }
@@ -118,7 +123,7 @@ struct MappingReader {
             return nil
         }
         guard let text = text(separator) else { return nil }
-        if text.utf8.isEmpty { report(.wrongType(separator.place, expected: Self.aText)) }
+        if text.utf8.isEmpty { report(.emptySeparator(separator.place)) }
         if !several, targets.first?.isSet == false {
             report(.useless(separator.place, needs: Self.severalFieldsOrSet))
         }

@@ -9,7 +9,8 @@
 ///
 /// Standard output for `nil` and `-`.
 ///
-/// What is exported is personal data, so only the owner may read the file.
+/// What is exported is personal data, so only the owner may read the file. A symbolic link stays and its target is
+/// written; a device, pipe or directory is refused, since giving the file its name would put it in their place.
 final class OutputFile {
     private let descriptor: Int32
     private let path: String?
@@ -21,10 +22,45 @@ final class OutputFile {
             descriptor = dup(STDOUT_FILENO)
             return
         }
-        self.path = path
-        unlink(path + ".new")
-        descriptor = open(path + ".new", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw Self.failure(path) }
+        let target = try Self.target(of: path)
+        self.path = target
+        unlink(target + ".new")
+        descriptor = open(target + ".new", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw Self.failure(target) }
+    }
+
+    /// What a path means in the end: symbolic links are followed, even to what is not there yet.
+    private static func target(of path: String) throws -> String {
+        var status = stat()
+        if stat(path, &status) == 0 {
+            guard status.st_mode & S_IFMT == S_IFREG else {
+                throw CommandError(
+                    .usage,
+                    Localized(ja: "普通のファイルではありません: \(path)", en: "this is no plain file: \(path)"),
+                    record: path,
+                    hint: Localized(
+                        ja: "別のファイル名を指定するか、ファイル名を省いて標準出力に書いてください",
+                        en: "name another file, or none to write to standard output"
+                    )
+                )
+            }
+        } else if errno != ENOENT {
+            throw failure(path)
+        }
+        var target = path
+        while let next = linkTarget(target) {
+            let folder = target.lastIndex(of: "/").map { target[...$0] } ?? ""
+            target = next.hasPrefix("/") ? next : folder + next
+        }
+        return target
+    }
+
+    /// What a symbolic link says; `nil` for anything else.
+    private static func linkTarget(_ path: String) -> String? {
+        var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+        let count = readlink(path, &buffer, buffer.count)
+        guard count >= 0 else { return nil }
+        return String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
     deinit {

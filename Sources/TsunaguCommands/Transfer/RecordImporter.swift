@@ -45,11 +45,11 @@ final class RecordImporter: RowImporter {
     }
 
     func begin(header: [UnsafeBufferPointer<UInt8>], line: Int) -> [ImportProblem] {
-        do throws(RowProblem) {
+        do throws(HeaderRefusal) {
             reader = try RecordRowReader(file, header: header)
             return []
         } catch {
-            return [ImportProblem(line: line, error)]
+            return error.problems.map { ImportProblem(line: line, $0) }
         }
     }
 

@@ -140,6 +140,9 @@ extension Site {
         func take(_ cells: [UnsafeBufferPointer<UInt8>], _ line: Int) throws {
             guard hasHeader else {
                 hasHeader = true
+                if let fault = RowProblem.notUTF8(in: cells) {
+                    throw ImportFailure(file: path, problems: [ImportProblem(line: line, fault)])
+                }
                 let faults = try importer.begin(header: cells, line: line)
                 if !faults.isEmpty { throw ImportFailure(file: path, problems: faults) }
                 return

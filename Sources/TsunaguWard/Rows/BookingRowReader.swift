@@ -56,8 +56,8 @@ package struct BookingRowReader: Sendable {
 
     /// Plans the reading of a file from its header.
     ///
-    /// - Throws: an unknown column, a column that stands twice, a required column that is missing.
-    package init(header: [UnsafeBufferPointer<UInt8>]) throws(RowProblem) {
+    /// - Throws: every column that is unknown, stands twice or is missing though it is required.
+    package init(header: [UnsafeBufferPointer<UInt8>]) throws(HeaderRefusal) {
         let header = try Header(header, known: Part.allCases.map(\.column))
         self.words = header.words
         self.places = header.places

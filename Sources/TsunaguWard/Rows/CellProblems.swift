@@ -39,11 +39,7 @@ struct CellProblems {
     }
 
     var notUTF8: RowProblem {
-        make(
-            .notUTF8,
-            Bilingual(ja: "UTF-8 として読めません", en: "it is not UTF-8"),
-            Bilingual(ja: "ファイルを UTF-8 で保存し直してください", en: "Save the file as UTF-8")
-        )
+        make(.notUTF8, ForeignEncoding.perhapsShiftJIS.what, ForeignEncoding.perhapsShiftJIS.remedy)
     }
 
     var empty: RowProblem {

@@ -50,8 +50,8 @@ package struct RecordRowReader: Sendable {
 
     /// Plans the reading of a file from its header; columns are schema names or Japanese labels, in any order.
     ///
-    /// - Throws: an unknown column, a column that stands twice, a required column that is missing.
-    package init(_ file: File, header: [UnsafeBufferPointer<UInt8>]) throws(RowProblem) {
+    /// - Throws: every column that is unknown, stands twice or is missing though it is required.
+    package init(_ file: File, header: [UnsafeBufferPointer<UInt8>]) throws(HeaderRefusal) {
         let columns = RecordRowReader.plan(of: file)
         let header = try Header(header, known: columns.map(\.0))
         self.file = file

@@ -74,6 +74,13 @@ package struct RowProblem: Error, Hashable, Sendable {
         self.remedy = remedy
     }
 
+    /// The first cell of a header that is no text: then every column would be unknown, for one reason.
+    package static func notUTF8(in header: [UnsafeBufferPointer<UInt8>]) -> RowProblem? {
+        header.first { String(validating: $0, as: UTF8.self) == nil }.map { cell in
+            CellProblems(column: safe(cell), bytes: cell).notUTF8
+        }
+    }
+
     /// One line for people: `電話「9012345678」: …`.
     package var sentence: Bilingual {
         Bilingual(

@@ -76,8 +76,8 @@ struct Invite: ParsableCommand {
     func run() throws {
         let milliseconds = try Self.milliseconds(expires)
         let site = try globals.site()
-        let hub =
-            hub ?? environment("TSUNAGU_HUB") ?? DataDirectoryLock.holder(of: globals.directory.path)?.url(of: "hub")
+        let daemon = DataDirectoryLock.holder(of: globals.directory.path)
+        let hub = hub ?? environment("TSUNAGU_HUB") ?? daemon?.url(of: "hub")
         if let hub {
             do {
                 _ = try HubURL(hub)
@@ -90,10 +90,14 @@ struct Invite: ParsableCommand {
         }
         let invitation = try site.invite(role: role, name: name, spaces: space, milliseconds: milliseconds, hub: hub)
         if hub == nil, !globals.quiet {
+            let port = daemon?.url(of: "hub-everywhere").flatMap { try? HubURL($0) }?.port ?? 8788
+            let example = "--hub https://\(Init.hostName):\(port)"
             Standard.error.write(
                 tr(
-                    "注意: 本庁のアドレスがわからないので、参加するときに --hub が要ります\n",
-                    "note: the hub's address is not known, so joining will need --hub\n"
+                    "注意: ほかの端末から見た本庁のアドレスがわからないので、コードに入っていません。"
+                        + "招くときか参加するときに --hub で指定してください。例: \(example)\n",
+                    "note: the code has no address, since where other machines find the hub is not known; name it with --hub "
+                        + "when inviting or joining, such as \(example)\n"
                 )
             )
         }
@@ -156,7 +160,10 @@ struct Join: ParsableCommand {
         ) { try HTTPTransport($0) }
         globals.confirm(
             .sync([report]),
-            tr("参加しました: 受信 \(report.outcome.received) 件", "joined: \(report.outcome.received) changes received")
+            tr(
+                "参加しました: 受信 \(report.outcome.received) 件",
+                "joined: \(counted(report.outcome.received, "change")) received"
+            )
         )
     }
 }

@@ -41,6 +41,14 @@ struct GlobalOptions: ParsableArguments {
         }
     }
 
+    private static let flags = ["--json", "--quiet", "-q", "--verbose", "-v"]
+    private static let valued = ["--data", "--lang", "--operator"]
+
+    /// Whether a word is an option that every command understands.
+    static func isShared(_ word: String) -> Bool {
+        flags.contains(word) || valued.contains { word == $0 || word.hasPrefix($0 + "=") }
+    }
+
     /// Puts the options that every command understands behind its name, where its own options stand.
     static func reorder(_ arguments: [String]) -> [String] {
         var own: [String] = []
@@ -49,16 +57,14 @@ struct GlobalOptions: ParsableArguments {
         while index < arguments.count, arguments[index] != "--" {
             let word = arguments[index]
             index += 1
-            switch word {
-            case "--json", "--quiet", "-q", "--verbose", "-v": shared.append(word)
-            case "--data", "--lang", "--operator":
-                shared.append(word)
-                if index < arguments.count {
-                    shared.append(arguments[index])
-                    index += 1
-                }
-            case _ where ["--data=", "--lang=", "--operator="].contains(where: word.hasPrefix): shared.append(word)
-            default: own.append(word)
+            guard isShared(word) else {
+                own.append(word)
+                continue
+            }
+            shared.append(word)
+            if valued.contains(word), index < arguments.count {
+                shared.append(arguments[index])
+                index += 1
             }
         }
         return own + shared + arguments[index...]

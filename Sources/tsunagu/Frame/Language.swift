@@ -7,13 +7,11 @@ import TsunaguCommands
     import Glibc
 #endif
 
-/// The language that people are spoken to in: Japanese, unless the environment or `--lang` says English.
-enum Language: String {
-    case ja, en
-
+extension Language {
     /// Settled once, before anything is said: help texts are made of it too.
     static let current = detect(CommandLine.arguments)
 
+    /// The one that `--lang` names, else the environment's.
     private static func detect(_ arguments: [String]) -> Language {
         for (index, word) in arguments.enumerated() {
             if word == "--" { break }
@@ -22,19 +20,17 @@ enum Language: String {
             }
             if word.hasPrefix("--lang="), let named = Language(rawValue: String(word.dropFirst(7))) { return named }
         }
-        // The order in which the C library looks.
-        for name in ["LC_ALL", "LC_MESSAGES", "LANG"] {
-            guard let value = environment(name) else { continue }
-            return value.hasPrefix("en") ? .en : .ja
-        }
-        return .ja
+        return Language(environment: environment)
     }
 }
 
 /// Says a sentence in the language of the day.
 func tr(_ ja: String, _ en: String) -> String { Language.current == .ja ? ja : en }
 
-func tr(_ text: Localized) -> String { tr(text.ja, text.en) }
+func tr(_ text: Localized) -> String { text.text(in: .current) }
+
+/// A number of things in English.
+func counted(_ count: Int, _ thing: String) -> String { "\(count) \(thing)\(count == 1 ? "" : "s")" }
 
 /// A variable of the environment; `nil` where it is unset or empty.
 func environment(_ name: String) -> String? {

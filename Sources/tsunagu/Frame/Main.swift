@@ -17,6 +17,7 @@ enum Main {
 
     private static func run(_ arguments: [String]) -> Int32 {
         do {
+            if let error = Tsunagu.misnamed(arguments[...]) { throw error }
             var command = try Tsunagu.parseAsRoot(arguments)
             try command.run()
             return 0
@@ -48,13 +49,8 @@ enum Main {
                 complain(CommandError(.failed, Localized(ja: "\(error)", en: "\(error)")), isJSON: isJSON)
                 return 1
             }
-            if isJSON {
-                let message = Tsunagu.message(for: error)
-                let hint = Localized(ja: "使い方は --help で見られます", en: "look at --help")
-                complain(CommandError(.usage, Localized(ja: message, en: message), hint: hint), isJSON: true)
-            } else {
-                Standard.error.write(Tsunagu.fullMessage(for: error) + "\n")
-            }
+            let whole = Tsunagu.fullMessage(for: error)
+            complain(CommandError(usage: Tsunagu.message(for: error), whole: whole), isJSON: isJSON)
             return CommandError.Code.usage.exitStatus
         }
     }
@@ -73,7 +69,8 @@ enum Main {
         for problem in failure.problems { text += "\(failure.file):\(problem.line): \(problem.sentence)\n" }
         let count =
             failure.isCut
-            ? tr("\(failure.problems.count) 件以上", "\(failure.problems.count) or more") : "\(failure.problems.count)"
+            ? tr("\(failure.problems.count)件以上", "\(failure.problems.count) or more")
+            : tr("\(failure.problems.count)件", "\(failure.problems.count)")
         text += tr(
             "tsunagu: 問題が\(count)あります。何も取り込んでいません\n",
             "tsunagu: problems: \(count). Nothing was imported\n"

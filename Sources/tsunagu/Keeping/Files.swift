@@ -52,7 +52,7 @@ struct Import: ParsableCommand {
             ]),
             tr(
                 "\(counts.rows) 行: 新規 \(counts.created)、更新 \(counts.updated)、変更なし \(counts.unchanged)",
-                "\(counts.rows) rows: \(counts.created) created, \(counts.updated) updated, \(counts.unchanged) unchanged"
+                "\(counted(counts.rows, "row")): \(counts.created) created, \(counts.updated) updated, \(counts.unchanged) unchanged"
             )
                 + (dryRun ? tr("（書いていません）", " (nothing was written)") : "")
         )
@@ -82,7 +82,7 @@ struct Export: ParsableCommand {
         guard toFile else { return }
         globals.confirm(
             .object([("rows", JSON(rows)), ("file", JSON(file))]),
-            tr("\(rows) 行を書きました", "\(rows) rows written")
+            tr("\(rows) 行を書きました", "\(counted(rows, "row")) written")
         )
     }
 }

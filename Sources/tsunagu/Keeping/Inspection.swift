@@ -32,8 +32,9 @@ struct Status: ParsableCommand {
         }
         out += table.text
         out += tr(
-            "競合 \(status.conflicts)、要確認 \(status.findings)、隔離 \(status.quarantined)\n",
-            "\(status.conflicts) conflicts, \(status.findings) findings, \(status.quarantined) quarantined\n"
+            "競合 \(status.conflicts)件、要確認 \(status.findings)件、隔離 \(status.quarantined)件\n",
+            "\(counted(status.conflicts, "conflict")), \(counted(status.findings, "finding")), "
+                + "\(status.quarantined) quarantined\n"
         )
         for lost in status.lost {
             out += tr("失われた変更。tsunagu doctor で調べてください", "lost, see 'tsunagu doctor'") + ": \(lost)\n"
