@@ -16,6 +16,7 @@ extension WardSimulation {
         guard let site = place.site else { return }
         try site.read { transaction in
             let spaces = try transaction.spaces()
+            try checkReplica(place, transaction)
             for space in spaces {
                 guard place.mayHold(space) else { throw failure("ungranted", "\(place.name) holds \(space)") }
                 try checkProgress(place, space, transaction)
@@ -93,7 +94,7 @@ extension WardSimulation {
             }
             let author = places[book.model.changes[change].site]
             guard author.role == .auditor, author !== place else { continue }
-            guard let grantedAt, try transaction.inEffect(.system)[founder] >= grantedAt else {
+            guard let grantedAt, try transaction.inEffect(.system).covers(grantedAt) else {
                 throw failure("unauthorised", "\(place.name) \(book.space): \(book.dot(change))")
             }
         }
@@ -136,7 +137,9 @@ extension WardSimulation {
 
     /// Who was told to have a seat has it, until somebody gives it up.
     private func checkPromises(_ place: Place) throws {
-        for (booking, promiser) in promises where promiser == place.index && !cancelled.contains(booking) {
+        for (booking, promise) in promises where promise.place == place.index && !cancelled.contains(booking) {
+            // Otherwise an older disk came back, and what followed has not yet.
+            guard place.inEffect[promise.space]?.covers(promise.dot) == true else { continue }
             let status = try place.site!.booking(booking.description).status
             guard status == "confirmed" else { throw failure("lost", "\(place.name): a seat became \(status)") }
         }
@@ -237,6 +240,9 @@ extension WardSimulation {
             place.machine.disk.disarm()
             if place.isJoined, place.site == nil { try restart(place) }
         }
+        if centre.putBack != nil {
+            for place in places.dropFirst() where place.isJoined { try exchange(place, centre, .fair, &generator) }
+        }
         for place in places.dropFirst() {
             for _ in 0..<20 where !place.isJoined { try join(place, .fair, &generator) }
             guard place.isJoined else { throw failure("stuck", "\(place.name) cannot join") }
@@ -272,6 +278,12 @@ extension WardSimulation {
     }
 
     private func checkArrival(_ place: Place) throws {
+        guard place.putBack == nil else { throw failure("identity", "\(place.name) is the same replica") }
+        for (_, promise) in promises where promise.place == place.index {
+            guard place.inEffect[promise.space]?.covers(promise.dot) == true else {
+                throw failure("lost", "\(place.name): a seat")
+            }
+        }
         for book in books where place.mayHold(book.space) {
             let missing = Set(book.changes).subtracting(book.visible(in: place.inEffect[book.space] ?? VersionVector()))
             guard missing.isEmpty else {
@@ -283,6 +295,8 @@ extension WardSimulation {
                 throw failure("stuck", "\(place.name) \(space) is not the centre's")
             }
         }
+        // A ledger whose owner goes on as another replica moves no more.
+        guard centre.replica == founder else { return }
         for lesson in try place.site!.lessons() {
             let capacity = lesson.capacity
             guard lesson.waiting == 0 || lesson.confirmed == capacity else {

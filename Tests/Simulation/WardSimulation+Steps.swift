@@ -20,6 +20,7 @@ extension WardSimulation {
         }
         armFaults(place, &generator)
         switch generator.below(100) {
+        case 0..<56 where !mayWrite(place): try exchange(place, centre, &generator)
         case 0..<34: try writeNotes(place, &generator)
         case 34..<42: try writeResident(place, &generator)
         case 42..<52: try book(place, &generator)
@@ -40,6 +41,7 @@ extension WardSimulation {
         if let site = place.site {
             trace(try site.digests().map { "\($0.space) \($0.digest)" }.joined(separator: " "))
         }
+        try keepBackups(place, &generator)
         if step % 10 == 0 { for other in places where other !== place { try check(other) } }
     }
 
@@ -195,7 +197,11 @@ extension WardSimulation {
             ageGroup: nil
         )
         let view = try attempt([place]) { try site.addBooking(lesson: lesson, who) }
-        if let view, view.status == "confirmed" { promises[view.record.id] = place.index }
+        if let view, view.status == "confirmed", let site = place.site {
+            let space = view.record.space
+            let dot = try site.read { try Dot($0.ownReplica()!, $0.ownSeq(in: space).seq) }
+            promises[view.record.id] = (place.index, space, dot)
+        }
         trace("book \(place.name): \(view?.status ?? "-")")
     }
 
@@ -259,7 +265,7 @@ extension WardSimulation {
     private func deliverAstray(_ generator: inout SeededGenerator) throws {
         guard !astray.isEmpty else { return }
         let request = astray.remove(at: generator.below(astray.count))
-        guard let hub = request.place.hub else { return }
+        guard let hub = request.place.hub, request.path != "/v1/enrol" || mayWrite(request.place) else { return }
         let isDone: Void? = try attempt([request.place]) {
             let answer = hub.answer(path: request.path, body: request.body)
             while try answer.next() != nil {}
@@ -317,7 +323,7 @@ extension WardSimulation {
     /// The writer without a right gets one: what it wrote before takes effect.
     func grant() throws {
         guard let reader = places.first(where: { $0.role == .auditor }), reader.isJoined, grantedAt == nil,
-            let site = centre.site, let device = reader.site?.keys.device
+            mayWrite(centre), let site = centre.site, let device = reader.site?.keys.device
         else { return }
         let isDone = try attempt([centre]) {
             try site.write { transaction in
@@ -331,7 +337,7 @@ extension WardSimulation {
             }
         }
         guard isDone != nil, let granted = centre.site else { return }
-        grantedAt = try granted.read { try $0.ownSeq(in: .system).seq }
+        grantedAt = try granted.read { try Dot($0.ownReplica()!, $0.ownSeq(in: .system).seq) }
         reader.scope.append("notes/*")
         trace("grant")
     }
