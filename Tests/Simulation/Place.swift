@@ -40,8 +40,8 @@ final class Place {
     var acknowledged: [SpaceID: UInt64] = [:]
     /// Its disk as it once was.
     var image: Image?
-    /// How far the numbers of its replica went when an older disk came back while others knew later ones; `nil` once it
-    /// goes on as another replica.
+    /// How far the numbers of its replica went when an older disk came back, in spaces where others knew later ones;
+    /// `nil` once it goes on as another replica.
     var putBack: [SpaceID: UInt64]?
     /// Parts of transactions that were here before their partner's space was.
     var exempt: Set<Dot> = []

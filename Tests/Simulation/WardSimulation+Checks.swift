@@ -240,6 +240,7 @@ extension WardSimulation {
             place.machine.disk.disarm()
             if place.isJoined, place.site == nil { try restart(place) }
         }
+        try forgetNumbers(of: centre)
         if centre.putBack != nil {
             for place in places.dropFirst() where place.isJoined { try exchange(place, centre, .fair, &generator) }
         }
@@ -278,6 +279,7 @@ extension WardSimulation {
     }
 
     private func checkArrival(_ place: Place) throws {
+        try forgetNumbers(of: place)
         guard place.putBack == nil else { throw failure("identity", "\(place.name) is the same replica") }
         for (_, promise) in promises where promise.place == place.index {
             guard place.inEffect[promise.space]?.covers(promise.dot) == true else {

@@ -54,6 +54,11 @@ extension WardSimulation {
                 survives($0.0, SimulatedSchema.spaces[0]) == survives($0.1, SimulatedSchema.spaces[1])
             })
         else { return }
+        // The owner of lessons gives seats as bookings arrive, whether its own later numbers have come back or not.
+        let isOwnerBehind = image.vectors.contains { space, vector in
+            space.matches("lessons/*") && known[space]?[image.replica] ?? 0 > vector[image.replica] ?? 0
+        }
+        guard plan.hasForks || place !== centre || !isOwnerBehind else { return }
         place.end()
         place.machine.disk.restore(image.disk)
         summary.restoredDisks += 1
@@ -64,10 +69,10 @@ extension WardSimulation {
         astray.removeAll { $0.sender === place }
         (place.inEffect, place.acknowledged, place.stamp) = ([:], [:], 0)
         place.replica = image.replica
-        let isBehind = known.contains { space, known in
-            known[image.replica] ?? 0 > image.vectors[space]?[image.replica] ?? 0
-        }
-        place.putBack = isBehind ? image.vectors.mapValues { $0[image.replica] ?? 0 } : nil
+        place.putBack = Dictionary(
+            uniqueKeysWithValues: known.keys.map { ($0, image.vectors[$0]?[image.replica] ?? 0) }
+        )
+        for other in places { try forgetNumbers(of: other) }
         // Numbers that are given again mean something else.
         (digests, conflictLists) = ([:], [:])
         for book in books {
@@ -80,6 +85,13 @@ extension WardSimulation {
             places.first { $0.role == .auditor }?.scope.removeAll { $0 == "notes/*" }
         }
         try check(place)
+    }
+
+    /// A number that nobody knows any more may be given again.
+    func forgetNumbers(of place: Place) throws {
+        guard place.putBack != nil, let replica = place.replica, let known = try knownElsewhere(place) else { return }
+        place.putBack = place.putBack?.filter { space, seq in known[space]?[replica] ?? 0 > seq }
+        if place.putBack?.isEmpty == true { place.putBack = nil }
     }
 
     /// What all the others have; `nil` where that cannot be told for certain, since somebody is down, or keeps what
@@ -109,7 +121,7 @@ extension WardSimulation {
             guard place.putBack != nil else { throw failure("identity", "\(place.name): a new replica for no reason") }
             (place.putBack, place.acknowledged) = (nil, [:])
         } else if let putBack = place.putBack, !plan.hasForks {
-            for space in try transaction.spaces() where try transaction.ownSeq(in: space).seq > putBack[space] ?? 0 {
+            for (space, seq) in putBack where try transaction.ownSeq(in: space).seq > seq {
                 throw failure("identity", "\(place.name) \(space): goes on under numbers that others know")
             }
         }
