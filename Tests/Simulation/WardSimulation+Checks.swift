@@ -30,8 +30,60 @@ extension WardSimulation {
             let visible = book.visible(in: place.inEffect[book.space]!)
             try book.compare(site.store, place.note, visible) { failure("model", "\(place.name) \(book.space): \($0)") }
         }
+        try checkRegister(place)
         try checkSeats(site, place.name)
         try checkPromises(place)
+    }
+
+    /// What was written of a resident is shown, or among the values of a conflict, unless somebody replaced it who had
+    /// seen it.
+    private func checkRegister(_ place: Place) throws {
+        guard let inEffect = place.inEffect[.residents] else { return }
+        try place.site!.read { transaction in
+            for register in register.places {
+                let standing = self.register.standing(register, in: inEffect)
+                guard !standing.isEmpty else { continue }
+                let name = "\(place.name): \(register.field ?? "life") of \(register.record)"
+                guard let row = try transaction.record(WardSchema.resident, register.record) else {
+                    throw failure("lost", name)
+                }
+                let group = register.field.flatMap { WardSchema.resident.field(named: $0)?.group.number }
+                let conflict = try transaction.conflicts(rid: row.rid).first { $0.group?.number == group }
+                func value(_ values: [(field: Field, value: Value)]) -> [UInt8] {
+                    values.first { $0.field.name == register.field }?.value.text.map { Array($0.string.utf8) } ?? []
+                }
+                let shown =
+                    register.field.map { row.text($0).map { Array($0.utf8) } ?? [] }
+                    ?? (row.deleted ? RegisterModel.deleted : RegisterModel.alive)
+                let found = conflict.map { conflict in
+                    conflict.alternatives.map {
+                        register.field != nil
+                            ? value($0.values) : $0.deleted ? RegisterModel.deleted : RegisterModel.alive
+                    }
+                }
+                guard standing.contains(shown), Set(found ?? [shown]) == standing else {
+                    throw failure("register", "\(name): \(shown) among \(found ?? []), expected \(standing)")
+                }
+            }
+        }
+    }
+
+    /// What was ever written of a resident stays readable.
+    private func checkHistory(_ place: Place) throws {
+        guard let inEffect = place.inEffect[.residents] else { return }
+        for record in Set(register.places.map(\.record)) {
+            let fields = register.places.filter { $0.record == record && $0.field != nil }
+            guard fields.contains(where: { !register.all($0, in: inEffect).isEmpty }) else { continue }
+            let history = try place.site!.residentHistory(record.description)
+            for field in fields {
+                let found = history.filter { $0.field == field.field }.compactMap { entry in
+                    if case .value(let value) = entry.content { value.text.map { Array($0.string.utf8) } } else { nil }
+                }
+                guard register.all(field, in: inEffect).isSubset(of: found) else {
+                    throw failure("lost", "\(place.name): a value of \(record)")
+                }
+            }
+        }
     }
 
     /// What was once in effect stays so, and what was acknowledged is there.
@@ -139,7 +191,7 @@ extension WardSimulation {
     private func checkPromises(_ place: Place) throws {
         for (booking, promise) in promises where promise.place == place.index && !cancelled.contains(booking) {
             // Otherwise an older disk came back, and what followed has not yet.
-            guard place.inEffect[promise.space]?.covers(promise.dot) == true else { continue }
+            guard place.inEffect[promise.space]?.covers(promise.seen) == true else { continue }
             let status = try place.site!.booking(booking.description).status
             guard status == "confirmed" else { throw failure("lost", "\(place.name): a seat became \(status)") }
         }
@@ -263,6 +315,7 @@ extension WardSimulation {
         for place in places {
             try check(place)
             try checkArrival(place)
+            try checkHistory(place)
             try examineEnd(place)
         }
     }
@@ -282,7 +335,7 @@ extension WardSimulation {
         try forgetNumbers(of: place)
         guard place.putBack == nil else { throw failure("identity", "\(place.name) is the same replica") }
         for (_, promise) in promises where promise.place == place.index {
-            guard place.inEffect[promise.space]?.covers(promise.dot) == true else {
+            guard place.inEffect[promise.space]?.covers(promise.seen) == true else {
                 throw failure("lost", "\(place.name): a seat")
             }
         }

@@ -78,8 +78,11 @@ extension WardSimulation {
         for book in books {
             book.forget(Set(book.changes.filter { !survives(book.dot($0), book.space) }))
         }
+        register.forget { !survives($0, .residents) }
         pairs.removeAll { !survives($0.0, SimulatedSchema.spaces[0]) }
-        promises = promises.filter { survives($0.value.dot, $0.value.space) }
+        promises = promises.filter { _, promise in
+            promise.seen.entries.allSatisfy { survives(Dot($0.key, $0.value), promise.space) }
+        }
         if let granted = grantedAt, !survives(granted, .system) {
             grantedAt = nil
             places.first { $0.role == .auditor }?.scope.removeAll { $0 == "notes/*" }

@@ -99,12 +99,14 @@ package final class WardSimulation {
     private(set) var step = -1
     private(set) var places: [Place] = []
     let books = SimulatedSchema.spaces.map { ModelBook($0) }
+    /// What was written of residents.
+    var register = RegisterModel()
     /// Changes of two spaces that are one transaction.
     var pairs: [(Dot, Dot)] = []
     /// Requests on their way to whoever does not expect them any more.
     var astray: [SimulatedLine.Astray] = []
-    /// Who was told to have a seat, where, and by which change.
-    var promises: [RecordID: (place: Int, space: SpaceID, dot: Dot)] = [:]
+    /// Who was told to have a seat, where, and what was in effect then.
+    var promises: [RecordID: (place: Int, space: SpaceID, seen: VersionVector)] = [:]
     /// Bookings that somebody gave up.
     var cancelled: Set<RecordID> = []
     /// The change with the quarantined writer's grant; `nil` before it is given.
