@@ -34,8 +34,15 @@ final class Place {
     var latest: UInt64 = 0
     /// The stamp of its last change.
     var stamp: UInt64 = 0
-    /// What it wrote and acknowledged, by space.
+    /// Under which replica it writes, as of the last look.
+    var replica: ReplicaID?
+    /// What it wrote and acknowledged under that replica, by space.
     var acknowledged: [SpaceID: UInt64] = [:]
+    /// Its disk as it once was.
+    var image: Image?
+    /// How far the numbers of its replica went when an older disk came back, in spaces where others knew later ones;
+    /// `nil` once it goes on as another replica.
+    var putBack: [SpaceID: UInt64]?
     /// Parts of transactions that were here before their partner's space was.
     var exempt: Set<Dot> = []
     /// What it was about to write when its power went.
@@ -58,6 +65,13 @@ final class Place {
         self.scope = scope
         self.isWide = isWide
         person = Operator(id: ExactText(name), label: ExactText("担当 \(name)"))
+    }
+
+    /// A copy of a disk, and what it held.
+    struct Image {
+        let disk: SimulatedDisk
+        let replica: ReplicaID
+        let vectors: [SpaceID: [ReplicaID: UInt64]]
     }
 
     var schema: Schema { isWide ? SimulatedSchema.v2 : SimulatedSchema.v1 }

@@ -148,6 +148,15 @@ package final class SimulatedDisk: StoreFiles, @unchecked Sendable {
         return other
     }
 
+    /// Puts back what another disk holds: a snapshot of a virtual machine, or its files from a backup.
+    ///
+    /// Whoever used the disk before must be gone.
+    package func restore(_ image: SimulatedDisk) {
+        state.boots += 1
+        state.files = image.copy(seed: 0).state.files
+        disarm()
+    }
+
     /// Sets what breaks next; a fault of the same kind is replaced.
     package func arm(_ fault: Fault) {
         switch fault {

@@ -40,6 +40,7 @@ package struct NetworkCounts: Sendable {
 final class SimulatedLine: Transport {
     /// A request that went astray, to arrive when nobody waits for its answer.
     struct Astray {
+        let sender: Place
         let place: Place
         let path: String
         let body: [UInt8]
@@ -47,6 +48,7 @@ final class SimulatedLine: Transport {
 
     let address: String
     private(set) var traffic: (sent: Int, received: Int) = (0, 0)
+    private let sender: Place
     private let place: Place
     private let weather: Weather
     private let isCut: Bool
@@ -55,8 +57,9 @@ final class SimulatedLine: Transport {
     private(set) var astray: [Astray] = []
 
     /// - Parameter isCut: whether there is no way at all.
-    init(to place: Place, _ weather: Weather, isCut: Bool, seed: UInt64) {
+    init(from sender: Place, to place: Place, _ weather: Weather, isCut: Bool, seed: UInt64) {
         self.isCut = isCut
+        self.sender = sender
         address = "https://\(place.name)"
         self.place = place
         self.weather = weather
@@ -73,7 +76,7 @@ final class SimulatedLine: Transport {
         }
         if generator.chance(weather.late) {
             counts.late += 1
-            astray.append(Astray(place: place, path: path, body: body))
+            astray.append(Astray(sender: sender, place: place, path: path, body: body))
             throw TransportError.unreachable("no answer in time")
         }
         let answer = hub.answer(path: path, body: body)

@@ -16,6 +16,7 @@ extension WardSimulation {
         guard let site = place.site else { return }
         try site.read { transaction in
             let spaces = try transaction.spaces()
+            try checkReplica(place, transaction)
             for space in spaces {
                 guard place.mayHold(space) else { throw failure("ungranted", "\(place.name) holds \(space)") }
                 try checkProgress(place, space, transaction)
@@ -29,8 +30,60 @@ extension WardSimulation {
             let visible = book.visible(in: place.inEffect[book.space]!)
             try book.compare(site.store, place.note, visible) { failure("model", "\(place.name) \(book.space): \($0)") }
         }
+        try checkRegister(place)
         try checkSeats(site, place.name)
         try checkPromises(place)
+    }
+
+    /// What was written of a resident is shown, or among the values of a conflict, unless somebody replaced it who had
+    /// seen it.
+    private func checkRegister(_ place: Place) throws {
+        guard let inEffect = place.inEffect[.residents] else { return }
+        try place.site!.read { transaction in
+            for register in register.places {
+                let standing = self.register.standing(register, in: inEffect)
+                guard !standing.isEmpty else { continue }
+                let name = "\(place.name): \(register.field ?? "life") of \(register.record)"
+                guard let row = try transaction.record(WardSchema.resident, register.record) else {
+                    throw failure("lost", name)
+                }
+                let group = register.field.flatMap { WardSchema.resident.field(named: $0)?.group.number }
+                let conflict = try transaction.conflicts(rid: row.rid).first { $0.group?.number == group }
+                func value(_ values: [(field: Field, value: Value)]) -> [UInt8] {
+                    values.first { $0.field.name == register.field }?.value.text.map { Array($0.string.utf8) } ?? []
+                }
+                let shown =
+                    register.field.map { row.text($0).map { Array($0.utf8) } ?? [] }
+                    ?? (row.deleted ? RegisterModel.deleted : RegisterModel.alive)
+                let found = conflict.map { conflict in
+                    conflict.alternatives.map {
+                        register.field != nil
+                            ? value($0.values) : $0.deleted ? RegisterModel.deleted : RegisterModel.alive
+                    }
+                }
+                guard standing.contains(shown), Set(found ?? [shown]) == standing else {
+                    throw failure("register", "\(name): \(shown) among \(found ?? []), expected \(standing)")
+                }
+            }
+        }
+    }
+
+    /// What was ever written of a resident stays readable.
+    private func checkHistory(_ place: Place) throws {
+        guard let inEffect = place.inEffect[.residents] else { return }
+        for record in Set(register.places.map(\.record)) {
+            let fields = register.places.filter { $0.record == record && $0.field != nil }
+            guard fields.contains(where: { !register.all($0, in: inEffect).isEmpty }) else { continue }
+            let history = try place.site!.residentHistory(record.description)
+            for field in fields {
+                let found = history.filter { $0.field == field.field }.compactMap { entry in
+                    if case .value(let value) = entry.content { value.text.map { Array($0.string.utf8) } } else { nil }
+                }
+                guard register.all(field, in: inEffect).isSubset(of: found) else {
+                    throw failure("lost", "\(place.name): a value of \(record)")
+                }
+            }
+        }
     }
 
     /// What was once in effect stays so, and what was acknowledged is there.
@@ -93,7 +146,7 @@ extension WardSimulation {
             }
             let author = places[book.model.changes[change].site]
             guard author.role == .auditor, author !== place else { continue }
-            guard let grantedAt, try transaction.inEffect(.system)[founder] >= grantedAt else {
+            guard let grantedAt, try transaction.inEffect(.system).covers(grantedAt) else {
                 throw failure("unauthorised", "\(place.name) \(book.space): \(book.dot(change))")
             }
         }
@@ -136,7 +189,9 @@ extension WardSimulation {
 
     /// Who was told to have a seat has it, until somebody gives it up.
     private func checkPromises(_ place: Place) throws {
-        for (booking, promiser) in promises where promiser == place.index && !cancelled.contains(booking) {
+        for (booking, promise) in promises where promise.place == place.index && !cancelled.contains(booking) {
+            // Otherwise an older disk came back, and what followed has not yet.
+            guard place.inEffect[promise.space]?.covers(promise.seen) == true else { continue }
             let status = try place.site!.booking(booking.description).status
             guard status == "confirmed" else { throw failure("lost", "\(place.name): a seat became \(status)") }
         }
@@ -237,6 +292,10 @@ extension WardSimulation {
             place.machine.disk.disarm()
             if place.isJoined, place.site == nil { try restart(place) }
         }
+        try forgetNumbers(of: centre)
+        if centre.putBack != nil {
+            for place in places.dropFirst() where place.isJoined { try exchange(place, centre, .fair, &generator) }
+        }
         for place in places.dropFirst() {
             for _ in 0..<20 where !place.isJoined { try join(place, .fair, &generator) }
             guard place.isJoined else { throw failure("stuck", "\(place.name) cannot join") }
@@ -256,6 +315,7 @@ extension WardSimulation {
         for place in places {
             try check(place)
             try checkArrival(place)
+            try checkHistory(place)
             try examineEnd(place)
         }
     }
@@ -272,6 +332,13 @@ extension WardSimulation {
     }
 
     private func checkArrival(_ place: Place) throws {
+        try forgetNumbers(of: place)
+        guard place.putBack == nil else { throw failure("identity", "\(place.name) is the same replica") }
+        for (_, promise) in promises where promise.place == place.index {
+            guard place.inEffect[promise.space]?.covers(promise.seen) == true else {
+                throw failure("lost", "\(place.name): a seat")
+            }
+        }
         for book in books where place.mayHold(book.space) {
             let missing = Set(book.changes).subtracting(book.visible(in: place.inEffect[book.space] ?? VersionVector()))
             guard missing.isEmpty else {
@@ -283,6 +350,8 @@ extension WardSimulation {
                 throw failure("stuck", "\(place.name) \(space) is not the centre's")
             }
         }
+        // A ledger whose owner goes on as another replica moves no more.
+        guard centre.replica == founder else { return }
         for lesson in try place.site!.lessons() {
             let capacity = lesson.capacity
             guard lesson.waiting == 0 || lesson.confirmed == capacity else {

@@ -20,6 +20,7 @@ extension WardSimulation {
         }
         armFaults(place, &generator)
         switch generator.below(100) {
+        case 0..<56 where !mayWrite(place): try exchange(place, centre, &generator)
         case 0..<34: try writeNotes(place, &generator)
         case 34..<42: try writeResident(place, &generator)
         case 42..<52: try book(place, &generator)
@@ -40,7 +41,8 @@ extension WardSimulation {
         if let site = place.site {
             trace(try site.digests().map { "\($0.space) \($0.digest)" }.joined(separator: " "))
         }
-        if step % 10 == 0 { for other in places where other !== place { try check(other) } }
+        try keepBackups(place, &generator)
+        for other in step % 10 == 0 ? places : [generator.pick(places)] where other !== place { try check(other) }
     }
 
     /// What is to break during what is done in this step.
@@ -147,28 +149,75 @@ extension WardSimulation {
         let site = place.site!
         guard place.role != .auditor, try site.read({ try $0.spaces() }).contains(.residents) else { return }
         let known = try site.read { try $0.records(WardSchema.resident, where: "1 ORDER BY id") }
-        let isDone: RecordID?
+        let isDone: Bool
         if known.count < 3 || generator.chance(20) {
-            let name = generator.pick(Self.names)
-            isDone = try attempt([place]) { try site.addResident(["family_name=" + name, "phone=03-1234-5678"]) }
+            let values = ["family_name": generator.pick(Self.names), "phone": "03-1234-5678"]
+            isDone = try writeRegister(place, .create(values)) {
+                _ = try site.addResident(values.map { "\($0)=\($1)" }.sorted())
+            }
         } else {
             let row = generator.pick(known)
             let id = row.id.description
             let words = [
-                "family_name=" + generator.pick(Self.names), "address=千代田区\(generator.below(9))番",
-                "phone=03-0000-000\(generator.below(10))",
+                ("family_name", generator.pick(Self.names)), ("address", "千代田区\(generator.below(9))番"),
+                ("phone", "03-0000-000\(generator.below(10))"),
             ]
-            isDone = try attempt([place]) {
-                switch generator.below(8) {
-                case 0: try site.deleteResident(id, reason: "転出")
-                case 1: try site.reviveResident(id, reason: "誤り")
-                // Who is deleted is not edited.
-                case _ where row.deleted: row.id
-                default: try site.setResident(id, [generator.pick(words)]).id
+            switch generator.below(8) {
+            case 0:
+                isDone = try writeRegister(place, .life(row.id, isDeleted: true)) {
+                    _ = try site.deleteResident(id, reason: "転出")
+                }
+            case 1:
+                isDone = try writeRegister(place, .life(row.id, isDeleted: false)) {
+                    _ = try site.reviveResident(id, reason: "誤り")
+                }
+            // Who is deleted is not edited.
+            case _ where row.deleted: isDone = true
+            default:
+                let (field, value) = generator.pick(words)
+                isDone = try writeRegister(place, .set(row.id, [field: value])) {
+                    _ = try site.setResident(id, ["\(field)=\(value)"])
                 }
             }
         }
-        trace("resident \(place.name): \(isDone != nil)")
+        trace("resident \(place.name): \(isDone)")
+    }
+
+    private enum RegisterWrite {
+        case create([String: String])
+        case set(RecordID, [String: String])
+        case life(RecordID, isDeleted: Bool)
+    }
+
+    /// Does something that writes to one resident, and tells the model what came of it.
+    private func writeRegister(_ place: Place, _ write: RegisterWrite, _ body: () throws -> Void) throws -> Bool {
+        func look() throws -> (dot: Dot, inEffect: VersionVector, records: Set<RecordID>) {
+            try place.site!.read { transaction in
+                (
+                    Dot(try transaction.ownReplica()!, try transaction.ownSeq(in: .residents).seq),
+                    try transaction.inEffect(.residents),
+                    Set(try transaction.records(WardSchema.resident).map(\.id))
+                )
+            }
+        }
+        let before = try look()
+        // Whoever edits what is being decided is sent to decide it.
+        let isDone: Void? = try attempt([place], isExcused: { $0 == .tryAgain }, body)
+        let after = try look()
+        // The same value again is no change.
+        guard after.dot != before.dot else { return isDone != nil }
+        switch write {
+        case .create(let values):
+            guard let id = after.records.subtracting(before.records).first else {
+                throw failure("lost", "\(place.name): a new resident")
+            }
+            register.append(after.dot, id, values.mapValues { Array($0.utf8) }, seen: before.inEffect)
+        case .set(let id, let values):
+            register.append(after.dot, id, values.mapValues { Array($0.utf8) }, seen: before.inEffect)
+        case .life(let id, let isDeleted):
+            register.appendLife(after.dot, id, isDeleted: isDeleted, seen: before.inEffect)
+        }
+        return isDone != nil
     }
 
     private func book(_ place: Place, _ generator: inout SeededGenerator) throws {
@@ -195,7 +244,10 @@ extension WardSimulation {
             ageGroup: nil
         )
         let view = try attempt([place]) { try site.addBooking(lesson: lesson, who) }
-        if let view, view.status == "confirmed" { promises[view.record.id] = place.index }
+        if let view, view.status == "confirmed", let site = place.site {
+            let space = view.record.space
+            promises[view.record.id] = (place.index, space, try site.read { try $0.inEffect(space) })
+        }
         trace("book \(place.name): \(view?.status ?? "-")")
     }
 
@@ -205,9 +257,16 @@ extension WardSimulation {
         let open = try site.cases(.conflict).filter { $0.space == .residents }
         guard !open.isEmpty else { return }
         let conflict = generator.pick(open)
-        let choice = conflict.values[generator.below(conflict.values.count)].n
-        let isDone = try attempt([place]) { try site.resolve(conflict.id, .take(choice), reason: "確認") }
-        trace("resolve \(place.name) \(conflict.id): \(isDone != nil)")
+        let choice = conflict.values[generator.below(conflict.values.count)]
+        let values = choice.fields.compactMap { field, value in value.text.map { (field.name, $0.string) } }
+        let write: RegisterWrite =
+            conflict.group == nil
+            ? .life(conflict.records[0], isDeleted: choice.deleted)
+            : .set(conflict.records[0], Dictionary(uniqueKeysWithValues: values))
+        let isDone = try writeRegister(place, write) {
+            _ = try site.resolve(conflict.id, .take(choice.n), reason: "確認")
+        }
+        trace("resolve \(place.name) \(conflict.id): \(isDone)")
     }
 
     // MARK: - Exchanging
@@ -259,7 +318,7 @@ extension WardSimulation {
     private func deliverAstray(_ generator: inout SeededGenerator) throws {
         guard !astray.isEmpty else { return }
         let request = astray.remove(at: generator.below(astray.count))
-        guard let hub = request.place.hub else { return }
+        guard let hub = request.place.hub, request.path != "/v1/enrol" || mayWrite(request.place) else { return }
         let isDone: Void? = try attempt([request.place]) {
             let answer = hub.answer(path: request.path, body: request.body)
             while try answer.next() != nil {}
@@ -317,7 +376,7 @@ extension WardSimulation {
     /// The writer without a right gets one: what it wrote before takes effect.
     func grant() throws {
         guard let reader = places.first(where: { $0.role == .auditor }), reader.isJoined, grantedAt == nil,
-            let site = centre.site, let device = reader.site?.keys.device
+            mayWrite(centre), let site = centre.site, let device = reader.site?.keys.device
         else { return }
         let isDone = try attempt([centre]) {
             try site.write { transaction in
@@ -331,7 +390,7 @@ extension WardSimulation {
             }
         }
         guard isDone != nil, let granted = centre.site else { return }
-        grantedAt = try granted.read { try $0.ownSeq(in: .system).seq }
+        grantedAt = try granted.read { try Dot($0.ownReplica()!, $0.ownSeq(in: .system).seq) }
         reader.scope.append("notes/*")
         trace("grant")
     }

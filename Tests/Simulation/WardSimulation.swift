@@ -36,6 +36,8 @@ package final class WardSimulation {
         package var steps: Int
         /// Steps that are left out.
         package var skipped: Set<Int> = []
+        /// Whether people write on a disk that was put back before anybody noticed: one number is two changes.
+        package var hasForks = false
         /// Told each line of the trace.
         package var trace: (@Sendable (String) -> Void)?
 
@@ -53,18 +55,20 @@ package final class WardSimulation {
         package var network = NetworkCounts()
         package var disk = SimulatedDisk.Counts()
         package var clockJumps = 0
+        package var restoredDisks = 0
         /// The same for the same seed, on every machine.
         package var traceHash: UInt64 = 0
 
         package init() {}
 
-        package var faults: Int { network.sum + disk.sum + clockJumps }
+        package var faults: Int { network.sum + disk.sum + clockJumps + restoredDisks }
 
         package var line: String {
             "\(steps) steps, \(changes) changes, \(Int(simulatedDays)) days; "
                 + "requests lost \(network.lost), cut \(network.cut), twice \(network.twice), late \(network.late), "
                 + "too large \(network.dropped); power lost \(disk.crashes) (\(disk.tornWrites) torn writes), "
-                + "disk full \(disk.refusedWrites), reads failed \(disk.failedReads), clocks moved \(clockJumps); "
+                + "disk full \(disk.refusedWrites), reads failed \(disk.failedReads), clocks moved \(clockJumps), "
+                + "old disks back \(restoredDisks); "
                 + "trace \(String(traceHash, radix: 16))"
         }
 
@@ -76,6 +80,7 @@ package final class WardSimulation {
             network.add(other.network)
             disk.add(other.disk)
             clockJumps += other.clockJumps
+            restoredDisks += other.restoredDisks
             traceHash &+= other.traceHash
         }
     }
@@ -94,16 +99,18 @@ package final class WardSimulation {
     private(set) var step = -1
     private(set) var places: [Place] = []
     let books = SimulatedSchema.spaces.map { ModelBook($0) }
+    /// What was written of residents.
+    var register = RegisterModel()
     /// Changes of two spaces that are one transaction.
     var pairs: [(Dot, Dot)] = []
     /// Requests on their way to whoever does not expect them any more.
     var astray: [SimulatedLine.Astray] = []
-    /// Who was told to have a seat, and where.
-    var promises: [RecordID: Int] = [:]
+    /// Who was told to have a seat, where, and what was in effect then.
+    var promises: [RecordID: (place: Int, space: SpaceID, seen: VersionVector)] = [:]
     /// Bookings that somebody gave up.
     var cancelled: Set<RecordID> = []
-    /// Where the quarantined writer's grant stands in the founder's log; `nil` before it is given.
-    var grantedAt: UInt64?
+    /// The change with the quarantined writer's grant; `nil` before it is given.
+    var grantedAt: Dot?
     /// The digest of each set of changes in effect that was seen.
     var digests: [String: Bytes16] = [:]
     var conflictLists: [String: [String]] = [:]
@@ -246,7 +253,7 @@ package final class WardSimulation {
 
     /// Tries to join; what the weather broke off goes on the next time.
     func join(_ place: Place, _ weather: Weather, _ generator: inout SeededGenerator) throws {
-        guard centre.site != nil, let code = place.code else { return }
+        guard centre.site != nil, mayWrite(centre), let code = place.code else { return }
         let line = line(from: place, to: centre, weather, &generator)
         let isAlone = centre.hub == nil || centre.isCutOff || place.isCutOff
         let joined = try attempt(
@@ -284,7 +291,7 @@ package final class WardSimulation {
         _ weather: Weather,
         _ generator: inout SeededGenerator
     ) -> SimulatedLine {
-        SimulatedLine(to: peer, weather, isCut: place.isCutOff || peer.isCutOff, seed: generator.next())
+        SimulatedLine(from: place, to: peer, weather, isCut: place.isCutOff || peer.isCutOff, seed: generator.next())
     }
 
     func note(_ line: SimulatedLine) {

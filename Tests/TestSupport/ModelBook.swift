@@ -19,6 +19,7 @@ package final class ModelBook {
     package var recordIDs: [RecordID] = []
     private var numberOf: [Dot: Int] = [:]
     private var dots: [Dot] = []
+    private var forgotten: Set<Int> = []
     private var digests: [Set<ReferenceModel.Live>: Bytes16] = [:]
     private var liveOf: [Bytes16: Set<ReferenceModel.Live>] = [:]
     private var conflictIDs: [ConflictKey: String] = [:]
@@ -39,7 +40,8 @@ package final class ModelBook {
 
     package func number(_ dot: Dot) -> Int? { numberOf[dot] }
 
-    package var changes: Range<Int> { model.changes.indices }
+    /// All that was written and not forgotten.
+    package var changes: [Int] { model.changes.indices.filter { !forgotten.contains($0) } }
 
     /// Adds what somebody wrote who saw `past`.
     ///
@@ -99,6 +101,15 @@ package final class ModelBook {
         while recordIDs.count <= max(record, 2) {
             recordIDs.append(RecordID(derivedFrom: [Array("\(space) \(recordIDs.count)".utf8)]))
         }
+    }
+
+    /// Forgets changes that went with the only disk that held them; their numbers may be given again.
+    package func forget(_ gone: Set<Int>) {
+        forgotten.formUnion(gone)
+        for change in gone where numberOf[dots[change]] == change { numberOf[dots[change]] = nil }
+        // What is written under their numbers may give an equal digest or conflict id.
+        (digests, liveOf, conflictIDs, conflictKeys) = ([:], [:], [:], [:])
+        renameUnwritten()
     }
 
     /// Forgets the ids of records that no change of the model touches: a transaction that came to nothing made them.

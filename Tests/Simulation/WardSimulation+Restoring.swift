@@ -1,0 +1,132 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import TestSupport
+import TsunaguCommands
+import TsunaguCore
+import TsunaguStore
+
+/// Disks that go back to what they once held.
+extension WardSimulation {
+    /// Whether a place may write now.
+    ///
+    /// Who writes on an older disk before the next sync gives numbers again that others know.
+    func mayWrite(_ place: Place) -> Bool { place.putBack == nil || plan.hasForks }
+
+    /// Keeps a copy of a disk now and then, and puts one back.
+    func keepBackups(_ place: Place, _ generator: inout SeededGenerator) throws {
+        guard let site = place.site, place.machine.disk.isOn else { return }
+        if generator.chance(4), let image = place.image { return try putBack(image, at: place) }
+        if generator.chance(10) {
+            let vectors = try Self.vectors(site)
+            place.image = Place.Image(
+                disk: place.machine.disk.copy(seed: 0),
+                replica: try site.read { try $0.ownReplica()! },
+                vectors: vectors
+            )
+            trace("backup \(place.name)")
+        }
+    }
+
+    private typealias Vectors = [SpaceID: [ReplicaID: UInt64]]
+
+    private static func vectors(_ site: Site) throws -> Vectors {
+        try site.read { transaction in
+            try Dictionary(
+                uniqueKeysWithValues: transaction.spaces().map { space in
+                    let entries = try transaction.vector(of: space)
+                    return (space, Dictionary(uniqueKeysWithValues: entries.map { ($0.replica, $0.seq) }))
+                }
+            )
+        }
+    }
+
+    /// A machine goes on with an older copy of its disk.
+    ///
+    /// What only that disk held is gone, and the model forgets it; what anybody else has must come back.
+    private func putBack(_ image: Place.Image, at place: Place) throws {
+        guard place.putBack == nil, let known = try knownElsewhere(place) else { return }
+        let survivors = known.merging(image.vectors) { $0.merging($1, uniquingKeysWith: max) }
+        func survives(_ dot: Dot, _ space: SpaceID) -> Bool { dot.seq <= survivors[space]?[dot.replica] ?? 0 }
+        // A part that others have waits for ever for one that nobody has.
+        guard
+            pairs.allSatisfy({
+                survives($0.0, SimulatedSchema.spaces[0]) == survives($0.1, SimulatedSchema.spaces[1])
+            })
+        else { return }
+        // The owner of lessons gives seats as bookings arrive, whether its own later numbers have come back or not.
+        let isOwnerBehind = image.vectors.contains { space, vector in
+            space.matches("lessons/*") && known[space]?[image.replica] ?? 0 > vector[image.replica] ?? 0
+        }
+        guard plan.hasForks || place !== centre || !isOwnerBehind else { return }
+        place.end()
+        place.machine.disk.restore(image.disk)
+        summary.restoredDisks += 1
+        trace("older disk \(place.name)")
+        try place.open()
+        guard try Self.vectors(place.site!) == image.vectors else { throw failure("lost", "\(place.name): a backup") }
+
+        astray.removeAll { $0.sender === place }
+        (place.inEffect, place.acknowledged, place.stamp) = ([:], [:], 0)
+        place.replica = image.replica
+        place.putBack = Dictionary(
+            uniqueKeysWithValues: known.keys.map { ($0, image.vectors[$0]?[image.replica] ?? 0) }
+        )
+        for other in places { try forgetNumbers(of: other) }
+        // Numbers that are given again mean something else.
+        (digests, conflictLists) = ([:], [:])
+        for book in books {
+            book.forget(Set(book.changes.filter { !survives(book.dot($0), book.space) }))
+        }
+        register.forget { !survives($0, .residents) }
+        pairs.removeAll { !survives($0.0, SimulatedSchema.spaces[0]) }
+        promises = promises.filter { _, promise in
+            promise.seen.entries.allSatisfy { survives(Dot($0.key, $0.value), promise.space) }
+        }
+        if let granted = grantedAt, !survives(granted, .system) {
+            grantedAt = nil
+            places.first { $0.role == .auditor }?.scope.removeAll { $0 == "notes/*" }
+        }
+        try check(place)
+    }
+
+    /// A number that nobody knows any more may be given again.
+    func forgetNumbers(of place: Place) throws {
+        guard place.putBack != nil, let replica = place.replica, let known = try knownElsewhere(place) else { return }
+        place.putBack = place.putBack?.filter { space, seq in known[space]?[replica] ?? 0 > seq }
+        if place.putBack?.isEmpty == true { place.putBack = nil }
+    }
+
+    /// What all the others have; `nil` where that cannot be told for certain, since somebody is down, or keeps what
+    /// waits for its turn.
+    private func knownElsewhere(_ place: Place) throws -> Vectors? {
+        var known: Vectors = [:]
+        let devices = places.compactMap { $0.site?.keys.device }
+        for other in places where other !== place && other.isJoined {
+            guard let site = other.site, other.machine.disk.isOn else { return nil }
+            let vectors = try Self.vectors(site)
+            let isWaiting = try site.read { transaction in
+                try vectors.keys.contains { try !transaction.heldCauses(in: $0).isEmpty }
+                    || devices.contains { try !transaction.stagedCursors(from: $0).isEmpty }
+            }
+            if isWaiting { return nil }
+            known.merge(vectors) { $0.merging($1, uniquingKeysWith: max) }
+        }
+        return known
+    }
+
+    /// A place goes on as another replica where an older disk came back and others knew more, and only there.
+    func checkReplica(_ place: Place, _ transaction: StoreTransaction) throws {
+        let own = try transaction.ownReplica()
+        defer { place.replica = own }
+        guard let former = place.replica, let own else { return }
+        if own != former {
+            guard place.putBack != nil else { throw failure("identity", "\(place.name): a new replica for no reason") }
+            (place.putBack, place.acknowledged) = (nil, [:])
+        } else if let putBack = place.putBack, !plan.hasForks {
+            for (space, seq) in putBack where try transaction.ownSeq(in: space).seq > seq {
+                throw failure("identity", "\(place.name) \(space): goes on under numbers that others know")
+            }
+        }
+    }
+}
