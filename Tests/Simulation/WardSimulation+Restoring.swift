@@ -107,7 +107,7 @@ extension WardSimulation {
             let vectors = try Self.vectors(site)
             let isWaiting = try site.read { transaction in
                 try vectors.keys.contains { try !transaction.heldCauses(in: $0).isEmpty }
-                    || devices.contains { try !transaction.stagedCursors(from: $0).isEmpty }
+                    || devices.contains { try !transaction.staged(from: $0).isEmpty }
             }
             if isWaiting { return nil }
             known.merge(vectors) { $0.merging($1, uniquingKeysWith: max) }

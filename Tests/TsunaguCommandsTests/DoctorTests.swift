@@ -273,7 +273,7 @@ struct DoctorTests {
     @Test(
         arguments: [
             "resident", "device", "record", "record_by_id", "item", "history", "part", "conflict_by_id",
-            "run_by_author", "run_waiting",
+            "run_by_author", "run_unsealed",
         ],
         [0, nil] as [UInt8?]
     )
