@@ -56,6 +56,7 @@ let package = Package(
             dependencies: [
                 "TsunaguCore", "TsunaguSync", "TsunaguWard", "TsunaguStore",
                 .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
             ]
         ),

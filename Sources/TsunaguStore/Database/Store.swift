@@ -203,6 +203,13 @@ package final class Store: Sendable {
     /// SQLite's own check of the file.
     package func checkFile() throws -> StoreCheck { try look { try $0.checkFile() } }
 
+    /// Writes what the store holds now into an empty file, without what was removed from it.
+    package func copy(to path: String) throws {
+        try translating {
+            try queue.writeWithoutTransaction { try $0.execute(sql: "VACUUM INTO ?", arguments: [path]) }
+        }
+    }
+
     /// Ends the connection; what the write-ahead log holds goes into the file.
     package func close() throws { try translating { try queue.close() } }
 

@@ -118,7 +118,7 @@ struct Tsunagu: ParsableCommand {
             ),
             CommandGroup(
                 name: tr("出し入れ", "Files"),
-                subcommands: [Import.self, Export.self, Sample.self]
+                subcommands: [Import.self, Export.self, Sample.self, Backup.self, Restore.self]
             ),
             CommandGroup(
                 name: tr("点検", "Inspection"),

@@ -1,0 +1,131 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import ArgumentParser
+import TsunaguCarriers
+import TsunaguCommands
+import TsunaguCore
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// Where a passphrase comes from: never from an argument, which others on the machine can read.
+struct PassphraseOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            tr("合言葉の書かれたファイル。なければ端末で尋ねる", "A file that holds the passphrase; asked for at the terminal without."),
+            valueName: "file"
+        ),
+        completion: .file()
+    )
+    var passphraseFile: String?
+
+    /// The passphrase; a line end at its end does not belong to it.
+    ///
+    /// - Parameter isNew: whether it is asked for twice.
+    func passphrase(isNew: Bool) throws -> [UInt8] {
+        if let passphraseFile {
+            guard let text = try DataDirectory.read(passphraseFile) else {
+                throw CommandError(
+                    .notFound,
+                    Localized(ja: "ファイルがありません: \(passphraseFile)", en: "there is no file \(passphraseFile)"),
+                    record: passphraseFile
+                )
+            }
+            return Array(text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).first ?? [])
+        }
+        let first = try Self.ask(tr("合言葉: ", "passphrase: "))
+        guard !isNew || first == (try Self.ask(tr("もう一度: ", "again: "))) else {
+            throw CommandError(.usage, Localized(ja: "二つの合言葉が違います", en: "the two passphrases differ"))
+        }
+        return first
+    }
+
+    /// Asks at the terminal without showing what is typed.
+    private static func ask(_ prompt: String) throws -> [UInt8] {
+        var former = termios()
+        guard tcgetattr(STDIN_FILENO, &former) == 0 else {
+            throw CommandError(
+                .usage,
+                Localized(ja: "端末がないので合言葉を尋ねられません", en: "there is no terminal to ask for the passphrase"),
+                hint: Localized(ja: "--passphrase-file を使ってください", en: "use --passphrase-file")
+            )
+        }
+        Standard.error.write(prompt)
+        var silent = former
+        silent.c_lflag &= ~tcflag_t(ECHO)
+        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent)
+        defer {
+            tcsetattr(STDIN_FILENO, TCSAFLUSH, &former)
+            Standard.error.write("\n")
+        }
+        return Array((readLine() ?? "").utf8)
+    }
+}
+
+struct Backup: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: tr("この拠点の控えを暗号化して作る", "Writes all that this site is into one encrypted file."),
+        discussion: tr(
+            "合言葉がなければ誰にも開けません。控えと合言葉は別の場所に置いてください。",
+            "Without the passphrase nobody opens it; keep the two in different places."
+        )
+    )
+    @Argument(help: ArgumentHelp(tr("ファイル", "The file."), valueName: "file"), completion: .file())
+    var file: String
+    @OptionGroup var passphrase: PassphraseOptions
+    @OptionGroup var globals: GlobalOptions
+
+    func run() throws {
+        try globals.site().backUp(to: file, passphrase: passphrase.passphrase(isNew: true))
+        globals.confirm(.object([("file", .text(file))]), tr("控えを作りました: \(file)", "backed up: \(file)"))
+    }
+}
+
+struct Restore: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: tr("控えからデータの場所を作る", "Makes the data directory of a backup."),
+        discussion: tr(
+            "次に同期すると、控えのあとの変更が本庁から届きます。--force のとき、今あるファイルは名前を変えて残します。",
+            "What came after the backup arrives with the next sync. With --force, what is there is kept under other names."
+        )
+    )
+    @Argument(help: ArgumentHelp(tr("ファイル", "The file."), valueName: "file"), completion: .file())
+    var file: String
+    @Flag(help: ArgumentHelp(tr("今あるデータと置き換える", "Takes the place of what is there.")))
+    var force = false
+    @OptionGroup var passphrase: PassphraseOptions
+    @OptionGroup var globals: GlobalOptions
+
+    func run() throws {
+        if let holder = DataDirectoryLock.holder(of: globals.directory.path) {
+            throw CommandError(
+                .tryAgain,
+                Localized(
+                    ja: "tsunagud が動いています（\(holder.process)）",
+                    en: "tsunagud is running there (process \(holder.process))"
+                ),
+                hint: Localized(ja: "止めてからもう一度", en: "stop it and try again")
+            )
+        }
+        let site = try Site.restore(
+            globals.directory,
+            from: file,
+            passphrase: passphrase.passphrase(isNew: false),
+            person: globals.person,
+            force: force
+        )
+        let status = try site.status()
+        globals.confirm(
+            .object([
+                ("site", JSON(status.site)), ("device", JSON(status.device)), ("replica", JSON(status.replica)),
+                ("data", .text(globals.directory.path)),
+            ]),
+            tr(
+                "復元しました: \(globals.directory.path)。続けて tsunagu sync をしてください",
+                "restored: \(globals.directory.path); go on with 'tsunagu sync'"
+            )
+        )
+    }
+}

@@ -1,0 +1,131 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestSupport
+import Testing
+import TsunaguCommands
+import TsunaguCore
+
+/// Backups, and sites that come out of them.
+@Suite("Backups")
+struct BackupTests {
+    private static let passphrase = Array("合言葉は長く".utf8)
+
+    private func names(_ site: Site) throws -> Set<String> {
+        try site.read { transaction in
+            Set(
+                try transaction.records(site.store.schema.collection(named: "resident")!, where: "deleted = 0")
+                    .compactMap { $0.text("family_name") }
+            )
+        }
+    }
+
+    private func restore(_ directory: DataDirectory, _ file: String, force: Bool = false) throws -> Site {
+        try Site.restore(
+            directory,
+            from: file,
+            passphrase: Self.passphrase,
+            person: WardFixture.clerk,
+            force: force
+        )
+    }
+
+    @Test func `A restored site is another replica, keeps what was unsent, and gets what came since`() throws {
+        let ward = try WardFixture()
+        let branch = try ward.join("branch")
+        _ = try branch.addResident(["family_name=送信済み"])
+        try ward.sync(branch)
+        _ = try branch.addResident(["family_name=控えのとき未送信"])
+        let file = ward.root.path + "/backup"
+        try branch.backUp(to: file, passphrase: Self.passphrase)
+        _ = try branch.addResident(["family_name=控えのあと"])
+        try ward.sync(branch)
+        let former = try branch.read { try $0.ownReplica() }
+
+        let place = DataDirectory(ward.root.path + "/elsewhere")
+        let restored = try restore(place, file)
+        let replica = try restored.read { try $0.ownReplica() }
+        #expect(replica != former && replica?.device == former?.device)
+        _ = try restored.addResident(["family_name=復元のあと"])
+        try ward.sync(restored)
+        let all: Set<String> = ["送信済み", "控えのとき未送信", "控えのあと", "復元のあと"]
+        #expect(try names(restored) == all)
+        #expect(try names(ward.centre) == all)
+        #expect(try restored.doctor().allSatisfy { $0.ok || $0.isWarning })
+        #expect(try ward.centre.doctor().allSatisfy { $0.ok || $0.isWarning })
+    }
+
+    @Test func `A restored centre is told by its clients what it lost`() throws {
+        let ward = try WardFixture()
+        let branch = try ward.join("branch")
+        let file = ward.root.path + "/backup"
+        try ward.centre.backUp(to: file, passphrase: Self.passphrase)
+        _ = try branch.addResident(["family_name=支所"])
+        try ward.sync(branch)
+        _ = try ward.centre.addResident(["family_name=本庁"])
+        try ward.sync(branch)
+        let centre = try restore(DataDirectory(ward.root.path + "/centre2"), file)
+        let report = try branch.sync(with: LoopbackTransport(Hub(centre)))
+        #expect(report.upToDate && report.outcome.isNewEpoch)
+        #expect(try names(centre) == ["支所", "本庁"])
+        #expect(try centre.digests() == branch.digests())
+    }
+
+    @Test func `What is there is replaced only when told so, and kept beside`() throws {
+        let ward = try WardFixture()
+        let branch = try ward.join("branch")
+        let file = ward.root.path + "/backup"
+        try branch.backUp(to: file, passphrase: Self.passphrase)
+        try branch.store.close()
+        try Data([1, 2, 3]).write(to: URL(fileURLWithPath: branch.directory.database))
+        #expect(throws: CommandError.self) { try restore(branch.directory, file) }
+        let restored = try restore(branch.directory, file, force: true)
+        #expect(try restored.status().site == "branch")
+        let kept = try FileManager.default.contentsOfDirectory(atPath: branch.directory.path)
+            .filter { $0.hasPrefix("ward.sqlite.") && $0.hasSuffix(".replaced") }
+        #expect(kept.count == 1)
+        let mode = try FileManager.default.attributesOfItem(atPath: branch.directory.database)[.posixPermissions] as? Int
+        #expect(mode == 0o600)
+    }
+
+    @Test func `A file that was cut, altered or meant for another passphrase restores nothing`() throws {
+        let ward = try WardFixture()
+        let file = ward.root.path + "/backup"
+        try ward.centre.backUp(to: file, passphrase: Self.passphrase)
+        let whole = try Data(contentsOf: URL(fileURLWithPath: file))
+        // Nothing of the data or the keys can be read in it.
+        #expect(whole.range(of: Data("SQLite format".utf8)) == nil)
+        #expect(whole.range(of: Data("tsunagu-device-key".utf8)) == nil)
+        let place = DataDirectory(ward.root.path + "/elsewhere")
+        let other = ward.root.path + "/other"
+        func expectNothing(_ bytes: Data, _ what: String) throws {
+            try bytes.write(to: URL(fileURLWithPath: other))
+            #expect(throws: CommandError.self, "\(what)") { try restore(place, other) }
+            let left = (try? FileManager.default.contentsOfDirectory(atPath: place.path)) ?? []
+            #expect(left.isEmpty, "\(what): \(left)")
+        }
+        var generator = SeededGenerator(seed: 1)
+        for cut in [0, 3, 23, 24, 27, 100, whole.count / 2, whole.count - 21, whole.count - 1] {
+            try expectNothing(whole.prefix(cut), "cut after \(cut)")
+        }
+        for _ in 0..<6 {
+            var bytes = whole
+            let place = 24 + generator.below(whole.count - 24)
+            bytes[bytes.startIndex + place] ^= UInt8(1 + generator.below(255))
+            try expectNothing(bytes, "byte \(place)")
+        }
+        try expectNothing(whole + [0], "something after the end")
+        #expect(throws: CommandError.self) {
+            try Site.restore(
+                place,
+                from: file,
+                passphrase: Array("another one".utf8),
+                person: WardFixture.clerk,
+                force: false
+            )
+        }
+        #expect(try restore(place, file).status().site == "千代田区")
+        #expect(throws: CommandError.self) { try ward.centre.backUp(to: other, passphrase: Array("short".utf8)) }
+    }
+}

@@ -1,0 +1,129 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Testing
+import TsunaguCommands
+import TsunaguCore
+import TsunaguStore
+import TsunaguSync
+
+/// A device whose rights ended meets the ward again.
+@Suite("Revoked devices")
+struct RevokedDeviceTests {
+    private func names(_ site: Site) throws -> Set<String> {
+        try site.read { transaction in
+            Set(
+                try transaction.records(site.store.schema.collection(named: "resident")!, where: "deleted = 0")
+                    .compactMap { $0.text("family_name") }
+            )
+        }
+    }
+
+    private func isErased(_ site: Site) -> Bool {
+        let directory = site.directory
+        return [directory.database, directory.database + "-wal", directory.deviceKey].allSatisfy { !DataDirectory.exists($0) }
+            && DataDirectory.exists(directory.farewell)
+    }
+
+    @Test(arguments: Revocation.Mode.allCases)
+    func `It hands in its work, gets a receipt and nothing else, and erases`(mode: Revocation.Mode) throws {
+        let ward = try WardFixture()
+        let branch = try ward.join("麹町出張所")
+        _ = try branch.addResident(["family_name=送信済み"])
+        try ward.sync(branch)
+        _ = try branch.addResident(["family_name=未送信"])
+        _ = try ward.centre.revoke("麹町出張所", mode: mode, reason: "盗難")
+        let secret = "失効のあとに書いた名前"
+        _ = try ward.centre.addResident(["family_name=\(secret)"])
+
+        let transport = ward.transport()
+        var received: [UInt8] = []
+        transport.onPiece = { piece in
+            received += piece
+            return piece
+        }
+        let report = try branch.sync(with: transport)
+        #expect(report.failure?.code == .notPermitted)
+        #expect(!report.upToDate)
+        #expect(received.count < 2000)
+        #expect(isErased(branch))
+        let expected: Set<String> = mode == .lost ? ["送信済み", secret] : ["送信済み", "未送信", secret]
+        #expect(try names(ward.centre) == expected)
+        #expect(try ward.centre.status().quarantined == (mode == .lost ? 1 : 0))
+        // Whoever opens the directory is told what happened to it.
+        #expect(throws: CommandError.self) { try Site.open(branch.directory, person: WardFixture.clerk) }
+    }
+
+    @Test func `Whatever the line loses on the way, nothing is erased before it was handed in`() throws {
+        for cut in 1...8 {
+            let ward = try WardFixture()
+            let branch = try ward.join("branch")
+            _ = try branch.addResident(["family_name=未送信"])
+            _ = try ward.centre.revoke("branch", mode: .retired, reason: "返却")
+            let transport = ward.transport()
+            var count = 0
+            transport.onPiece = { piece in
+                count += 1
+                if count == cut { throw TransportError.unreachable("cut") }
+                return piece
+            }
+            let first = try branch.sync(with: transport)
+            if first.failure?.code == .unreachable {
+                #expect(!isErased(branch))
+                #expect(try branch.sync(with: ward.transport()).failure?.code == .notPermitted)
+            }
+            #expect(isErased(branch))
+            #expect(try names(ward.centre) == ["未送信"])
+        }
+    }
+
+    @Test func `A peer that is no admin's is no reason to erase`() throws {
+        let ward = try WardFixture()
+        let (branch, neighbour) = (try ward.join("branch"), try ward.join("neighbour"))
+        _ = try ward.centre.revoke("branch", mode: .lost, reason: "紛失")
+        try ward.sync(neighbour)
+        let report = try branch.sync(with: LoopbackTransport(Hub(neighbour)))
+        #expect(report.failure?.code == .notPermitted)
+        #expect(!isErased(branch))
+        #expect(try branch.status().spaces.count > 1)
+    }
+
+    @Test func `A revoked device is refused as a peer by all who know, and writes nothing itself once it knows`() throws {
+        let ward = try WardFixture()
+        let (branch, neighbour) = (try ward.join("branch"), try ward.join("neighbour"))
+        try ward.sync(branch)
+        _ = try ward.centre.revoke("branch", mode: .lost, reason: "紛失")
+        try ward.sync(neighbour)
+        let report = try neighbour.sync(with: LoopbackTransport(Hub(branch)))
+        #expect(report.failure?.code == .notPermitted)
+        #expect(report.outcome.sent == 0)
+    }
+
+    @Test func `A right that comes late brings all of the space and only that`() throws {
+        let ward = try WardFixture()
+        let venue = try ward.join("九段会館", role: .venue, spaces: ["lessons/kudan"])
+        for space in ["kudan", "ochanomizu"] {
+            _ = try ward.centre.addLesson(
+                LessonPlan(
+                    space: "lessons/\(space)",
+                    code: space,
+                    title: "教室",
+                    date: "2026-12-01",
+                    time: "10:00-12:00",
+                    capacity: "3"
+                )
+            )
+        }
+        _ = try ward.centre.addResident(["family_name=住民"])
+        try ward.sync(venue)
+        #expect(try venue.status().spaces.map(\.id.name).sorted() == ["lessons/kudan", "system"])
+        _ = try ward.centre.grant("九段会館", space: "lessons/ochanomizu", writes: false)
+        try ward.sync(venue)
+        #expect(try venue.status().spaces.map(\.id.name).sorted() == ["lessons/kudan", "lessons/ochanomizu", "system"])
+        #expect(throws: CommandError.self) { try ward.centre.grant("九段会館", space: "residents", writes: true) }
+        #expect(throws: CommandError.self) { try venue.grant("九段会館", space: "lessons/kudan", writes: true) }
+        #expect(throws: CommandError.self) { try venue.revoke("千代田区", mode: .lost, reason: "x") }
+        #expect(throws: CommandError.self) { try ward.centre.revoke("千代田区", mode: .lost, reason: "x") }
+    }
+}
