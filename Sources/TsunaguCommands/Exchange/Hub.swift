@@ -330,7 +330,7 @@ extension StoreTransaction {
 
     /// Whether this store was worked in under a beginning of which a log of `system` that somebody brings knows nothing:
     /// taken together, the same people would stand side by side for ever.
-    fileprivate func began(apartFrom frame: SyncFrame) throws -> Bool {
+    func began(apartFrom frame: SyncFrame) throws -> Bool {
         let known = Set(try vector(of: .system).map(\.replica))
         guard known.isDisjoint(with: frame.items.map(\.origin.replica)) else { return false }
         // What founds a space is one change.

@@ -15,7 +15,7 @@ package struct StoreReplica: ReplicaStorage {
     package var device: DeviceID { site.keys.device }
 
     /// Reads a state in which everything written here is sealed: what is shown to a peer can be sent to it.
-    private func sealed<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
+    func sealed<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
         // Asked and read in one state: another process may write between two.
         let known: R? = try site.read { transaction in
             let isSealed = try transaction.spaces().allSatisfy { space in
@@ -74,22 +74,24 @@ package struct StoreReplica: ReplicaStorage {
         where isWelcome: (StoreTransaction) throws -> Bool
     ) throws -> [Receipt]? {
         guard !frame.items.isEmpty else { return [] }
-        return try site.write { transaction in
-            guard try isWelcome(transaction) else { return nil }
-            let own = try transaction.ownReplica()
-            let receipts = try frame.items.map { try receive($0, from: peer, transaction) }
-            // Whoever is nobody here has no say in what a person is shown.
-            if peer != .stranger { try transaction.noteRefusals(frame.items, receipts, from: peer) }
-            let isOlder = zip(frame.items, receipts).contains { $0.origin.replica == own && $1.isSealedElse }
-            if isOlder {
-                // Others know more of what was written here than this store does: it is an older copy of itself.
-                try transaction.note("own_changes_returned", peer.short)
-                try transaction.beginIncarnation { try site.keys.sign($0) }
-            }
-            // What the arrival calls for is done by the process that applies it: seats are confirmed in order.
-            try transaction.settleSeats(in: transaction.appliedSpaces, by: site)
-            return receipts
+        return try site.write { try isWelcome($0) ? receive(frame, from: peer, $0) : nil }
+    }
+
+    /// Takes in a frame in a transaction of the caller's.
+    func receive(_ frame: SyncFrame, from peer: DeviceID, _ transaction: StoreTransaction) throws -> [Receipt] {
+        let own = try transaction.ownReplica()
+        let receipts = try frame.items.map { try receive($0, from: peer, transaction) }
+        // Whoever is nobody here has no say in what a person is shown.
+        if peer != .stranger { try transaction.noteRefusals(frame.items, receipts, from: peer) }
+        let isOlder = zip(frame.items, receipts).contains { $0.origin.replica == own && $1.isSealedElse }
+        if isOlder {
+            // Others know more of what was written here than this store does: it is an older copy of itself.
+            try transaction.note("own_changes_returned", peer.short)
+            try transaction.beginIncarnation { try site.keys.sign($0) }
         }
+        // What the arrival calls for is done by the process that applies it: seats are confirmed in order.
+        try transaction.settleSeats(in: transaction.appliedSpaces, by: site)
+        return receipts
     }
 
     private func receive(_ item: SyncFrame.Item, from peer: DeviceID, _ transaction: StoreTransaction) throws -> Receipt

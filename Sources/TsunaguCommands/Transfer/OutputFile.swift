@@ -21,6 +21,15 @@ final class OutputFile {
             descriptor = dup(STDOUT_FILENO)
             return
         }
+        var status = stat()
+        guard lstat(path, &status) != 0 || status.st_mode & S_IFMT == S_IFREG else {
+            throw CommandError(
+                .badInput,
+                Localized(ja: "ふつうのファイルではないので置き換えません: \(path)", en: "\(path) is no plain file and stays"),
+                record: path,
+                hint: Localized(ja: "別の名前を指定してください", en: "name another file")
+            )
+        }
         self.path = path
         unlink(path + ".new")
         descriptor = open(path + ".new", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)

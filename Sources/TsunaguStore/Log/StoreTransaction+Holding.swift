@@ -97,6 +97,21 @@ extension StoreTransaction {
         return try chainRow(space, author).chain.seq + 1
     }
 
+    /// Whether a run that begins at a place waits here, whoever brought it.
+    package func isHeld(_ place: RunPlace) throws -> Bool {
+        let select = try statement("SELECT 1 FROM holding WHERE space = ? AND replica = ? AND first = ?")
+        select.bind(1, place.space.name)
+        select.bind(2, place.replica.bytes)
+        select.bind(3, place.first)
+        defer { select.reset() }
+        return try select.step()
+    }
+
+    /// Whether its author's chain here goes as far as a place.
+    package func isInLog(_ place: RunPlace) throws -> Bool {
+        try nextSeq(in: place.space, of: place.replica) > place.first
+    }
+
     func heldRun(_ no: Int64) throws -> RunEnvelope? {
         let select = try statement("SELECT space, replica, first, count, signature, body FROM holding WHERE no = ?")
         select.bind(1, no)

@@ -121,7 +121,7 @@ struct Tsunagu: ParsableCommand {
             ),
             CommandGroup(
                 name: tr("出し入れ", "Files"),
-                subcommands: [Import.self, Export.self, Sample.self]
+                subcommands: [Import.self, Export.self, Bundles.self, Sample.self]
             ),
             CommandGroup(
                 name: tr("点検", "Inspection"),

@@ -1,0 +1,288 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import TestSupport
+import Testing
+import TsunaguCommands
+import TsunaguCore
+import TsunaguStore
+import TsunaguSync
+import TsunaguWard
+
+@Suite("Bundles")
+struct BundleTests {
+    private let residents = SpaceID("residents")!
+    private let resident = WardSchema.resident
+    private let ward: WardFixture
+
+    init() throws { ward = try WardFixture() }
+
+    private func path(_ name: String) -> String { ward.root.path + "/" + name }
+
+    private func add(_ site: Site, _ family: String) throws {
+        _ = try site.write { transaction in
+            try transaction.draft(residents, by: site.person).create(resident, [(1, .text(family)), (2, .text("花"))])
+        }
+    }
+
+    private func families(_ site: Site) throws -> Set<String> {
+        try site.read { Set(try $0.records(resident).compactMap { $0.values["family_name"]?.text?.string }) }
+    }
+
+    private func changes(_ export: BundleExport) -> Int { export.spaces.reduce(0) { $0 + $1.changes } }
+
+    @Test func `Two sites that never meet hold the same after a bundle each way`() throws {
+        let a = try ward.join("a")
+        let b = try ward.join("b")
+        try add(a, "佐藤")
+        try add(b, "鈴木")
+        _ = try a.exportBundle(to: path("1"), for: "b")
+        let first = try b.importBundle(path("1"))
+        #expect(first.applied > 0 && first.refused.isEmpty && first.held == 0)
+        #expect(try families(b) == ["佐藤", "鈴木"])
+        // B knows now what A holds, and brings what it lacks alone.
+        let back = try b.exportBundle(to: path("2"), for: "a")
+        #expect(back.spaces.map(\.id) == [residents])
+        #expect(changes(back) == 1)
+        #expect(try a.importBundle(path("2")).applied == 1)
+        #expect(try ward.digests(a) == ward.digests(b))
+        // Nothing is left to say, but that: then A knows it too.
+        let last = try a.exportBundle(to: path("3"), for: "b")
+        #expect(changes(last) == 0)
+        #expect(try b.importBundle(path("3")).applied == 0)
+    }
+
+    /// What the database's files hold.
+    private func bytes(_ site: Site) throws -> [Data?] {
+        ["", "-wal"].map { FileManager.default.contents(atPath: site.directory.database + $0) }
+    }
+
+    private func refusal<R>(_ body: () throws -> R) throws -> CommandError.Code? {
+        do {
+            _ = try body()
+            return nil
+        } catch let error as CommandError {
+            return error.code
+        }
+    }
+
+    @Test func `A bundle taken in twice changes nothing the second time`() throws {
+        let a = try ward.join("a")
+        let b = try ward.join("b")
+        for index in 0..<20 { try add(a, "家\(index)") }
+        _ = try a.exportBundle(to: path("1"), for: "b")
+        let first = try b.importBundle(path("1"))
+        let digests = try ward.digests(b)
+        let second = try b.importBundle(path("1"))
+        #expect(second.applied == 0 && second.refused.isEmpty && second.held == 0)
+        #expect(second.duplicates == first.applied + first.duplicates)
+        #expect(try ward.digests(b) == digests)
+    }
+
+    @Test func `What was written but never answered is written again, and counts as unsent until it is`() throws {
+        let a = try ward.join("a")
+        let b = try ward.join("b")
+        try ward.sync(a)
+        try ward.sync(b)
+        try add(a, "佐藤")
+        func unsent() throws -> Int? { try a.status().spaces.first { $0.id == residents }?.unsent }
+        let first = try a.exportBundle(to: path("1"), for: "b")
+        let second = try a.exportBundle(to: path("2"), for: "b")
+        #expect(changes(first) == changes(second))
+        #expect(try unsent() == 1)
+        _ = try b.importBundle(path("2"))
+        #expect(try unsent() == 1)
+        _ = try b.exportBundle(to: path("3"), for: "a")
+        _ = try a.importBundle(path("3"))
+        #expect(try unsent() == 0)
+        #expect(changes(try a.exportBundle(to: path("4"), for: "b")) == 0)
+    }
+
+    @Test func `A bundle that is older than the last word takes nothing back`() throws {
+        let a = try ward.join("a")
+        let b = try ward.join("b")
+        _ = try b.exportBundle(to: path("old"), for: "a")
+        try add(a, "佐藤")
+        _ = try a.exportBundle(to: path("1"), for: "b")
+        _ = try b.importBundle(path("1"))
+        _ = try b.exportBundle(to: path("2"), for: "a")
+        _ = try a.importBundle(path("2"))
+        _ = try a.importBundle(path("old"))
+        #expect(changes(try a.exportBundle(to: path("3"), for: "b")) == 0)
+        #expect(try !a.status().notices.contains { $0.code == "peer_lost_changes" })
+    }
+
+    @Test func `A site that its receiver never heard of shows itself with the ward's own word`() throws {
+        let b = try ward.join("b")
+        let c = try ward.join("c")
+        try add(c, "高橋")
+        _ = try c.exportBundle(to: path("1"), for: "b")
+        #expect(try !b.inspectBundle(path("1")).isMember)
+        #expect(try b.importBundle(path("1")).refused.isEmpty)
+        #expect(try families(b) == ["高橋"])
+        #expect(try b.inspectBundle(path("1")).isMember)
+    }
+
+    @Test func `A sender without a grant is refused and leaves nothing`() throws {
+        let b = try ward.join("b")
+        let c = try ward.join("c")
+        try add(c, "高橋")
+        _ = try c.exportBundle(to: path("1"), for: "b")
+        try ward.centre.write { transaction in
+            let grants = try transaction.records(SystemSchema.grant, where: "deleted = 0")
+            for grant in grants where grant.text("device") == c.keys.device.description {
+                try transaction.draft(.system, by: ward.centre.person).delete(SystemSchema.grant, grant.id, reason: "")
+            }
+        }
+        try ward.sync(b)
+        let before = try bytes(b)
+        #expect(try refusal { try b.importBundle(path("1")) } == .notPermitted)
+        #expect(try bytes(b) == before)
+        #expect(try refusal { try ward.centre.exportBundle(to: path("2"), for: "c") } == .notPermitted)
+    }
+
+    @Test func `A bundle for another device, or of another ward, is refused and says nothing`() throws {
+        let a = try ward.join("a")
+        let b = try ward.join("b")
+        let c = try ward.join("c")
+        try add(a, "佐藤")
+        _ = try a.exportBundle(to: path("1"), for: "b")
+        let other = try WardFixture().join("b")
+        for site in [a, c, ward.centre, other] {
+            let before = try bytes(site)
+            #expect(try refusal { try site.importBundle(path("1")) } == .notPermitted)
+            #expect(try refusal { try site.inspectBundle(path("1")) } == .notPermitted)
+            #expect(try bytes(site) == before)
+        }
+        #expect(try refusal { try a.exportBundle(to: path("2"), for: "nobody") } == .notFound)
+        #expect(try refusal { try a.exportBundle(to: path("2"), for: "a") } == .notPermitted)
+        let sealed = try #require(FileManager.default.contents(atPath: path("1")))
+        for clear in ["佐藤", "residents", "system"] { #expect(sealed.range(of: Data(clear.utf8)) == nil) }
+        #expect(sealed.range(of: Data(a.keys.signingPublic)) == nil)
+        #expect(sealed.range(of: Data(a.keys.device.bytes)) == nil)
+        #expect(try b.inspectBundle(path("1")).spaces.contains { $0.id == residents && $0.new == 1 })
+    }
+
+    @Test func `A venue is given its own space and nothing of any other`() throws {
+        let a = try ward.join("a")
+        let kudan = SpaceID("lessons/kudan")!
+        try ward.centre.write { try $0.found(kudan, by: ward.centre.person) }
+        let venue = try ward.join("venue", role: .venue, spaces: ["lessons/kudan"])
+        try ward.sync(a)
+        try add(a, "佐藤")
+        let written = try a.exportBundle(to: path("1"), for: "venue")
+        #expect(Set(written.spaces.map(\.id)).isSubset(of: [kudan, .system]))
+        #expect(try venue.importBundle(path("1")).refused.isEmpty)
+        #expect(try Set(venue.read { try $0.spaces() }) == [kudan, .system])
+        // And back: what the venue says of itself is of those spaces alone.
+        _ = try venue.exportBundle(to: path("2"), for: "a")
+        #expect(try a.importBundle(path("2")).refused.isEmpty)
+    }
+
+    /// Sealed runs whose content no compression makes smaller.
+    private func fill(_ site: Site, runs: Int, bytes: Int = 3000) throws {
+        var generator = SystemRandomNumberGenerator()
+        for _ in 0..<runs {
+            let noise = (0..<bytes / 16).map { _ in
+                String(UInt64.random(in: .min ... .max, using: &generator), radix: 16)
+            }
+            try add(site, noise.joined())
+            try site.seal()
+        }
+    }
+
+    @Test(arguments: [[1, 2, 3, 4], [4, 3, 2, 1], [2, 4, 1, 3]])
+    func `Parts are taken in any order`(order: [Int]) throws {
+        let a = try ward.join("a")
+        let b = try ward.join("b")
+        try fill(a, runs: 60)
+        let written = try a.exportBundle(to: path("1"), for: "b", bytesMax: 64 << 10)
+        #expect(written.files.count == 4)
+        for file in written.files {
+            #expect(file.bytes <= 64 << 10)
+            #expect(FileManager.default.contents(atPath: file.path)?.count == file.bytes)
+        }
+        var held = 0
+        for part in order {
+            let report = try b.importBundle(written.files[part - 1].path)
+            #expect(report.view.part == part && report.view.parts == 4 && report.view.id == written.id)
+            #expect(report.refused.isEmpty)
+            held = report.held
+        }
+        #expect(held == 0)
+        #expect(try ward.digests(a) == ward.digests(b))
+    }
+
+    @Test func `A part that does not fit before its turn says which come first, and loses nothing`() throws {
+        let a = try ward.join("a")
+        let b = try ward.join("b")
+        try fill(a, runs: 150, bytes: 1500)
+        let written = try a.exportBundle(to: path("1"), for: "b", bytesMax: 80 << 10)
+        #expect(written.files.count == 3)
+        // 64 runs are held at most.
+        _ = try b.importBundle(written.files[2].path)
+        #expect(try refusal { try b.importBundle(written.files[1].path) } == .tryAgain)
+        for file in written.files { #expect(try b.importBundle(file.path).refused.isEmpty) }
+        #expect(try ward.digests(a) == ward.digests(b))
+    }
+
+    @Test func `A run that is larger than a file may be is told before anything is written`() throws {
+        let a = try ward.join("a")
+        _ = try ward.join("b")
+        try fill(a, runs: 1, bytes: 70_000)
+        #expect(try refusal { try a.exportBundle(to: path("1"), for: "b", bytesMax: 64 << 10) } == .badInput)
+        #expect(!FileManager.default.fileExists(atPath: path("1")))
+    }
+
+    @Test func `What is no plain file is neither read nor replaced`() throws {
+        let a = try ward.join("a")
+        _ = try ward.join("b")
+        try FileManager.default.createDirectory(atPath: path("folder"), withIntermediateDirectories: false)
+        try FileManager.default.createSymbolicLink(atPath: path("link"), withDestinationPath: path("target"))
+        for name in ["folder", "link"] {
+            #expect(try refusal { try a.exportBundle(to: path(name), for: "b") } == .badInput)
+        }
+        #expect(!FileManager.default.fileExists(atPath: path("target")))
+        #expect(try refusal { try a.importBundle(path("folder")) } == .badInput)
+        #expect(try refusal { try a.importBundle(path("nothing")) } == .notFound)
+    }
+
+    @Test func `Cut off anywhere or altered, it is refused and leaves nothing`() throws {
+        let a = try ward.join("a")
+        let b = try ward.join("b")
+        for family in ["佐藤", "鈴木", "高橋"] {
+            try add(a, family)
+            try a.seal()
+        }
+        try ward.sync(b)
+        _ = try a.exportBundle(to: path("1"), for: "b")
+        let whole = try [UInt8](#require(FileManager.default.contents(atPath: path("1"))))
+        let before = try bytes(b)
+        func expectRefused(_ bytes: [UInt8], _ what: String) throws {
+            try Data(bytes).write(to: URL(filePath: path("bad")))
+            let code = try refusal { try b.importBundle(path("bad")) }
+            #expect(code == .badInput || code == .notPermitted, "\(what): \(String(describing: code))")
+        }
+        for count in whole.indices { try expectRefused(Array(whole[..<count]), "cut at \(count)") }
+        try expectRefused(whole + [0], "a byte more")
+        try expectRefused(whole + whole, "twice")
+        var generator = SeededGenerator(seed: 20_261_125)
+        for round in 0..<2000 {
+            var bytes = whole
+            let place = Int.random(in: bytes.indices, using: &generator)
+            switch Int.random(in: 0..<4, using: &generator) {
+            case 0: bytes[place] ^= 1 << UInt8.random(in: 0..<8, using: &generator)
+            case 1: bytes.insert(UInt8.random(in: .min ... .max, using: &generator), at: place)
+            case 2: bytes.remove(at: place)
+            default:
+                let other = Int.random(in: bytes.indices, using: &generator)
+                bytes.swapAt(place, other)
+            }
+            guard bytes != whole else { continue }
+            try expectRefused(bytes, "round \(round) at \(place)")
+        }
+        #expect(try self.bytes(b) == before)
+        #expect(try b.importBundle(path("1")).applied == 3)
+    }
+}
