@@ -9,7 +9,8 @@ import TsunaguSync
 final class BundleFile {
     private let file: InputFile
     private let path: String
-    private let site: Site
+    private let keys: DeviceKeys
+    private let root: DeviceID?
 
     init(_ path: String, _ site: Site) throws {
         let file = try InputFile(path)
@@ -23,7 +24,8 @@ final class BundleFile {
         }
         self.file = file
         self.path = path
-        self.site = site
+        keys = site.keys
+        root = try site.read { try $0.root() }
     }
 
     /// Hands over the pieces from the first on, each as its maker sealed it.
@@ -33,8 +35,7 @@ final class BundleFile {
     ///   pieces by then.
     func forEachPiece(_ body: (BundlePiece) throws -> Bool) throws {
         try file.rewind()
-        let root = try site.read { try $0.root() }
-        var reader = BundleReader(device: site.keys.device, receivingKey: site.keys.receiving)
+        var reader = BundleReader(device: keys.device, receivingKey: keys.receiving)
         do {
             while !reader.isComplete {
                 let piece = try reader.take(file.read(reader.wanted))
