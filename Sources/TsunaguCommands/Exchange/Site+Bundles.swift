@@ -33,7 +33,7 @@ package struct BundleReport: Sendable {
     package var applied = 0
     package var duplicates = 0
     package var quarantined = 0
-    /// Runs that wait for changes that are not here.
+    /// Runs of the sender's that wait for changes that are not here.
     package var held = 0
     package var refused: [(space: SpaceID, replica: ReplicaID, first: UInt64, reason: String)] = []
 }
@@ -55,7 +55,8 @@ extension Site {
         if !report.view.isMember { try introduce(sender, file, report.view) }
         let replica = StoreReplica(self)
         let server = SyncServer(client: sender)
-        var held: Set<RunPlace> = []
+        // Those of other parts count too: they must not be lost to this one.
+        var held = try read { try $0.heldPlaces(from: sender) }
         var isBlocked = false
         try file.forEachPiece { piece in
             guard case .runs(let runs) = piece else { return true }
@@ -77,12 +78,13 @@ extension Site {
             return !isBlocked
         }
         try learn(from: file, report.view)
-        // Runs nearer to their turn may have taken the place of others since.
-        let places = try read { transaction in
-            try held.map { try (isInLog: transaction.isInLog($0), isHeld: transaction.isHeld($0)) }
+        // Runs nearer to their turn may have taken the place of others.
+        let (waiting, lost) = try read { transaction in
+            let waiting = try transaction.heldPlaces(from: sender)
+            return (waiting, try held.subtracting(waiting).contains { try !transaction.isInLog($0) })
         }
-        report.held = places.count { $0.isHeld && !$0.isInLog }
-        guard !isBlocked, places.allSatisfy({ $0.isHeld || $0.isInLog }) else { throw report.view.partsMissing(path) }
+        report.held = waiting.count
+        guard !isBlocked, !lost else { throw report.view.partsMissing(path) }
         return report
     }
 
@@ -155,6 +157,8 @@ extension Site {
     /// Remembers how far the sender holds the spaces that both may hold.
     private func learn(from file: BundleFile, _ view: BundleView) throws {
         try write { transaction in
+            // What is not sealed is not looked at where it is asked what the sender lacks.
+            try transaction.seal { try keys.sign($0) }
             // A file may be older than what has been heard since: then it takes nothing back.
             let met = try transaction.met(view.sender)?.at
             let isNews = met.map { view.writtenAt > $0 } ?? true
@@ -218,27 +222,22 @@ extension BundleView {
             ja: "先に来るはずの変更がまだないので、すべては取り込めませんでした: \(path)",
             en: "\(path) was not taken in whole: changes that come before are not here"
         )
-        guard part > 1 else {
-            return CommandError(
-                .tryAgain,
-                message,
-                record: path,
-                hint: Localized(
-                    ja: "こちらのバンドルを送り主に届け、作り直してもらってください",
-                    en: "take a bundle of this site to the sender, and let it make another"
-                )
+        let hint: Localized
+        if parts == 1 {
+            hint = Localized(
+                ja: "こちらのバンドルを送り主に届け、作り直してもらってください",
+                en: "take a bundle of this site to the sender, and let it make another"
+            )
+        } else if part == 1 {
+            hint = Localized(ja: "2 番からあとをもう一度取り込んでください", en: "import part 2 and those after it again")
+        } else {
+            let earlier = part == 2 ? "1" : "1–\(part - 1)"
+            hint = Localized(
+                ja: "先に \(earlier) 番を取り込み、それから \(part) 番からあとをもう一度取り込んでください（全 \(parts) 個）",
+                en: "import part \(earlier) of \(parts) first, then part \(part) and those after it again"
             )
         }
-        let earlier = part == 2 ? "1" : "1–\(part - 1)"
-        return CommandError(
-            .tryAgain,
-            message,
-            record: path,
-            hint: Localized(
-                ja: "先に \(parts) 個のうち \(earlier) 番を取り込み、それからもう一度これを取り込んでください",
-                en: "import part \(earlier) of \(parts) first, then this one again"
-            )
-        )
+        return CommandError(.tryAgain, message, record: path, hint: hint)
     }
 }
 

@@ -97,14 +97,10 @@ extension StoreTransaction {
         return try chainRow(space, author).chain.seq + 1
     }
 
-    /// Whether a run that begins at a place waits here, whoever brought it.
-    package func isHeld(_ place: RunPlace) throws -> Bool {
-        let select = try statement("SELECT 1 FROM holding WHERE space = ? AND replica = ? AND first = ?")
-        select.bind(1, place.space.name)
-        select.bind(2, place.replica.bytes)
-        select.bind(3, place.first)
-        defer { select.reset() }
-        return try select.step()
+    /// Where the runs begin that wait here of those that a device brought.
+    package func heldPlaces(from presenter: DeviceID) throws -> Set<RunPlace> {
+        let held = try heldRuns().filter { $0.presenter == presenter }
+        return Set(held.map { RunPlace(space: $0.space, replica: $0.replica, first: $0.first) })
     }
 
     /// Whether its author's chain here goes as far as a place.
