@@ -73,6 +73,50 @@ struct BundleTests {
         }
     }
 
+    @Test func `A site that never sees the hub joins by file, once`() throws {
+        try add(ward.centre, "佐藤")
+        let code = try ward.centre.invite(role: .branch, name: "site-a", spaces: [], milliseconds: 60_000, hub: nil)
+            .code
+        func ask(_ name: String) throws {
+            try Site.requestToJoin(
+                DataDirectory(path(name)),
+                person: WardFixture.clerk,
+                code: code,
+                deviceName: name,
+                to: path(name + ".request")
+            )
+        }
+        func join(_ name: String, _ answer: String) throws -> Site {
+            try Site.join(DataDirectory(path(name)), person: WardFixture.clerk, answer: path(answer)).site
+        }
+        try ask("a")
+        try ask("thief")
+        #expect(try refusal { try ward.centre.accept(path("nothing"), answer: path("0")) } == .notFound)
+        _ = try ward.centre.accept(path("a.request"), answer: path("1"))
+        // The code is used; who used it may ask again, with the same request.
+        #expect(try refusal { try ward.centre.accept(path("thief.request"), answer: path("2")) } == .notPermitted)
+        #expect(!FileManager.default.fileExists(atPath: path("2")))
+        let request = FileManager.default.contents(atPath: path("a.request"))
+        try ask("a")
+        #expect(FileManager.default.contents(atPath: path("a.request")) == request)
+        _ = try ward.centre.accept(path("a.request"), answer: path("3"))
+        // An answer is for who asked, and whole.
+        #expect(try refusal { try join("thief", "1") } == .notPermitted)
+        let whole = try #require(FileManager.default.contents(atPath: path("1")))
+        for count in [0, 50, 132, 200, whole.count - 1] {
+            try whole.prefix(count).write(to: URL(filePath: path("cut")))
+            let code = try refusal { try join("a", "cut") }
+            #expect(code == .badInput || code == .notPermitted)
+        }
+        let a = try join("a", "1")
+        #expect(try families(a) == ["佐藤"])
+        #expect(try ward.digests(a) == ward.digests(ward.centre))
+        #expect(try ward.digests(join("a", "3")) == ward.digests(a))
+        try add(a, "鈴木")
+        _ = try a.exportBundle(to: path("4"), for: "千代田区")
+        #expect(try ward.centre.importBundle(path("4")).applied == 1)
+    }
+
     @Test func `A bundle taken in twice changes nothing the second time`() throws {
         let (a, b) = try pair()
         for index in 0..<20 { try add(a, "家\(index)") }

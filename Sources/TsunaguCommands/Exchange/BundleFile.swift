@@ -8,11 +8,16 @@ import TsunaguSync
 /// A bundle on a disk or stick, as the device that it may be for reads it.
 final class BundleFile {
     private let file: InputFile
-    private let path: String
+    let path: String
     private let keys: DeviceKeys
     private let root: DeviceID?
+    /// What stands before the bundle.
+    let preface: [UInt8]
 
-    init(_ path: String, _ site: Site) throws {
+    /// Opens a file.
+    ///
+    /// - Parameter prefaceBytes: how much of it stands before the bundle.
+    init(_ path: String, _ site: Site, prefaceBytes: Int = 0) throws {
         let file = try InputFile(path)
         // It is read twice: nothing is used before all of it was found to be whole.
         guard file.size != nil else {
@@ -22,6 +27,7 @@ final class BundleFile {
                 record: path
             )
         }
+        preface = try file.read(prefaceBytes)
         self.file = file
         self.path = path
         keys = site.keys
@@ -34,7 +40,7 @@ final class BundleFile {
     /// - Throws: a `CommandError` for what is not whole, not for this device, or another ward's; `body` may have had
     ///   pieces by then.
     func forEachPiece(_ body: (BundlePiece) throws -> Bool) throws {
-        try file.rewind()
+        try file.seek(to: preface.count)
         var reader = BundleReader(device: keys.device, receivingKey: keys.receiving)
         do {
             while !reader.isComplete {

@@ -236,7 +236,8 @@ package final class Hub: Sendable {
 
     // MARK: - Enrolment
 
-    private func enrol(_ body: [UInt8]) throws -> [UInt8] {
+    /// Admits the device that a request is of, and answers it.
+    func enrol(_ body: [UInt8]) throws -> [UInt8] {
         let request = try Enrolment.Request(decoding: body)
         return try site.write { transaction in
             try transaction.requireAdmin(site)

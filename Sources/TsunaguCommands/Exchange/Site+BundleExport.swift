@@ -37,6 +37,16 @@ extension Site {
         for recipient: String,
         bytesMax: Int = bundleBytesMax
     ) throws -> BundleExport {
+        try exportBundle(to: path, for: recipient, bytesMax: bytesMax, preface: [])
+    }
+
+    /// - Parameter preface: what stands before the bundle in the first file.
+    func exportBundle(
+        to path: String,
+        for recipient: String,
+        bytesMax: Int = bundleBytesMax,
+        preface: [UInt8]
+    ) throws -> BundleExport {
         guard bytesMax >= Self.bundleBytesMin else {
             throw CommandError(
                 .usage,
@@ -48,7 +58,7 @@ extension Site {
         let target = try recipients(recipient)
         let outline = try replica.sealed { try $0.outline(for: target, own: keys.device) }
         let frame = BundleWriter.size(recipients: target.count, vectors: outline.vectors)
-        let parts = try BundlePlan(outline.rows, bytesMax: bytesMax - frame).parts
+        let parts = try BundlePlan(outline.rows, bytesMax: bytesMax - frame - preface.count).parts
         let id = store.random128()
         let writtenAt = store.now()
         var files: [(String, Int)] = []
@@ -61,7 +71,9 @@ extension Site {
                 parts: parts.count,
                 writtenAt: writtenAt
             )
-            files.append((file, try write(head, outline, pieces, for: target, to: file)))
+            files.append(
+                (file, try write(head, outline, pieces, for: target, to: file, preface: place == 0 ? preface : []))
+            )
         }
         return BundleExport(
             id: id,
@@ -79,7 +91,8 @@ extension Site {
         _ outline: BundleOutline,
         _ pieces: [[Int64]],
         for target: [Recipient],
-        to path: String
+        to path: String,
+        preface: [UInt8]
     ) throws -> Int {
         var writer = try BundleWriter(ward: outline.ward, recipients: target.map { ($0.device, $0.receivingKey) })
         let file = try OutputFile(path)
@@ -88,6 +101,7 @@ extension Site {
             count += bytes.count
             try file.write(bytes)
         }
+        try put(preface)
         try put(writer.header)
         try put(writer.append(.head(head)))
         for (space, vector) in outline.vectors { try put(writer.append(.vector(space, vector))) }

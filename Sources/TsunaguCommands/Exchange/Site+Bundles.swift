@@ -48,8 +48,9 @@ extension Site {
     /// twice, it changes nothing the second time.
     ///
     /// - Throws: 65 and 77 with nothing changed; 75 where an earlier part must come first, with what fits taken in.
-    package func importBundle(_ path: String) throws -> BundleReport {
-        let file = try BundleFile(path, self)
+    package func importBundle(_ path: String) throws -> BundleReport { try take(BundleFile(path, self)) }
+
+    func take(_ file: BundleFile) throws -> BundleReport {
         var report = BundleReport(view: try view(file))
         let sender = report.view.sender
         if !report.view.isMember { try introduce(sender, file, report.view) }
@@ -84,12 +85,12 @@ extension Site {
             return (waiting, try held.subtracting(waiting).contains { try !transaction.isInLog($0) })
         }
         report.held = waiting.count
-        guard !isBlocked, !lost else { throw report.view.partsMissing(path) }
+        guard !isBlocked, !lost else { throw report.view.partsMissing(file.path) }
         return report
     }
 
     /// Reads and checks a file to its end.
-    private func view(_ file: BundleFile) throws -> BundleView {
+    func view(_ file: BundleFile) throws -> BundleView {
         var head: BundlePiece.Head?
         var spaces: [SpaceID: BundleView.Space] = [:]
         var known: [SpaceID: [ReplicaID: UInt64]] = [:]

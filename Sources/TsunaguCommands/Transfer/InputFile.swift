@@ -65,9 +65,9 @@ struct InputFile: ~Copyable {
         return bytes
     }
 
-    /// Goes back to the start of a plain file.
-    func rewind() throws {
-        guard lseek(descriptor, 0, SEEK_SET) == 0 else { throw failure }
+    /// Goes to a place of a plain file.
+    func seek(to offset: Int) throws {
+        guard lseek(descriptor, off_t(offset), SEEK_SET) == offset else { throw failure }
     }
 
     private var failure: CommandError {
