@@ -11,6 +11,32 @@ import Testing
         try #require(try site.json("digest").object as? [String: String])
     }
 
+    @Test func aSiteJoinsByStick() throws {
+        let centre = try TestSite.ward()
+        let id = try centre.add("family_name=佐藤")
+        let invited = try centre.json("invite", "--role", "branch", "--name", "麹町出張所").object
+        let code = try #require(invited["code"] as? String)
+        let kojimachi = try TestSite("kojimachi", beside: centre)
+        let (request, answer) = (try centre.file("request"), try centre.file("answer"))
+
+        #expect(try kojimachi.run("join", "--answer", answer).status == 66)
+        _ = try kojimachi.json("join", code, "--request", request)
+        #expect(try centre.run("invite", "--accept", request).status == 64)
+        #expect(
+            (try centre.json("invite", "--accept", request, "--answer", answer).object["files"] as? [String]) == [
+                answer
+            ]
+        )
+        #expect(try (kojimachi.json("join", "--answer", answer).object["received"] as? Int ?? 0) > 0)
+        #expect(try kojimachi.json("resident", "show", id).object["family_name"] as? String == "佐藤")
+        #expect(try digest(kojimachi) == digest(centre))
+
+        let thief = try TestSite("thief", beside: centre)
+        _ = try thief.json("join", code, "--request", request)
+        #expect(try centre.run("invite", "--accept", request, "--answer", answer).status == 77)
+        #expect(try centre.run("invite", "--accept", answer, "--answer", request).status == 65)
+    }
+
     @Test func sitesThatNeverMeetExchangeByStick() throws {
         let centre = try TestSite.ward()
         try centre.start()

@@ -105,8 +105,7 @@ struct BundleTests {
         let whole = try #require(FileManager.default.contents(atPath: path("1")))
         for count in [0, 50, 132, 200, whole.count - 1] {
             try whole.prefix(count).write(to: URL(filePath: path("cut")))
-            let code = try refusal { try join("a", "cut") }
-            #expect(code == .badInput || code == .notPermitted)
+            #expect(try refusal { try join("a", "cut") } == .badInput)
         }
         let a = try join("a", "1")
         #expect(try families(a) == ["佐藤"])

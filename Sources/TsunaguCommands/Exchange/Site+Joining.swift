@@ -206,6 +206,9 @@ extension Site {
             )
         }
         let file = try BundleFile(path, site, prefaceBytes: Enrolment.Answer.byteCount)
+        guard file.preface.count == Enrolment.Answer.byteCount else {
+            throw CommandError(BundleError.damaged("cut off"), path)
+        }
         guard let answer = Enrolment.Answer(decoding: file.preface, to: request),
             try DeviceID(signingKey: answer.rootKey) == site.read({ try $0.root() }),
             try site.view(file).sender == DeviceID(signingKey: answer.hubKey)
