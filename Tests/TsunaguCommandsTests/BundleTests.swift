@@ -207,6 +207,55 @@ struct BundleTests {
         #expect(try b.inspectBundle(path("1")).spaces.contains { $0.id == residents && $0.new == 1 })
     }
 
+    @Test func `A member that lies is refused run by run, and what is true is taken`() throws {
+        let a = try ward.join("site-a")
+        let kudan = SpaceID("lessons/kudan")!
+        try ward.centre.write { try $0.found(kudan, by: ward.centre.person) }
+        let venue = try ward.join("venue", role: .venue, spaces: ["lessons/kudan"])
+        try ward.sync(a)
+        try add(a, "佐藤")
+        try a.seal()
+        func runs(_ space: SpaceID) throws -> [RunEnvelope] {
+            try a.read { transaction in
+                try transaction.runs(of: space, lacking: [:]).compactMap { try transaction.run($0) }
+            }
+        }
+        var forged = try #require(try runs(kudan).last)
+        forged.signature[0] ^= 1
+        var writer = try BundleWriter(
+            ward: ward.centre.keys.device,
+            recipients: [(venue.keys.device, venue.keys.receivingPublic)]
+        )
+        var bytes = writer.header
+        let head = BundlePiece.Head(
+            senderKey: a.keys.signingPublic,
+            bundle: Bytes16(1),
+            part: 1,
+            parts: 1,
+            writtenAt: 1
+        )
+        // It claims to hold what nobody wrote, in a space that the venue has, and in one that it may not.
+        let invented = VectorEntry(
+            replica: ReplicaID(device: venue.keys.device, incarnation: 7),
+            seq: 1000,
+            hash: [UInt8](repeating: 1, count: 32)
+        )
+        let pieces: [BundlePiece] = [
+            .head(head), .vector(kudan, [invented]), .vector(residents, [invented]), .runs(try runs(.system)),
+            .runs([forged] + (try runs(residents)) + (try runs(kudan))),
+        ]
+        for piece in pieces { bytes += try writer.append(piece) }
+        bytes += try writer.end(sign: a.keys.sign)
+        try Data(bytes).write(to: URL(filePath: path("1")))
+        let report = try venue.importBundle(path("1"))
+        let foreign = try runs(residents).count
+        #expect(report.refused.count == 1 + foreign)
+        #expect(report.refused.allSatisfy { $0.reason == ($0.space == residents ? "not_granted" : "bad_seal") })
+        #expect(try Set(venue.read { try $0.spaces() }).isSubset(of: [kudan, .system]))
+        #expect(try ward.sync(venue).failure == nil)
+        #expect(try ward.digests(venue)[kudan] == ward.digests(ward.centre)[kudan])
+    }
+
     @Test func `A venue is given its own space and nothing of any other`() throws {
         let a = try ward.join("site-a")
         let kudan = SpaceID("lessons/kudan")!
