@@ -167,12 +167,7 @@ package enum SyncReply: Hashable, Sendable {
                     out.append((exceptions ? 1 : 0) | (digest ? 2 : 0))
                 case .differs(let vector):
                     out.append(4)
-                    out.appendVarint(UInt64(vector.count))
-                    for entry in vector {
-                        out.append(entry.replica)
-                        out.appendVarint(entry.seq)
-                        out.append(contentsOf: entry.hash)
-                    }
+                    out.append(vector)
                 case .notGranted:
                     out.append(5)
                 }
@@ -220,22 +215,7 @@ package enum SyncReply: Hashable, Sendable {
                 switch try reader.byte() {
                 case let code where code < 4:
                     spaces.append((space, .equal(exceptions: code & 1 != 0, digest: code & 2 != 0)))
-                case 4:
-                    var vector: [VectorEntry] = []
-                    for _ in 0..<(try reader.varint("authors", atMost: 65_536)) {
-                        vector.append(
-                            VectorEntry(
-                                replica: try reader.replica(),
-                                seq: UInt64(try reader.varint("number", atMost: Chain.seqMax)),
-                                hash: Array(try reader.bytes(32))
-                            )
-                        )
-                        let isAscending =
-                            vector.count < 2 || vector[vector.count - 2].replica < vector[vector.count - 1].replica
-                        guard vector[vector.count - 1].seq > 0 else { throw .invalid("a vector with an empty chain") }
-                        guard isAscending else { throw .invalid("a vector out of order") }
-                    }
-                    spaces.append((space, .differs(vector)))
+                case 4: spaces.append((space, .differs(try reader.vector())))
                 case 5: spaces.append((space, .notGranted))
                 case let code: throw .invalid("relation \(code)")
                 }
@@ -318,6 +298,15 @@ extension Receipt {
 }
 
 extension [UInt8] {
+    mutating func append(_ vector: [VectorEntry]) {
+        appendVarint(UInt64(vector.count))
+        for entry in vector {
+            append(entry.replica)
+            appendVarint(entry.seq)
+            append(contentsOf: entry.hash)
+        }
+    }
+
     fileprivate mutating func append(_ summary: SpaceSummary) {
         appendPrefixed(Array(summary.space.name.utf8))
         append(summary.vectorHash)
@@ -344,6 +333,23 @@ extension [UInt8] {
 }
 
 extension ByteReader {
+    mutating func vector() throws(CodecError) -> [VectorEntry] {
+        var vector: [VectorEntry] = []
+        for _ in 0..<(try varint("authors", atMost: 65_536)) {
+            let entry = VectorEntry(
+                replica: try replica(),
+                seq: UInt64(try varint("number", atMost: Chain.seqMax)),
+                hash: Array(try bytes(32))
+            )
+            guard entry.seq > 0 else { throw .invalid("a vector with an empty chain") }
+            guard vector.last.map({ $0.replica < entry.replica }) ?? true else {
+                throw .invalid("a vector out of order")
+            }
+            vector.append(entry)
+        }
+        return vector
+    }
+
     fileprivate mutating func summary() throws(CodecError) -> SpaceSummary {
         var summary = SpaceSummary(
             space: try space(),

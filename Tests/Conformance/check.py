@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import bundle
 from changes import Envelope
 from digest import digest
 from replica import Replica
@@ -89,12 +90,25 @@ def check_refusals(vector, accepted, report):
             report.same(case["because"], replica.receive(envelope(run)), run["receipt"])
 
 
+def check_bundles(vector, report):
+    """What a device opens, and what it refuses."""
+    device, key = bytes.fromhex(vector["device"]), bytes.fromhex(vector["receivingKey"])
+    for case in vector["bundles"]:
+        try:
+            found = bundle.stated(bundle.read_bundle(bytes.fromhex(case["bytes"]), device, key))
+        except bundle.Refused as refused:
+            found = str(refused)
+        report.same(case["because"], found, case.get("content") or case.get("refused"))
+
+
 def main(paths):
     failed = False
     for path in map(Path, paths):
         vector = json.loads(path.read_text())
         report = Report()
-        if "cases" in vector:
+        if "bundles" in vector:
+            check_bundles(vector, report)
+        elif "cases" in vector:
             accepted = json.loads((path.parent / vector["accepted"]).read_text())
             check_refusals(vector, accepted, report)
         else:

@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 import merge
-from changes import Chain, RunReader, Salts, Unresolved, seal_message
+from changes import Chain, Run, RunReader, Salts, Unresolved, seal_message
 from codec import Malformed, device_of_key, require
 from schema import DEVICE, GRANT, SPACE_INFO
 
@@ -151,11 +151,10 @@ class Replica:
     def take(self, envelope):
         require(1 <= envelope.count <= 1024, "a count out of bounds")
         require(1 <= envelope.first <= SEQ_MAX, "a number out of bounds")
-        space = self.space(envelope.space)
-        chain = space.chains.get(envelope.replica, Chain())
-        if envelope.first <= chain.seq:
-            return self.known(envelope)
-        group = self.together(self.examine(envelope))
+        run = self.examine(envelope)
+        if not run.changes:
+            return "duplicate"
+        group = self.together(run)
         outcomes = [self.append(run) for run in group]
         for run in group:
             if run.envelope in self.held:
@@ -163,16 +162,22 @@ class Replica:
         return "applied" if "applied" in outcomes else outcomes[0]
 
     def examine(self, envelope):
-        """Checks a run whole and changes nothing."""
+        """Checks a run whole and changes nothing. What it gives has only the changes that are not in the log."""
         space = self.space(envelope.space)
+        chain = space.chains.get(envelope.replica, Chain())
+        if envelope.first <= chain.seq and any(is_same(run, envelope) for run in space.runs):
+            return Run(envelope, [], chain, {})
         key = self.signing_key(envelope.replica[:16])
         if key is None:
             raise Refused("unknown_device")
-        chain = space.chains.get(envelope.replica, Chain())
         if envelope.first > chain.seq + 1:
             raise Waits()
-        run = self.read(envelope, chain)
+        run = self.read(envelope, self.before(envelope, chain))
         self.check_seal(run, key)
+        for change in run.changes:
+            if change.seq <= chain.seq and space.changes[change.dot].hash != change.hash:
+                raise Refused("equivocation")
+        run.changes = [change for change in run.changes if change.seq > chain.seq]
         for start, seed in run.blocks.items():
             known = space.seeds.get((envelope.replica, start), seed)
             require(known == seed, "a seed that differs from the one known")
@@ -183,6 +188,15 @@ class Replica:
             self.require_in_effect(change.past, envelope.space)
             self.require_in_effect(change.system_past, SYSTEM)
         return run
+
+    def before(self, envelope, end):
+        """Where the author's chain stood before a run."""
+        if envelope.first > end.seq:
+            return end
+        if envelope.first == 1:
+            return Chain()
+        change = self.space(envelope.space).changes[envelope.replica, envelope.first - 1]
+        return Chain(change.seq, change.hash, change.past, change.system_past)
 
     def read(self, envelope, chain):
         space = self.space(envelope.space)
@@ -215,28 +229,6 @@ class Replica:
                 if past.has(replica, seq) and (replica, seq) not in space.in_effect:
                     raise Waits()
 
-    def known(self, envelope):
-        """A run that begins where the log has something: the same again, or the author's word for something else."""
-        space = self.space(envelope.space)
-        former = next((r for r in space.runs if (r.envelope.replica, r.envelope.first) == (envelope.replica, envelope.first)), None)
-        if former is None:
-            if envelope.last <= space.chains[envelope.replica].seq:
-                return "duplicate"
-            raise Refused("equivocation")
-        if former.envelope.seal == envelope.seal:
-            return "duplicate"
-        before = Chain()
-        if envelope.first > 1:
-            change = space.changes[envelope.replica, envelope.first - 1]
-            before = Chain(change.seq, change.hash, change.past, change.system_past)
-        run = self.read(envelope, before)
-        self.check_seal(run, self.signing_key(envelope.replica[:16]))
-        for change in run.changes:
-            here = space.changes.get(change.dot)
-            if here is None or here.hash != change.hash:
-                raise Refused("equivocation")
-        return "duplicate"
-
     def append(self, run):
         envelope = run.envelope
         space = self.space(envelope.space)
@@ -254,8 +246,9 @@ class Replica:
     def takes_effect(self, run):
         envelope = run.envelope
         space = self.space(envelope.space)
-        former = (envelope.replica, envelope.first - 1)
-        return (envelope.first == 1 or former in space.in_effect) and self.may_write(
+        first = run.changes[0].seq
+        former = (envelope.replica, first - 1)
+        return (first == 1 or former in space.in_effect) and self.may_write(
             envelope.replica[:16], envelope.space
         )
 
@@ -302,14 +295,19 @@ class Replica:
     def held_part(self, replica, name, transaction, timestamp):
         next_seq = self.space(name).chains.get(replica, Chain()).seq + 1
         for envelope in self.held:
-            if (envelope.space, envelope.replica, envelope.first) == (name, replica, next_seq):
+            if (envelope.space, envelope.replica) == (name, replica) and envelope.first <= next_seq:
                 try:
                     run = self.examine(envelope)
                 except (Malformed, Refused, Waits):
                     continue
-                if settles(run, transaction, timestamp):
+                if run.changes and settles(run, transaction, timestamp):
                     return run
         raise Waits()
+
+
+def is_same(run, envelope):
+    """Whether a run in the log is one that somebody brings: by author, first number and seal."""
+    return run.changes[0].dot == (envelope.replica, envelope.first) and run.envelope.seal == envelope.seal
 
 
 def settles(run, transaction, timestamp):

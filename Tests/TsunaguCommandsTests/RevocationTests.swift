@@ -22,7 +22,9 @@ struct RevokedDeviceTests {
 
     private func isErased(_ site: Site) -> Bool {
         let directory = site.directory
-        return [directory.database, directory.database + "-wal", directory.deviceKey].allSatisfy { !DataDirectory.exists($0) }
+        return [directory.database, directory.database + "-wal", directory.deviceKey].allSatisfy {
+            !DataDirectory.exists($0)
+        }
             && DataDirectory.exists(directory.farewell)
     }
 
@@ -89,7 +91,8 @@ struct RevokedDeviceTests {
         #expect(try branch.status().spaces.count > 1)
     }
 
-    @Test func `A revoked device is refused as a peer by all who know, and writes nothing itself once it knows`() throws {
+    @Test func `A revoked device is refused as a peer by all who know, and writes nothing itself once it knows`() throws
+    {
         let ward = try WardFixture()
         let (branch, neighbour) = (try ward.join("branch"), try ward.join("neighbour"))
         try ward.sync(branch)

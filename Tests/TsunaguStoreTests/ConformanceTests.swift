@@ -15,7 +15,8 @@ import TsunaguStore
     )
 )
 struct ConformanceTests {
-    private static let vectors = VectorScenario.all.map { "accepted/\($0.name).json" } + ["refused/two-sites.json"]
+    private static let vectors =
+        VectorScenario.all.map { "accepted/\($0.name).json" } + ["refused/two-sites.json", "bundles/one-receiver.json"]
 
     @Test func `The other reader agrees with every vector`() throws {
         let found = try Checker.run(Self.vectors.map { VectorTests.folder.appending(path: $0) })

@@ -28,7 +28,7 @@ enum BackupFile {
     }
 
     /// Writes a backup, piece by piece.
-    struct Writer: ~Copyable {
+    struct Writer {
         private let output: OutputFile
         private let header: [UInt8]
         private let key: SymmetricKey

@@ -80,6 +80,8 @@ package enum Enrolment {
         package var rootKey: [UInt8]
         package var hubKey: [UInt8]
 
+        package static let byteCount = 4 + 64 + 64
+
         package init(rootKey: [UInt8], hubKey: [UInt8]) {
             self.rootKey = rootKey
             self.hubKey = hubKey
@@ -92,7 +94,7 @@ package enum Enrolment {
 
         /// `nil` where it is no answer to this request by the hub that it names.
         package init?(decoding bytes: [UInt8], to request: [UInt8]) {
-            guard bytes.count == 4 + 64 + 64, bytes.starts(with: Array("TSA1".utf8)) else { return nil }
+            guard bytes.count == Self.byteCount, bytes.starts(with: Array("TSA1".utf8)) else { return nil }
             let content = Array(bytes.dropLast(64))
             rootKey = Array(content[4..<36])
             hubKey = Array(content[36..<68])

@@ -261,7 +261,8 @@ package final class Hub: Sendable {
 
     // MARK: - Enrolment
 
-    private func enrol(_ body: [UInt8]) throws -> [UInt8] {
+    /// Admits the device that a request is of, and answers it.
+    func enrol(_ body: [UInt8]) throws -> [UInt8] {
         let request = try Enrolment.Request(decoding: body)
         return try site.write { transaction in
             try transaction.requireAdmin(site)
@@ -358,7 +359,7 @@ extension StoreTransaction {
 
     /// Whether this store was worked in under a beginning of which a log of `system` that somebody brings knows nothing:
     /// taken together, the same people would stand side by side for ever.
-    fileprivate func began(apartFrom frame: SyncFrame) throws -> Bool {
+    func began(apartFrom frame: SyncFrame) throws -> Bool {
         let known = Set(try vector(of: .system).map(\.replica))
         guard known.isDisjoint(with: frame.items.map(\.origin.replica)) else { return false }
         // What founds a space is one change.

@@ -15,7 +15,7 @@ package struct StoreReplica: ReplicaStorage {
     package var device: DeviceID { site.keys.device }
 
     /// Reads a state in which everything written here is sealed: what is shown to a peer can be sent to it.
-    private func sealed<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
+    func sealed<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
         // Asked and read in one state: another process may write between two.
         let known: R? = try site.read { transaction in
             let isSealed = try transaction.spaces().allSatisfy { space in
@@ -74,17 +74,19 @@ package struct StoreReplica: ReplicaStorage {
         where isWelcome: (StoreTransaction) throws -> Bool
     ) throws -> [Receipt]? {
         guard !frame.items.isEmpty else { return [] }
-        return try site.write { transaction in
-            guard try isWelcome(transaction) else { return nil }
-            let receipts = try frame.items.map { try receive($0, from: peer, transaction) }
-            // Whoever is nobody here has no say in what a person is shown.
-            if peer != .stranger { try transaction.noteRefusals(frame.items, receipts, from: peer) }
-            // Before anything is written here: its number may be taken.
-            try transaction.beginIncarnationIfOlder(site.keys)
-            // What the arrival calls for is done by the process that applies it: seats are confirmed in order.
-            try transaction.settleSeats(in: transaction.appliedSpaces, by: site)
-            return receipts
-        }
+        return try site.write { try isWelcome($0) ? receive(frame, from: peer, $0) : nil }
+    }
+
+    /// Takes in a frame in a transaction of the caller's.
+    func receive(_ frame: SyncFrame, from peer: DeviceID, _ transaction: StoreTransaction) throws -> [Receipt] {
+        let receipts = try frame.items.map { try receive($0, from: peer, transaction) }
+        // Whoever is nobody here has no say in what a person is shown.
+        if peer != .stranger { try transaction.noteRefusals(frame.items, receipts, from: peer) }
+        // Before anything is written here: its number may be taken.
+        try transaction.beginIncarnationIfOlder(site.keys)
+        // What the arrival calls for is done by the process that applies it: seats are confirmed in order.
+        try transaction.settleSeats(in: transaction.appliedSpaces, by: site)
+        return receipts
     }
 
     private func receive(_ item: SyncFrame.Item, from peer: DeviceID, _ transaction: StoreTransaction) throws -> Receipt

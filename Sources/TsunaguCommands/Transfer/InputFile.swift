@@ -49,21 +49,43 @@ struct InputFile: ~Copyable {
         defer { buffer.deallocate() }
         var total = 0
         while true {
-            let count = read(descriptor, buffer.baseAddress, buffer.count)
+            let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
             if count < 0, errno == EINTR { continue }
-            guard count >= 0 else {
-                throw CommandError(
-                    .failed,
-                    Localized(
-                        ja: "ファイルを読めません: \(path): \(String(cString: strerror(errno)))",
-                        en: "cannot read the file \(path): \(String(cString: strerror(errno)))"
-                    ),
-                    record: path
-                )
-            }
+            guard count >= 0 else { throw failure }
             if count == 0 { return }
             total += count
             guard try body(UnsafeRawBufferPointer(rebasing: buffer[..<count]), total) else { return }
         }
+    }
+
+    /// The next bytes; fewer than asked for only at the file's end.
+    func read(_ count: Int) throws -> [UInt8] {
+        var filled = 0
+        var isOver = false
+        let bytes = try [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+            while filled < count, !isOver {
+                let found = Glibc.read(descriptor, buffer.baseAddress! + filled, count - filled)
+                if found < 0, errno == EINTR { continue }
+                guard found >= 0 else { throw failure }
+                isOver = found == 0
+                filled += found
+            }
+            initialized = filled
+        }
+        return bytes
+    }
+
+    /// Goes to a place of a plain file.
+    func seek(to offset: Int) throws {
+        guard lseek(descriptor, off_t(offset), SEEK_SET) == offset else { throw failure }
+    }
+
+    private var failure: CommandError {
+        let reason = String(cString: strerror(errno))
+        return CommandError(
+            .failed,
+            Localized(ja: "ファイルを読めません: \(path): \(reason)", en: "cannot read the file \(path): \(reason)"),
+            record: path
+        )
     }
 }

@@ -230,6 +230,10 @@ enum StoreLayout {
             here INTEGER NOT NULL,              -- 1: this side would not take it; 0: the peer would not
             UNIQUE(peer, space, replica, first, here)
         );
+        """,
         """
+        -- What a device last told of its copy, where `held` does not say it all: replica (24 bytes), seq (varint), …
+        ALTER TABLE peer_space ADD COLUMN told BLOB;
+        """,
     ]
 }

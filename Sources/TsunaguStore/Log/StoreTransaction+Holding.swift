@@ -172,6 +172,17 @@ extension StoreTransaction {
         return try chainRow(space, author).chain.seq + 1
     }
 
+    /// Where the runs begin that wait here of those that a device brought.
+    package func heldPlaces(from presenter: DeviceID) throws -> Set<RunPlace> {
+        let held = try heldRuns().filter { $0.presenter == presenter }
+        return Set(held.map { RunPlace(space: $0.space, replica: $0.replica, first: $0.first) })
+    }
+
+    /// Whether its author's chain here goes as far as a place.
+    package func isInLog(_ place: RunPlace) throws -> Bool {
+        try nextSeq(in: place.space, of: place.replica) > place.first
+    }
+
     func heldRun(_ no: Int64) throws -> RunEnvelope? {
         let select = try statement("SELECT space, replica, first, count, signature, body FROM holding WHERE no = ?")
         select.bind(1, no)

@@ -11,10 +11,13 @@ extension StoreTransaction {
         package var held: Int64
         /// It holds every run of this device up to this row.
         package var own: Int64
+        /// How far it said that each author's chain goes there, where it said so.
+        package var told: [ReplicaID: UInt64]
 
-        package init(held: Int64, own: Int64) {
+        package init(held: Int64, own: Int64, told: [ReplicaID: UInt64] = [:]) {
             self.held = held
             self.own = own
+            self.told = told
         }
     }
 
@@ -37,18 +40,56 @@ extension StoreTransaction {
         func held(_ known: [ReplicaID: UInt64]) throws -> Int64 {
             min(row, try runs(of: id, lacking: known).first.map { $0 - 1 } ?? row)
         }
-        return PeerCopy(held: try held(known), own: try held(others))
+        return PeerCopy(held: try held(known), own: try held(others), told: known)
+    }
+
+    /// The rows of the sealed runs of a space that a device is not known to hold; all where nothing is known of it.
+    package func runs(of id: SpaceID, lackingAt device: DeviceID) throws -> [Int64] {
+        guard let copy = try peerCopy(device, id) else { return try runs(of: id, lacking: [:]) }
+        return try runs(of: id, lacking: copy.told).filter { $0 > copy.held }
+    }
+
+    /// How large a run of the log is: its changes, and the bytes of its body; `nil` where there is none.
+    package func runSize(_ no: Int64) throws -> (space: SpaceID, count: Int, bytes: Int)? {
+        let select = try statement("SELECT space, last - first + 1, length(body) FROM run WHERE no = ?")
+        select.bind(1, no)
+        guard try select.step() else { return nil }
+        let (space, count, bytes) = (select.int(0), Int(select.int(1)), Int(select.int(2)))
+        select.reset()
+        return (try spaceName(space), count, bytes)
     }
 
     /// What a device was last known to hold of a space.
     package func peerCopy(_ device: DeviceID, _ id: SpaceID) throws -> PeerCopy? {
         guard let space = try space(id) else { return nil }
-        let select = try statement("SELECT held, own FROM peer_space WHERE device = ? AND space = ?")
+        let select = try statement("SELECT held, own, told FROM peer_space WHERE device = ? AND space = ?")
         select.bind(1, device.bytes)
         select.bind(2, space.no)
         guard try select.step() else { return nil }
         defer { select.reset() }
-        return PeerCopy(held: select.int(0), own: select.int(1))
+        return PeerCopy(
+            held: select.int(0),
+            own: select.int(1),
+            told: select.isNull(2) ? [:] : try Self.decodeTold(select.bytes(2))
+        )
+    }
+
+    private static func encode(told: [ReplicaID: UInt64]) -> [UInt8] {
+        var out: [UInt8] = []
+        for (replica, seq) in told.sorted(by: { $0.key < $1.key }) {
+            out.append(replica)
+            out.appendVarint(seq)
+        }
+        return out
+    }
+
+    private static func decodeTold(_ bytes: [UInt8]) throws -> [ReplicaID: UInt64] {
+        try bytes.withMemory { memory throws(CodecError) in
+            var reader = ByteReader(memory)
+            var out: [ReplicaID: UInt64] = [:]
+            while !reader.isAtEnd { out[try reader.replica()] = try reader.varint() }
+            return out
+        }
     }
 
     /// Notes what a device holds of a space.
@@ -58,8 +99,9 @@ extension StoreTransaction {
         guard let space = try space(id) else { return }
         let insert = try statement(
             """
-            INSERT INTO peer_space(device, space, held, own, proved_at) VALUES (?1, ?2, ?3, ?4, ?5)
-            ON CONFLICT(device, space) DO UPDATE SET held = ?3, own = ?4, proved_at = coalesce(?5, proved_at)
+            INSERT INTO peer_space(device, space, held, own, proved_at, told) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            ON CONFLICT(device, space) DO UPDATE
+            SET held = ?3, own = ?4, proved_at = coalesce(?5, proved_at), told = ?6
             """
         )
         insert.bind(1, device.bytes)
@@ -67,6 +109,7 @@ extension StoreTransaction {
         insert.bind(3, copy.held)
         insert.bind(4, copy.own)
         if isProved { insert.bind(5, environment.now()) } else { insert.bindNull(5) }
+        if copy.told.isEmpty { insert.bindNull(6) } else { insert.bind(6, Self.encode(told: copy.told)) }
         try insert.run()
     }
 

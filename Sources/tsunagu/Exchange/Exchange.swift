@@ -62,18 +62,56 @@ struct Invite: ParsableCommand {
         completion: .list(Role.allCases.map(\.rawValue)),
         transform: Invite.role
     )
-    var role: Role
+    var role: Role?
     @Option(help: ArgumentHelp(tr("拠点の名称", "The site's name."), valueName: "name"))
-    var name: String
+    var name: String?
     @Option(help: ArgumentHelp(tr("持つ空間（いくつでも）", "A space it may hold; as often as needed."), valueName: "space"))
     var space: [String] = []
     @Option(help: ArgumentHelp(tr("期限。例: 7d、12h、30m", "How long it is good for: 7d, 12h, 30m."), valueName: "time"))
     var expires = "7d"
     @Option(help: ArgumentHelp(tr("本庁のアドレス", "The hub's address."), valueName: "url"))
     var hub: String?
+    @Option(
+        help: ArgumentHelp(tr("ファイルで届いた申請を受け入れる", "Accepts a request that came as a file."), valueName: "file"),
+        completion: .file()
+    )
+    var accept: String?
+    @Option(
+        help: ArgumentHelp(
+            tr("その返事と最初のバンドルを書くファイル", "Where the answer to it goes, with a first bundle."),
+            valueName: "file"
+        ),
+        completion: .file()
+    )
+    var answer: String?
     @OptionGroup var globals: GlobalOptions
 
+    func validate() throws {
+        let invites = role != nil && name != nil && accept == nil && answer == nil
+        let accepts = role == nil && name == nil && accept != nil && answer != nil
+        guard invites || accepts else {
+            throw ValidationError(
+                tr(
+                    "--role と --name、または --accept と --answer を指定します",
+                    "give --role and --name, or --accept and --answer"
+                )
+            )
+        }
+    }
+
     func run() throws {
+        if let accept, let answer {
+            let written = try globals.site().accept(accept, answer: answer)
+            return globals.confirm(
+                .object([
+                    ("device", JSON(written.devices[0])),
+                    ("files", .array(written.files.map { .text($0.path) })),
+                ]),
+                tr("申請した拠点に届けてください", "take this to the site that asked") + ": "
+                    + written.files.map(\.path).joined(separator: " ")
+            )
+        }
+        guard let role, let name else { preconditionFailure("arguments were validated") }
         let milliseconds = try Self.milliseconds(expires)
         let site = try globals.site()
         let daemon = DataDirectoryLock.holder(of: globals.directory.path)
@@ -143,14 +181,59 @@ struct Join: ParsableCommand {
         abstract: tr("招かれた拠点として参加する", "Enrols this data directory and does the first sync.")
     )
     @Argument(help: ArgumentHelp(tr("招待コード", "The code."), valueName: "code"))
-    var code: String
+    var code: String?
     @Option(help: ArgumentHelp(tr("本庁のアドレス", "The hub's address."), valueName: "url"))
     var hub: String?
     @Option(help: ArgumentHelp(tr("端末の名称", "This device's name."), valueName: "name"))
     var name: String?
+    @Option(
+        help: ArgumentHelp(
+            tr("本庁につながらないとき、申請をファイルに書く", "Writes the request to a file, for a site that no line reaches."),
+            valueName: "file"
+        ),
+        completion: .file()
+    )
+    var request: String?
+    @Option(
+        help: ArgumentHelp(
+            tr("本庁から届いた返事のファイルで参加を終える", "Finishes with the file that the ward office answered."),
+            valueName: "file"
+        ),
+        completion: .file()
+    )
+    var answer: String?
     @OptionGroup var globals: GlobalOptions
 
+    func validate() throws {
+        guard (code == nil) == (answer != nil), answer == nil || request == nil, request == nil || hub == nil else {
+            throw ValidationError(
+                tr("コード、または --answer のどちらかを指定します", "give a code, with --request or not, or --answer alone")
+            )
+        }
+    }
+
     func run() throws {
+        if let answer {
+            let (_, report) = try Site.join(globals.directory, person: globals.person, answer: answer)
+            return globals.confirm(
+                .object([("received", JSON(report.applied))]),
+                tr("参加しました: 受信 \(report.applied) 件", "joined: \(report.applied) changes received")
+            )
+        }
+        let code = code ?? ""
+        if let request {
+            try Site.requestToJoin(
+                globals.directory,
+                person: globals.person,
+                code: code,
+                deviceName: name ?? Init.hostName,
+                to: request
+            )
+            return globals.confirm(
+                .object([("request", .text(request))]),
+                tr("本庁に届けてください: \(request)", "take this to the ward office: \(request)")
+            )
+        }
         let (_, report) = try Site.join(
             globals.directory,
             person: globals.person,

@@ -118,7 +118,9 @@ struct Tsunagu: ParsableCommand {
             ),
             CommandGroup(
                 name: tr("出し入れ", "Files"),
-                subcommands: [Import.self, Export.self, Sample.self, Backup.self, Restore.self]
+                subcommands: [
+                    Import.self, Export.self, Bundles.self, Backup.self, Restore.self, Sample.self,
+                ]
             ),
             CommandGroup(
                 name: tr("点検", "Inspection"),

@@ -36,7 +36,7 @@ struct PassphraseOptions: ParsableArguments {
             return Array(text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).first ?? [])
         }
         let first = try Self.ask(tr("合言葉: ", "passphrase: "))
-        guard !isNew || first == (try Self.ask(tr("もう一度: ", "again: "))) else {
+        guard try !isNew || first == Self.ask(tr("もう一度: ", "again: ")) else {
             throw CommandError(.usage, Localized(ja: "二つの合言葉が違います", en: "the two passphrases differ"))
         }
         return first
