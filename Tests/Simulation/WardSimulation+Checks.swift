@@ -30,6 +30,7 @@ extension WardSimulation {
             let visible = book.visible(in: place.inEffect[book.space]!)
             try book.compare(site.store, place.note, visible) { failure("model", "\(place.name) \(book.space): \($0)") }
         }
+        try checkUnsent(place)
         try checkRegister(place)
         try checkSeats(site, place.name)
         try checkPromises(place)
@@ -194,6 +195,60 @@ extension WardSimulation {
             guard place.inEffect[promise.space]?.covers(promise.seen) == true else { continue }
             let status = try place.site!.booking(booking.description).status
             guard status == "confirmed" else { throw failure("lost", "\(place.name): a seat became \(status)") }
+        }
+    }
+
+    /// Nothing is said to be sent that nobody else ever had.
+    private func checkUnsent(_ place: Place) throws {
+        for other in places {
+            guard let site = other.site else { continue }
+            for (space, vector) in try Self.vectors(site) {
+                let others = vector.filter { $0.key.device != site.keys.device }
+                delivered[space, default: [:]].merge(others, uniquingKeysWith: max)
+            }
+        }
+        // Whoever is still joining has taken something that nobody can look at.
+        guard places.allSatisfy(\.isJoined) else { return }
+        let site = place.site!
+        for (space, vector) in try Self.vectors(site) {
+            let unsent = vector.reduce(UInt64(0)) { sum, entry in
+                guard entry.key.device == site.keys.device else { return sum }
+                return sum + entry.value - min(entry.value, delivered[space]?[entry.key] ?? 0)
+            }
+            let said = try site.read { try $0.unsent(in: space) }
+            guard said >= unsent else {
+                throw failure("false status", "\(place.name) \(space): \(said) unsent, nobody has \(unsent)")
+            }
+        }
+    }
+
+    /// When spaces were last proved to be the same, as a site says it.
+    func proofs(_ place: Place) throws -> [SpaceID: UInt64] {
+        guard let site = place.site else { return [:] }
+        return try site.read { transaction in
+            try transaction.spaces().reduce(into: [:]) { $0[$1] = try transaction.provedAt($1) }
+        }
+    }
+
+    /// The time of a proof moves only with one; where something moved, what was proved before may differ by now.
+    func checkProofTimes(
+        _ report: SyncReport,
+        _ place: Place,
+        _ peer: Place,
+        since former: [[SpaceID: UInt64]]
+    ) throws {
+        guard report.outcome.sent + report.outcome.received == 0, let here = place.site, let there = peer.site else {
+            return
+        }
+        func state(_ site: Site, _ space: SpaceID) throws -> (String, Bytes16?) {
+            try site.read { (Self.key(try $0.inEffect(space)), try $0.digest(of: space)) }
+        }
+        for (site, former) in zip([place, peer], former) {
+            for (space, time) in try proofs(site) where time != former[space] {
+                guard try state(here, space) == state(there, space) else {
+                    throw failure("false proof", "\(site.name) \(space): at \(time)")
+                }
+            }
         }
     }
 

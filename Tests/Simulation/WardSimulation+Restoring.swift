@@ -28,9 +28,9 @@ extension WardSimulation {
         }
     }
 
-    private typealias Vectors = [SpaceID: [ReplicaID: UInt64]]
+    typealias Vectors = [SpaceID: [ReplicaID: UInt64]]
 
-    private static func vectors(_ site: Site) throws -> Vectors {
+    static func vectors(_ site: Site) throws -> Vectors {
         try site.read { transaction in
             try Dictionary(
                 uniqueKeysWithValues: transaction.spaces().map { space in

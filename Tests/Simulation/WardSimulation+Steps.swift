@@ -290,6 +290,7 @@ extension WardSimulation {
         let line = line(from: place, to: peer, weather, &generator)
         let isReachable = peer.hub != nil && !place.isCutOff && !peer.isCutOff
         let strikes = place.machine.disk.counts.sum + peer.machine.disk.counts.sum
+        let former = [try proofs(place), try proofs(peer)]
         let report = try attempt([place, peer]) { try place.site!.sync(with: line) }
         note(line)
         guard let report else {
@@ -304,6 +305,7 @@ extension WardSimulation {
             }
         }
         try checkProof(report, place, peer)
+        try checkProofTimes(report, place, peer, since: former)
         if peer.site != nil { try check(peer) }
         return report
     }

@@ -99,6 +99,8 @@ package final class WardSimulation {
     private(set) var step = -1
     private(set) var places: [Place] = []
     let books = SimulatedSchema.spaces.map { ModelBook($0) }
+    /// The most that anybody but the author ever had, by space and author.
+    var delivered: [SpaceID: [ReplicaID: UInt64]] = [:]
     /// What was written of residents.
     var register = RegisterModel()
     /// Changes of two spaces that are one transaction.

@@ -81,7 +81,7 @@ package struct StoreReplica: ReplicaStorage {
             // Whoever is nobody here has no say in what a person is shown.
             if peer != .stranger { try transaction.noteRefusals(frame.items, receipts, from: peer) }
             let isOlder = zip(frame.items, receipts).contains { $0.origin.replica == own && $1.isSealedElse }
-            if isOlder {
+            if isOlder, !Mutant.numbersAreGivenAgain.isPlanted {
                 // Others know more of what was written here than this store does: it is an older copy of itself.
                 try transaction.note("own_changes_returned", peer.short)
                 try transaction.beginIncarnation { try site.keys.sign($0) }
@@ -187,7 +187,8 @@ package struct StoreReplica: ReplicaStorage {
                     try transaction.setPeerCopy(peer, summary.space, copy, isProved: isProved)
                 case .differs(let summary, let vector):
                     let known = Dictionary(uniqueKeysWithValues: vector.map { ($0.replica, $0.seq) })
-                    let copy = try transaction.copy(of: summary.space, with: known, upTo: summary.position)
+                    var copy = try transaction.copy(of: summary.space, with: known, upTo: summary.position)
+                    if Mutant.meetingIsSending.isPlanted { copy.own = summary.position }
                     if let former = try transaction.peerCopy(peer, summary.space), copy.held < former.held {
                         lost.append(summary.space)
                     }

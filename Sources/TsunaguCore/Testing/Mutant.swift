@@ -48,6 +48,11 @@ package enum Mutant: String, CaseIterable, Sendable {
     case vectorsAreProof
     /// The last run of a chain is not sent.
     case lastRunStaysBehind
+    /// What is written is taken to be at whoever was met.
+    case meetingIsSending
+    // Replicas
+    /// Who got an older disk back goes on under its numbers.
+    case numbersAreGivenAgain
     // Holding area
     /// What waited is not looked at again.
     case heldRunsAreForgotten
