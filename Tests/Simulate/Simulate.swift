@@ -24,6 +24,7 @@ struct Simulate: ParsableCommand {
     @Option(help: "How many seeds; as many as there is time for where it is left out.") var seeds: Int?
     @Option(help: "Begin no further seed after so many seconds.") var seconds: Double = 240
     @Option(help: "Steps of each seed.") var steps = WardSimulation.stepsUsual
+    @Flag(help: "Let one number be two changes: clones of disks, and writing on an older disk.") var forks = false
     @Option(help: "Replay one line that was printed.") var replay: String?
     @Flag(help: "Print what happens, step by step.") var trace = false
     @Flag(help: "Make the first failing run short.") var shrink = false
@@ -42,7 +43,7 @@ struct Simulate: ParsableCommand {
             guard let plan = WardSimulation.Plan(line: replay) else { throw ValidationError("'\(replay)' is no run") }
             return try runOne(plan)
         }
-        if seeds == 1 { return try runOne(WardSimulation.Plan(seed: seed, steps: steps)) }
+        if seeds == 1 { return try runOne(plan(seed)) }
         try runMany()
     }
 
@@ -50,6 +51,12 @@ struct Simulate: ParsableCommand {
     private static func say(_ line: some CustomStringConvertible) {
         print(line)
         fflush(nil)
+    }
+
+    @Sendable private func plan(_ seed: UInt64) -> WardSimulation.Plan {
+        var plan = WardSimulation.Plan(seed: seed, steps: steps)
+        plan.hasForks = forks
+        return plan
     }
 
     private func runOne(_ plan: WardSimulation.Plan) throws {
@@ -72,7 +79,7 @@ struct Simulate: ParsableCommand {
         let found = Self.runAll(
             from: seed,
             count: seeds.map(UInt64.init) ?? .max,
-            steps: steps,
+            plan,
             isOver: { seeds == nil && Date().timeIntervalSince(start) > seconds }
         )
         let total = found.total
@@ -85,8 +92,7 @@ struct Simulate: ParsableCommand {
         guard let failure = found.failures.min(by: { $0.seed < $1.seed }) else { return }
         for failure in found.failures { Self.say("FAILED \(failure)") }
         if shrink {
-            let plan = WardSimulation.Plan(seed: failure.seed, steps: steps)
-            if let (shorter, failure) = Shrinker.shrink(plan, report: { Self.say("\($0) steps") }) {
+            if let (shorter, failure) = Shrinker.shrink(plan(failure.seed), report: { Self.say("\($0) steps") }) {
                 Self.say("\(shorter.line)\n\(failure)")
             }
         }
@@ -104,7 +110,7 @@ struct Simulate: ParsableCommand {
     private static func runAll(
         from first: UInt64,
         count: UInt64,
-        steps: Int,
+        _ plan: @Sendable (UInt64) -> WardSimulation.Plan,
         failuresMax: Int = 3,
         isOver: @Sendable () -> Bool
     ) -> (count: Int, total: WardSimulation.Summary, failures: [WardSimulation.Failure]) {
@@ -121,7 +127,7 @@ struct Simulate: ParsableCommand {
                 }
                 guard let seed else { return }
                 do {
-                    let summary = try WardSimulation.run(WardSimulation.Plan(seed: seed, steps: steps))
+                    let summary = try WardSimulation.run(plan(seed))
                     found.withLock {
                         $0.count += 1
                         $0.total.add(summary)
@@ -129,7 +135,7 @@ struct Simulate: ParsableCommand {
                 } catch {
                     let failure =
                         error as? WardSimulation.Failure
-                        ?? WardSimulation.Failure(seed: seed, step: steps, rule: "error", detail: "\(error)")
+                        ?? WardSimulation.Failure(seed: seed, step: plan(seed).steps, rule: "error", detail: "\(error)")
                     found.withLock {
                         $0.count += 1
                         $0.failures.append(failure)
@@ -154,11 +160,11 @@ struct Simulate: ParsableCommand {
         var missed: [Mutant] = []
         for mutant in Mutant.allCases {
             try Self.plant(mutant)
-            let found = Self.runAll(from: seed, count: count, steps: steps, failuresMax: 1, isOver: { false })
+            let found = Self.runAll(from: seed, count: count, plan, failuresMax: 1, isOver: { false })
             try Self.plant(nil)
             if let failure = found.failures.min(by: { $0.seed < $1.seed }) {
                 // What fails without the defect too has not found it.
-                if let other = WardSimulation.failure(of: WardSimulation.Plan(seed: failure.seed, steps: steps)) {
+                if let other = WardSimulation.failure(of: plan(failure.seed)) {
                     Self.say("without a defect: \(other)")
                     throw ExitCode(1)
                 }

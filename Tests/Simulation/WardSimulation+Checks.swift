@@ -19,17 +19,24 @@ extension WardSimulation {
             try checkReplica(place, transaction)
             for space in spaces {
                 guard place.mayHold(space) else { throw failure("ungranted", "\(place.name) holds \(space)") }
+                guard !forked.contains(space) else {
+                    place.inEffect[space] = try transaction.inEffect(space)
+                    continue
+                }
                 try checkProgress(place, space, transaction)
                 try checkSameness(place, space, transaction)
             }
-            for book in books where spaces.contains(book.space) { try checkCauses(place, book, transaction) }
-            try checkTransactions(place, spaces, transaction)
+            for book in books where spaces.contains(book.space) && !forked.contains(book.space) {
+                try checkCauses(place, book, transaction)
+            }
+            if forked.isDisjoint(with: SimulatedSchema.spaces) { try checkTransactions(place, spaces, transaction) }
             try checkClock(place, transaction)
         }
-        for book in books where place.inEffect[book.space] != nil {
+        for book in books where place.inEffect[book.space] != nil && !forked.contains(book.space) {
             let visible = book.visible(in: place.inEffect[book.space]!)
             try book.compare(site.store, place.note, visible) { failure("model", "\(place.name) \(book.space): \($0)") }
         }
+        try checkUnsent(place)
         try checkRegister(place)
         try checkSeats(site, place.name)
         try checkPromises(place)
@@ -38,7 +45,7 @@ extension WardSimulation {
     /// What was written of a resident is shown, or among the values of a conflict, unless somebody replaced it who had
     /// seen it.
     private func checkRegister(_ place: Place) throws {
-        guard let inEffect = place.inEffect[.residents] else { return }
+        guard let inEffect = place.inEffect[.residents], !forked.contains(.residents) else { return }
         try place.site!.read { transaction in
             for register in register.places {
                 let standing = self.register.standing(register, in: inEffect)
@@ -68,18 +75,21 @@ extension WardSimulation {
         }
     }
 
-    /// What was ever written of a resident stays readable.
+    /// What was ever written of a resident stays readable, whichever of two machines under one name wrote it.
     private func checkHistory(_ place: Place) throws {
         guard let inEffect = place.inEffect[.residents] else { return }
         for record in Set(register.places.map(\.record)) {
             let fields = register.places.filter { $0.record == record && $0.field != nil }
-            guard fields.contains(where: { !register.all($0, in: inEffect).isEmpty }) else { continue }
+            func all(_ field: RegisterModel.Place) -> Set<[UInt8]> {
+                register.all(field, in: forked.contains(.residents) ? nil : inEffect)
+            }
+            guard fields.contains(where: { !all($0).isEmpty }) else { continue }
             let history = try place.site!.residentHistory(record.description)
             for field in fields {
                 let found = history.filter { $0.field == field.field }.compactMap { entry in
                     if case .value(let value) = entry.content { value.text.map { Array($0.string.utf8) } } else { nil }
                 }
-                guard register.all(field, in: inEffect).isSubset(of: found) else {
+                guard all(field).isSubset(of: found) else {
                     throw failure("lost", "\(place.name): a value of \(record)")
                 }
             }
@@ -189,11 +199,66 @@ extension WardSimulation {
 
     /// Who was told to have a seat has it, until somebody gives it up.
     private func checkPromises(_ place: Place) throws {
-        for (booking, promise) in promises where promise.place == place.index && !cancelled.contains(booking) {
+        for (booking, promise) in promises
+        where promise.place == place.index && !cancelled.contains(booking) && !forked.contains(promise.space) {
             // Otherwise an older disk came back, and what followed has not yet.
             guard place.inEffect[promise.space]?.covers(promise.seen) == true else { continue }
             let status = try place.site!.booking(booking.description).status
             guard status == "confirmed" else { throw failure("lost", "\(place.name): a seat became \(status)") }
+        }
+    }
+
+    /// Nothing is said to be sent that nobody else ever had.
+    private func checkUnsent(_ place: Place) throws {
+        for other in places {
+            guard let site = other.site else { continue }
+            for (space, vector) in try Self.vectors(site) {
+                let others = vector.filter { $0.key.device != site.keys.device }
+                delivered[space, default: [:]].merge(others, uniquingKeysWith: max)
+            }
+        }
+        // Whoever is still joining has taken something that nobody can look at.
+        guard places.allSatisfy(\.isJoined), forked.isEmpty else { return }
+        let site = place.site!
+        for (space, vector) in try Self.vectors(site) {
+            let unsent = vector.reduce(UInt64(0)) { sum, entry in
+                guard entry.key.device == site.keys.device else { return sum }
+                return sum + entry.value - min(entry.value, delivered[space]?[entry.key] ?? 0)
+            }
+            let said = try site.read { try $0.unsent(in: space) }
+            guard said >= unsent else {
+                throw failure("false status", "\(place.name) \(space): \(said) unsent, nobody has \(unsent)")
+            }
+        }
+    }
+
+    /// When spaces were last proved to be the same, as a site says it.
+    func proofs(_ place: Place) throws -> [SpaceID: UInt64] {
+        guard let site = place.site else { return [:] }
+        return try site.read { transaction in
+            try transaction.spaces().reduce(into: [:]) { $0[$1] = try transaction.provedAt($1) }
+        }
+    }
+
+    /// The time of a proof moves only with one; where something moved, what was proved before may differ by now.
+    func checkProofTimes(
+        _ report: SyncReport,
+        _ place: Place,
+        _ peer: Place,
+        since former: [[SpaceID: UInt64]]
+    ) throws {
+        guard report.outcome.sent + report.outcome.received == 0, let here = place.site, let there = peer.site else {
+            return
+        }
+        func state(_ site: Site, _ space: SpaceID) throws -> (String, Bytes16?) {
+            try site.read { (Self.key(try $0.inEffect(space)), try $0.digest(of: space)) }
+        }
+        for (site, former) in zip([place, peer], former) {
+            for (space, time) in try proofs(site) where time != former[space] {
+                guard try state(here, space) == state(there, space) else {
+                    throw failure("false proof", "\(site.name) \(space): at \(time)")
+                }
+            }
         }
     }
 
@@ -222,7 +287,7 @@ extension WardSimulation {
     /// Somebody who has what two sites have, whatever way it came, sees what the model says.
     func lookAtMergedViews(_ generator: inout SeededGenerator) throws {
         let some = places.filter { $0.site != nil && $0.role != .venue }
-        guard some.count >= 2 else { return }
+        guard some.count >= 2, forked.isEmpty else { return }
         let (first, second) = (generator.pick(some), generator.pick(some))
         // A branch's disk, copied, takes the other's changes; nobody hears of it afterwards.
         let disk = first.machine.disk.copy(seed: generator.next())
@@ -333,13 +398,15 @@ extension WardSimulation {
 
     private func checkArrival(_ place: Place) throws {
         try forgetNumbers(of: place)
-        guard place.putBack == nil else { throw failure("identity", "\(place.name) is the same replica") }
-        for (_, promise) in promises where promise.place == place.index {
+        guard place.putBack == nil || plan.hasForks else {
+            throw failure("identity", "\(place.name) is the same replica")
+        }
+        for (_, promise) in promises where promise.place == place.index && !forked.contains(promise.space) {
             guard place.inEffect[promise.space]?.covers(promise.seen) == true else {
                 throw failure("lost", "\(place.name): a seat")
             }
         }
-        for book in books where place.mayHold(book.space) {
+        for book in books where place.mayHold(book.space) && !forked.contains(book.space) {
             let missing = Set(book.changes).subtracting(book.visible(in: place.inEffect[book.space] ?? VersionVector()))
             guard missing.isEmpty else {
                 throw failure("stuck", "\(place.name) \(book.space): \(missing.map { book.dot($0) })")
@@ -349,6 +416,8 @@ extension WardSimulation {
             guard place.inEffect[space].map(Self.key) == Self.key(vector) else {
                 throw failure("stuck", "\(place.name) \(space) is not the centre's")
             }
+            let digests = try [place, centre].map { try $0.site!.read { try $0.digest(of: space) } }
+            guard digests[0] == digests[1] else { throw failure("diverged", "\(place.name) \(space): \(digests)") }
         }
         // A ledger whose owner goes on as another replica moves no more.
         guard centre.replica == founder else { return }

@@ -1,6 +1,7 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
 import TestSupport
 import TsunaguCommands
 import TsunaguCore
@@ -16,6 +17,7 @@ extension WardSimulation {
     /// Keeps a copy of a disk now and then, and puts one back.
     func keepBackups(_ place: Place, _ generator: inout SeededGenerator) throws {
         guard let site = place.site, place.machine.disk.isOn else { return }
+        if plan.hasForks, generator.chance(1) { return try clone(place, &generator) }
         if generator.chance(4), let image = place.image { return try putBack(image, at: place) }
         if generator.chance(10) {
             let vectors = try Self.vectors(site)
@@ -28,9 +30,9 @@ extension WardSimulation {
         }
     }
 
-    private typealias Vectors = [SpaceID: [ReplicaID: UInt64]]
+    typealias Vectors = [SpaceID: [ReplicaID: UInt64]]
 
-    private static func vectors(_ site: Site) throws -> Vectors {
+    static func vectors(_ site: Site) throws -> Vectors {
         try site.read { transaction in
             try Dictionary(
                 uniqueKeysWithValues: transaction.spaces().map { space in
@@ -45,7 +47,8 @@ extension WardSimulation {
     ///
     /// What only that disk held is gone, and the model forgets it; what anybody else has must come back.
     private func putBack(_ image: Place.Image, at place: Place) throws {
-        guard place.putBack == nil, let known = try knownElsewhere(place) else { return }
+        // What survives cannot be told by numbers that are two changes.
+        guard forked.isEmpty, place.putBack == nil, let known = try knownElsewhere(place) else { return }
         let survivors = known.merging(image.vectors) { $0.merging($1, uniquingKeysWith: max) }
         func survives(_ dot: Dot, _ space: SpaceID) -> Bool { dot.seq <= survivors[space]?[dot.replica] ?? 0 }
         // A part that others have waits for ever for one that nobody has.
@@ -92,10 +95,45 @@ extension WardSimulation {
 
     /// A number that nobody knows any more may be given again.
     func forgetNumbers(of place: Place) throws {
-        guard place.putBack != nil, let replica = place.replica, let known = try knownElsewhere(place) else { return }
+        guard !plan.hasForks, place.putBack != nil, let replica = place.replica, let known = try knownElsewhere(place)
+        else { return }
         place.putBack = place.putBack?.filter { space, seq in known[space]?[replica] ?? 0 > seq }
         if place.putBack?.isEmpty == true { place.putBack = nil }
     }
+
+    /// A second machine goes on with a copy of a disk, beside the first.
+    private func clone(_ place: Place, _ generator: inout SeededGenerator) throws {
+        guard place !== centre, place.role != .auditor, places.count < Self.placesMax else { return }
+        let directory = DataDirectory("\(place.directory.path)-\(places.count)")
+        try FileManager.default.createDirectory(atPath: directory.path, withIntermediateDirectories: false)
+        try FileManager.default.copyItem(atPath: place.directory.deviceKey, toPath: directory.deviceKey)
+        let disk = place.machine.disk.copy(seed: generator.next())
+        SimulatedVFS.mount(disk, at: directory.path + "/")
+        for suffix in ["", "-wal"] where disk.exists(place.directory.database + suffix) {
+            try disk.rename(place.directory.database + suffix, to: directory.database + suffix)
+        }
+        let twin = Place(
+            index: places.count,
+            name: "\(place.name)-\(places.count)",
+            role: place.role,
+            machine: SimulatedMachine(now: place.machine.now, disk: disk, seed: generator.next()),
+            directory: directory,
+            scope: place.scope,
+            isWide: place.isWide
+        )
+        twin.isJoined = true
+        (twin.replica, twin.inEffect, twin.exempt) = (place.replica, place.inEffect, place.exempt)
+        places.append(twin)
+        trace("clone \(twin.name)")
+        try twin.open()
+        // Whatever either of them writes from here on, the other may too.
+        let own = try twin.site!.read { transaction in
+            try Dictionary(uniqueKeysWithValues: transaction.spaces().map { ($0, try transaction.ownSeq(in: $0).seq) })
+        }
+        (twin.acknowledged, twin.putBack, place.putBack) = (own, own, own)
+    }
+
+    private static let placesMax = 8
 
     /// What all the others have; `nil` where that cannot be told for certain, since somebody is down, or keeps what
     /// waits for its turn.
@@ -123,9 +161,12 @@ extension WardSimulation {
         if own != former {
             guard place.putBack != nil else { throw failure("identity", "\(place.name): a new replica for no reason") }
             (place.putBack, place.acknowledged) = (nil, [:])
-        } else if let putBack = place.putBack, !plan.hasForks {
+        } else if let putBack = place.putBack {
             for (space, seq) in putBack where try transaction.ownSeq(in: space).seq > seq {
-                throw failure("identity", "\(place.name) \(space): goes on under numbers that others know")
+                guard plan.hasForks else {
+                    throw failure("identity", "\(place.name) \(space): goes on under numbers that others know")
+                }
+                forked.insert(space)
             }
         }
     }

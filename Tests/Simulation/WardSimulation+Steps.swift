@@ -150,13 +150,14 @@ extension WardSimulation {
         guard place.role != .auditor, try site.read({ try $0.spaces() }).contains(.residents) else { return }
         let known = try site.read { try $0.records(WardSchema.resident, where: "1 ORDER BY id") }
         let isDone: Bool
-        if known.count < 3 || generator.chance(20) {
+        if known.isEmpty || generator.chance(10) {
             let values = ["family_name": generator.pick(Self.names), "phone": "03-1234-5678"]
             isDone = try writeRegister(place, .create(values)) {
                 _ = try site.addResident(values.map { "\($0)=\($1)" }.sorted())
             }
         } else {
-            let row = generator.pick(known)
+            // Few records, so that edits meet.
+            let row = generator.pick(Array(known.prefix(2)))
             let id = row.id.description
             let words = [
                 ("family_name", generator.pick(Self.names)), ("address", "千代田区\(generator.below(9))番"),
@@ -290,6 +291,7 @@ extension WardSimulation {
         let line = line(from: place, to: peer, weather, &generator)
         let isReachable = peer.hub != nil && !place.isCutOff && !peer.isCutOff
         let strikes = place.machine.disk.counts.sum + peer.machine.disk.counts.sum
+        let former = [try proofs(place), try proofs(peer)]
         let report = try attempt([place, peer]) { try place.site!.sync(with: line) }
         note(line)
         guard let report else {
@@ -304,6 +306,7 @@ extension WardSimulation {
             }
         }
         try checkProof(report, place, peer)
+        try checkProofTimes(report, place, peer, since: former)
         if peer.site != nil { try check(peer) }
         return report
     }

@@ -36,7 +36,8 @@ package final class WardSimulation {
         package var steps: Int
         /// Steps that are left out.
         package var skipped: Set<Int> = []
-        /// Whether people write on a disk that was put back before anybody noticed: one number is two changes.
+        /// Whether people write on a disk that was put back before anybody noticed, and on clones of disks: one number
+        /// is two changes.
         package var hasForks = false
         /// Told each line of the trace.
         package var trace: (@Sendable (String) -> Void)?
@@ -97,8 +98,12 @@ package final class WardSimulation {
 
     let plan: Plan
     private(set) var step = -1
-    private(set) var places: [Place] = []
+    var places: [Place] = []
     let books = SimulatedSchema.spaces.map { ModelBook($0) }
+    /// Spaces in which one number may be two changes.
+    var forked: Set<SpaceID> = []
+    /// The most that anybody but the author ever had, by space and author.
+    var delivered: [SpaceID: [ReplicaID: UInt64]] = [:]
     /// What was written of residents.
     var register = RegisterModel()
     /// Changes of two spaces that are one transaction.

@@ -60,8 +60,8 @@ package struct RegisterModel {
         return Set(visible.filter { write in !visible.contains { $0.seen.covers(write.dot) } }.map(\.value))
     }
 
-    /// All values of a register that were ever written, as far as `inEffect` goes.
-    package func all(_ place: Place, in inEffect: VersionVector) -> Set<[UInt8]> {
-        Set(writes[place, default: []].filter { inEffect.covers($0.dot) }.map(\.value))
+    /// All values of a register that were ever written, as far as `inEffect` goes where it is given.
+    package func all(_ place: Place, in inEffect: VersionVector?) -> Set<[UInt8]> {
+        Set(writes[place, default: []].filter { inEffect?.covers($0.dot) ?? true }.map(\.value))
     }
 }

@@ -188,7 +188,8 @@ package struct StoreReplica: ReplicaStorage {
                     try transaction.setPeerCopy(peer, summary.space, copy, isProved: isProved)
                 case .differs(let summary, let vector):
                     let known = Dictionary(uniqueKeysWithValues: vector.map { ($0.replica, $0.seq) })
-                    let copy = try transaction.copy(of: summary.space, with: known, upTo: summary.position)
+                    var copy = try transaction.copy(of: summary.space, with: known, upTo: summary.position)
+                    if Mutant.meetingIsSending.isPlanted { copy.own = summary.position }
                     if let former = try transaction.peerCopy(peer, summary.space), copy.held < former.held {
                         lost.append(summary.space)
                     }

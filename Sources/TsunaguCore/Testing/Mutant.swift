@@ -41,8 +41,6 @@ package enum Mutant: String, CaseIterable, Sendable {
     case everybodyMayRead
     /// What was quarantined stays so when its grant comes.
     case quarantineIsForEver
-    /// A revocation ends nothing that its device wrote.
-    case cutsAreIgnored
     // Sync
     /// "Up to date" without a second look.
     case pushingIsProof
@@ -50,6 +48,11 @@ package enum Mutant: String, CaseIterable, Sendable {
     case vectorsAreProof
     /// The last run of a chain is not sent.
     case lastRunStaysBehind
+    /// What is written is taken to be at whoever was met.
+    case meetingIsSending
+    // Replicas
+    /// Who got an older disk back goes on under its numbers.
+    case numbersAreGivenAgain
     // Holding area
     /// What waited is not looked at again.
     case heldRunsAreForgotten
