@@ -16,7 +16,8 @@ struct ImportDirectionTests {
         (
             "TsunaguCommands",
             [
-                "TsunaguCore", "TsunaguSync", "TsunaguWard", "TsunaguStore", "Crypto", "Logging", "Glibc",
+                "TsunaguCore", "TsunaguSync", "TsunaguWard", "TsunaguStore", "Crypto", "CryptoExtras", "Logging",
+                "Glibc",
                 "Synchronization",
             ]
         ),

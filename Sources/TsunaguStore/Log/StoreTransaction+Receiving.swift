@@ -174,7 +174,12 @@ extension StoreTransaction {
         )
         for block in decoded.blocks { try insertSeed(space, author, block) }
         try insertParts(of: decoded.changes, space, author)
-        if space.id == .system { try noteKeys(in: decoded.changes) }
+        if space.id == .system {
+            try noteKeys(in: decoded.changes)
+            // What is said there counts or not by all that was said, this included.
+            access = nil
+            hasNewsOfMembers = true
+        }
         var row = try chainRow(space, author)
         row.chain = decoded.chain
         row.sealed = decoded.chain.seq
