@@ -97,7 +97,10 @@ struct RunningHub: Sendable {
 
     func carrier(trust: HTTPCarrier.Trust? = nil) throws -> HTTPCarrier {
         let url = try HubURL("\(identity == nil ? "http" : "https")://127.0.0.1:\(port)")
-        return try HTTPCarrier(base: url, trust: trust ?? identity.map { .pin($0.pin) } ?? .plain)
+        // A machine that is busy with other tests takes its time to shake hands.
+        var timeouts = HTTPCarrier.Timeouts()
+        timeouts.connect = .seconds(120)
+        return try HTTPCarrier(base: url, trust: trust ?? identity.map { .pin($0.pin) } ?? .plain, timeouts: timeouts)
     }
 
     /// Posts once, with a carrier of its own, and collects the answer.

@@ -137,7 +137,7 @@ import TsunaguStore
         #expect(access.mayWrite(clerk.device, TestSchema.space))
     }
 
-    @Test(arguments: 0..<16)
+    @Test(arguments: Seeds.chosen(0..<16))
     func `State is a function of what is known, whatever the order in which it came`(seed: UInt64) throws {
         let (sites, scratch) = try ward(["centre", "second", "a", "b"])
         defer { withExtendedLifetime(scratch) {} }

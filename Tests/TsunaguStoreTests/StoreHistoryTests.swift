@@ -1,20 +1,12 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-import Foundation
 import TestSupport
 import Testing
 
 /// Random histories of real stores against the reference model, after every step.
 @Suite struct StoreHistoryTests {
-    /// `TSUNAGU_SEEDS=17` replays one history, `TSUNAGU_SEEDS=0-999` runs a thousand.
-    static let seeds: Range<UInt64> = {
-        let bounds = (ProcessInfo.processInfo.environment["TSUNAGU_SEEDS"] ?? "0-23").split(separator: "-").compactMap {
-            UInt64($0)
-        }
-        guard let first = bounds.first, let last = bounds.last, first <= last else { return 0..<24 }
-        return first..<last + 1
-    }()
+    static let seeds = Seeds.chosen(0..<24)
 
     @Test func everyOrderOfFourChangesUnderEveryCausalityEndsInOneState() throws {
         let orders = Permutations.of(4)
