@@ -78,6 +78,8 @@ extension WardSimulation {
         guard try Self.vectors(place.site!) == image.vectors else { throw failure("lost", "\(place.name): a backup") }
 
         astray.removeAll { $0.sender === place }
+        // They may hold what is about to be forgotten.
+        parcels = []
         (place.inEffect, place.acknowledged, place.stamp) = ([:], [:], 0)
         place.replica = image.replica
         place.putBack = Dictionary(

@@ -44,7 +44,7 @@ extension WardSimulation {
         return VersionVector(Dictionary(uniqueKeysWithValues: entries), exceptions: vector.exceptions)
     }
 
-    /// The changes of a book that some vector covers and a revocation excludes.
+    /// The changes of a book that a revocation excludes.
     func excluded(_ book: ModelBook) -> Set<Int> {
         Set(book.changes.filter { isExcluded(book.dot($0), in: book.space) })
     }
@@ -99,14 +99,22 @@ extension WardSimulation {
     }
 
     /// Notes where the centre has closed the retirement of a device: what it has by now is honoured.
-    func noteRetirements() throws {
+    ///
+    /// - Parameter held: what the place held that just met the centre.
+    func noteRetirements(handingIn held: Vectors = [:]) throws {
         for index in endings.indices where endings[index].cut == nil {
             let device = endings[index].device
             guard let site = centre.site, centre.machine.disk.isOn else { return }
             let isClosed = try site.read { try $0.currentAccess()?.revocations[device]?.contains { $0.cut != nil } }
             guard isClosed == true else { continue }
             let said = try site.read { try Dot($0.ownReplica()!, $0.ownSeq(in: .system).seq) }
-            endings[index].cut = (try Self.chains(of: device, at: site), said)
+            let cut = try Self.chains(of: device, at: site)
+            for (space, chains) in held {
+                for (replica, seq) in chains where replica.device == device && cut[space]?[replica] ?? 0 < seq {
+                    throw failure("lost", "\(device.short) \(space): its retirement was closed too early")
+                }
+            }
+            endings[index].cut = (cut, said)
             trace("handed in \(device.short)")
         }
     }

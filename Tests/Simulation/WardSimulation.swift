@@ -112,6 +112,8 @@ package final class WardSimulation {
     var pairs: [(Dot, Dot)] = []
     /// Requests on their way to whoever does not expect them any more.
     var astray: [SimulatedLine.Astray] = []
+    /// Bundles that have not arrived, or may arrive again.
+    var parcels: [Parcel] = []
     /// Who was told to have a seat, where, and what was in effect then.
     var promises: [RecordID: (place: Int, space: SpaceID, seen: VersionVector)] = [:]
     /// Bookings that somebody gave up.

@@ -64,7 +64,7 @@ public struct Access: Sendable {
 
     /// Whether the device's rights ended.
     public func isRevoked(_ device: DeviceID) -> Bool {
-        !Mutant.revokedMayRead.isPlanted && revocations[device] != nil
+        !Mutant.revokedStayMembers.isPlanted && revocations[device] != nil
     }
 
     /// Whether the device is one of the ward's.

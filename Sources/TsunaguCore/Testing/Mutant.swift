@@ -43,8 +43,8 @@ package enum Mutant: String, CaseIterable, Sendable {
     case quarantineIsForEver
     /// A revocation excludes nothing of what was written.
     case cutsAreIgnored
-    /// A device whose rights have ended may read on.
-    case revokedMayRead
+    /// A device whose rights have ended is a member as before.
+    case revokedStayMembers
     // Sync
     /// "Up to date" without a second look.
     case pushingIsProof
