@@ -186,9 +186,14 @@ package struct SyncClient {
             rows += try storage.runs(of: space, lacking: Dictionary(uniqueKeysWithValues: known))
         }
         rows.sort()
-        guard !rows.isEmpty, rows != handedIn else {
+        guard !rows.isEmpty else {
             isLeaving = true
             return .send(.leave)
+        }
+        // What did not move waits there for others' changes: whoever says that he leaves gives it up.
+        guard rows != handedIn else {
+            outcome.farewell = farewell
+            return .finish(outcome)
         }
         handedIn = rows
         wants = [:]

@@ -20,9 +20,11 @@ final class Place {
     var isWide: Bool
     /// The opened site; `nil` before it joined, and while it is down.
     private(set) var site: Site?
+    /// The device that it works on, or last worked on.
+    private(set) var device: DeviceID?
     /// Answers those who sync with this place.
     private(set) var hub: Hub?
-    /// The code to join with; `nil` for the founder.
+    /// The code to join with; `nil` for the founder, and for whoever has to be invited anew.
     var code: String?
     var isJoined = false
     /// Whether nobody can reach it, nor it anybody.
@@ -80,7 +82,14 @@ final class Place {
 
     func begin(_ site: Site) {
         self.site = site
+        device = site.keys.device
         hub = Hub(site)
+    }
+
+    /// Forgets the device that was erased: whatever comes next is another.
+    func leave() {
+        (code, isJoined, image, putBack, replica) = (nil, false, nil, nil, nil)
+        (inEffect, acknowledged, exempt, stamp, tentative) = ([:], [:], [], 0, [])
     }
 
     /// Ends the process, whether the disk still answers or not.

@@ -16,20 +16,24 @@ extension WardSimulation {
         guard let site = place.site else { return }
         try site.read { transaction in
             let spaces = try transaction.spaces()
+            let system = try transaction.inEffect(.system)
             try checkReplica(place, transaction)
+            try checkCuts(place, transaction, knowing: system)
             for space in spaces {
                 guard place.mayHold(space) else { throw failure("ungranted", "\(place.name) holds \(space)") }
                 guard !forked.contains(space) else {
                     place.inEffect[space] = try transaction.inEffect(space)
                     continue
                 }
-                try checkProgress(place, space, transaction)
+                try checkProgress(place, space, transaction, knowing: system)
                 try checkSameness(place, space, transaction)
             }
             for book in books where spaces.contains(book.space) && !forked.contains(book.space) {
-                try checkCauses(place, book, transaction)
+                try checkCauses(place, book, transaction, knowing: system)
             }
-            if forked.isDisjoint(with: SimulatedSchema.spaces) { try checkTransactions(place, spaces, transaction) }
+            if forked.isDisjoint(with: SimulatedSchema.spaces) {
+                try checkTransactions(place, spaces, knowing: system)
+            }
             try checkClock(place, transaction)
         }
         for book in books where place.inEffect[book.space] != nil && !forked.contains(book.space) {
@@ -96,10 +100,15 @@ extension WardSimulation {
         }
     }
 
-    /// What was once in effect stays so, and what was acknowledged is there.
-    private func checkProgress(_ place: Place, _ space: SpaceID, _ transaction: StoreTransaction) throws {
+    /// What was once in effect stays so unless a revocation excludes it, and what was acknowledged is there.
+    private func checkProgress(
+        _ place: Place,
+        _ space: SpaceID,
+        _ transaction: StoreTransaction,
+        knowing system: VersionVector
+    ) throws {
         let now = try transaction.inEffect(space)
-        if let before = place.inEffect[space] {
+        if let before = place.inEffect[space].map({ honoured($0, in: space, knowing: system) }) {
             guard now.covers(before) else { throw failure("lost", "\(place.name) \(space): \(before) became \(now)") }
         }
         place.inEffect[space] = now
@@ -146,12 +155,22 @@ extension WardSimulation {
         return (entries + exceptions).joined(separator: " ")
     }
 
-    /// Nothing is in effect before what its author had seen, nor by an author without a right.
-    private func checkCauses(_ place: Place, _ book: ModelBook, _ transaction: StoreTransaction) throws {
+    /// Nothing is in effect before what its author had seen is here, nor by an author without a right.
+    private func checkCauses(
+        _ place: Place,
+        _ book: ModelBook,
+        _ transaction: StoreTransaction,
+        knowing system: VersionVector
+    ) throws {
         let vector = place.inEffect[book.space]!
         let visible = book.visible(in: vector)
         for change in visible {
-            guard book.model.changes[change].past.isSubset(of: visible) else {
+            let missing = book.model.changes[change].past.subtracting(visible).map { book.dot($0) }
+            // What a revocation took away, or kept out, is in the log all the same.
+            let isVoid = { (dot: Dot) in
+                dot.seq <= vector[dot.replica] && self.isExcluded(dot, in: book.space, knowing: system)
+            }
+            guard missing.allSatisfy(isVoid) else {
                 throw failure("causes", "\(place.name) \(book.space): \(book.dot(change)) before what its author saw")
             }
             let author = places[book.model.changes[change].site]
@@ -167,10 +186,13 @@ extension WardSimulation {
         }
     }
 
-    /// The parts of a transaction are in effect together.
-    private func checkTransactions(_ place: Place, _ spaces: [SpaceID], _ transaction: StoreTransaction) throws {
+    /// The parts of a transaction are in effect together, unless a revocation ends between them.
+    private func checkTransactions(_ place: Place, _ spaces: [SpaceID], knowing system: VersionVector) throws {
         let held = SimulatedSchema.spaces.map { spaces.contains($0) }
         for (first, second) in pairs {
+            let isSplit = zip([first, second], SimulatedSchema.spaces)
+                .contains { isExcluded($0, in: $1, knowing: system) }
+            if isSplit { continue }
             let isThere = [
                 held[0] && place.inEffect[SimulatedSchema.spaces[0]]!.covers(first),
                 held[1] && place.inEffect[SimulatedSchema.spaces[1]]!.covers(second),
@@ -202,7 +224,8 @@ extension WardSimulation {
         for (booking, promise) in promises
         where promise.place == place.index && !cancelled.contains(booking) && !forked.contains(promise.space) {
             // Otherwise an older disk came back, and what followed has not yet.
-            guard place.inEffect[promise.space]?.covers(promise.seen) == true else { continue }
+            let seen = honoured(promise.seen, in: promise.space)
+            guard place.inEffect[promise.space]?.covers(seen) == true else { continue }
             let status = try place.site!.booking(booking.description).status
             guard status == "confirmed" else { throw failure("lost", "\(place.name): a seat became \(status)") }
         }
@@ -289,6 +312,7 @@ extension WardSimulation {
         let some = places.filter { $0.site != nil && $0.role != .venue }
         guard some.count >= 2, forked.isEmpty else { return }
         let (first, second) = (generator.pick(some), generator.pick(some))
+        guard !isEnding(first) else { return }
         // A branch's disk, copied, takes the other's changes; nobody hears of it afterwards.
         let disk = first.machine.disk.copy(seed: generator.next())
         let path = first.directory.path + "-view"
@@ -336,7 +360,7 @@ extension WardSimulation {
                 let visible = book.visible(in: try transaction.inEffect(book.space))
                 for place in [first, second] {
                     let vector = try place.site!.read { try $0.inEffect(book.space) }
-                    guard book.visible(in: vector).isSubset(of: visible) else {
+                    guard book.visible(in: vector).subtracting(excluded(book)).isSubset(of: visible) else {
                         throw failure(
                             "stuck",
                             "\(first.name) with \(second.name) \(book.space): not all of \(place.name)"
@@ -361,6 +385,7 @@ extension WardSimulation {
         if centre.putBack != nil {
             for place in places.dropFirst() where place.isJoined { try exchange(place, centre, .fair, &generator) }
         }
+        try endAll(&generator)
         for place in places.dropFirst() {
             for _ in 0..<20 where !place.isJoined { try join(place, .fair, &generator) }
             guard place.isJoined else { throw failure("stuck", "\(place.name) cannot join") }
@@ -402,12 +427,13 @@ extension WardSimulation {
             throw failure("identity", "\(place.name) is the same replica")
         }
         for (_, promise) in promises where promise.place == place.index && !forked.contains(promise.space) {
-            guard place.inEffect[promise.space]?.covers(promise.seen) == true else {
+            guard place.inEffect[promise.space]?.covers(honoured(promise.seen, in: promise.space)) == true else {
                 throw failure("lost", "\(place.name): a seat")
             }
         }
         for book in books where place.mayHold(book.space) && !forked.contains(book.space) {
-            let missing = Set(book.changes).subtracting(book.visible(in: place.inEffect[book.space] ?? VersionVector()))
+            let missing = Set(book.changes).subtracting(excluded(book))
+                .subtracting(book.visible(in: place.inEffect[book.space] ?? VersionVector()))
             guard missing.isEmpty else {
                 throw failure("stuck", "\(place.name) \(book.space): \(missing.map { book.dot($0) })")
             }
@@ -438,7 +464,8 @@ extension WardSimulation {
             throw failure("damaged", "\(place.name): \(fault.detail)")
         }
         let status = try place.site!.status()
-        guard status.quarantined == 0, status.spaces.allSatisfy(\.waitingFor.isEmpty) else {
+        guard try status.quarantined == excludedCount(place.site!), status.spaces.allSatisfy(\.waitingFor.isEmpty)
+        else {
             throw failure("stuck", try whatIsMissing())
         }
     }

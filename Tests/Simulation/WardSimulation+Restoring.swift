@@ -48,13 +48,21 @@ extension WardSimulation {
     /// What only that disk held is gone, and the model forgets it; what anybody else has must come back.
     private func putBack(_ image: Place.Image, at place: Place) throws {
         // What survives cannot be told by numbers that are two changes.
-        guard forked.isEmpty, place.putBack == nil, let known = try knownElsewhere(place) else { return }
+        guard forked.isEmpty, place.putBack == nil, !isEnding(place), let known = try knownElsewhere(place) else {
+            return
+        }
         let survivors = known.merging(image.vectors) { $0.merging($1, uniquingKeysWith: max) }
         func survives(_ dot: Dot, _ space: SpaceID) -> Bool { dot.seq <= survivors[space]?[dot.replica] ?? 0 }
         // A part that others have waits for ever for one that nobody has.
         guard
             pairs.allSatisfy({
                 survives($0.0, SimulatedSchema.spaces[0]) == survives($0.1, SimulatedSchema.spaces[1])
+            })
+        else { return }
+        // Nobody comes back who has erased his disk because somebody said so.
+        guard
+            endings.allSatisfy({ ending in
+                survives(ending.saidAt, .system) && ending.cut.map { survives($0.saidAt, .system) } != false
             })
         else { return }
         // The owner of lessons gives seats as bookings arrive, whether its own later numbers have come back or not.
@@ -70,6 +78,8 @@ extension WardSimulation {
         guard try Self.vectors(place.site!) == image.vectors else { throw failure("lost", "\(place.name): a backup") }
 
         astray.removeAll { $0.sender === place }
+        // They may hold what is about to be forgotten.
+        parcels = []
         (place.inEffect, place.acknowledged, place.stamp) = ([:], [:], 0)
         place.replica = image.replica
         place.putBack = Dictionary(
@@ -140,7 +150,12 @@ extension WardSimulation {
     private func knownElsewhere(_ place: Place) throws -> Vectors? {
         var known: Vectors = [:]
         let devices = places.compactMap { $0.site?.keys.device }
-        for other in places where other !== place && other.isJoined {
+        for other in places where other !== place {
+            guard other.isJoined else {
+                // Whoever is joining has something that nobody can look at.
+                if other.machine.disk.exists(other.directory.database) { return nil }
+                continue
+            }
             guard let site = other.site, other.machine.disk.isOn else { return nil }
             let vectors = try Self.vectors(site)
             let isWaiting = try site.read { transaction in

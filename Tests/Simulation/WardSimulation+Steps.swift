@@ -26,14 +26,17 @@ extension WardSimulation {
         case 42..<52: try book(place, &generator)
         case 52..<56: try resolve(place, &generator)
         case 56..<80: try exchange(place, centre, &generator)
-        case 80..<85: try exchange(place, generator.pick(places), &generator)
+        case 80..<82: try pack(place, for: generator.pick(places), &generator)
+        case 82..<85: try exchange(place, generator.pick(places), &generator)
+        case 85..<88 where !parcels.isEmpty && generator.chance(50): try deliver(&generator)
         case 85..<88: try deliverAstray(&generator)
         case 88: try reopen(place, &generator)
         case 89: try losePower(place, &generator)
         case 90..<92: jumpClock(place, &generator)
         case 92..<94: cutOff(place, &generator)
         case 94: try grant()
-        case 95..<98: try lookAtMergedViews(&generator)
+        case 95..<97: try lookAtMergedViews(&generator)
+        case 97: try revoke(place, &generator)
         default: try examine(place)
         }
         armed = nil
@@ -292,8 +295,17 @@ extension WardSimulation {
         let isReachable = peer.hub != nil && !place.isCutOff && !peer.isCutOff
         let strikes = place.machine.disk.counts.sum + peer.machine.disk.counts.sum
         let former = [try proofs(place), try proofs(peer)]
+        let (told, heard) = (try audience(place, peer), try audience(peer, place))
         let report = try attempt([place, peer]) { try place.site!.sync(with: line) }
         note(line)
+        try noteRetirements(handingIn: heard.held)
+        let isGone = try seeOff(place, held: heard.held)
+        try checkSilence(heard, to: place, sent: line.traffic.received, of: line.traffic.sent)
+        try checkSilence(told, to: peer, sent: report?.outcome.sent ?? 0, of: 0)
+        if isGone {
+            if peer.site != nil { try check(peer) }
+            return report
+        }
         guard let report else {
             trace("sync \(place.name) \(peer.name): -")
             return nil
@@ -326,6 +338,7 @@ extension WardSimulation {
             let answer = hub.answer(path: request.path, body: request.body)
             while try answer.next() != nil {}
         }
+        try noteRetirements()
         trace("astray \(request.place.name): \(isDone != nil)")
         if request.place.site != nil { try check(request.place) }
     }

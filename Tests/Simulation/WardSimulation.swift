@@ -57,19 +57,20 @@ package final class WardSimulation {
         package var disk = SimulatedDisk.Counts()
         package var clockJumps = 0
         package var restoredDisks = 0
+        package var revokedDevices = 0
         /// The same for the same seed, on every machine.
         package var traceHash: UInt64 = 0
 
         package init() {}
 
-        package var faults: Int { network.sum + disk.sum + clockJumps + restoredDisks }
+        package var faults: Int { network.sum + disk.sum + clockJumps + restoredDisks + revokedDevices }
 
         package var line: String {
             "\(steps) steps, \(changes) changes, \(Int(simulatedDays)) days; "
                 + "requests lost \(network.lost), cut \(network.cut), twice \(network.twice), late \(network.late), "
                 + "too large \(network.dropped); power lost \(disk.crashes) (\(disk.tornWrites) torn writes), "
                 + "disk full \(disk.refusedWrites), reads failed \(disk.failedReads), clocks moved \(clockJumps), "
-                + "old disks back \(restoredDisks); "
+                + "old disks back \(restoredDisks), devices revoked \(revokedDevices); "
                 + "trace \(String(traceHash, radix: 16))"
         }
 
@@ -82,6 +83,7 @@ package final class WardSimulation {
             disk.add(other.disk)
             clockJumps += other.clockJumps
             restoredDisks += other.restoredDisks
+            revokedDevices += other.revokedDevices
             traceHash &+= other.traceHash
         }
     }
@@ -110,10 +112,14 @@ package final class WardSimulation {
     var pairs: [(Dot, Dot)] = []
     /// Requests on their way to whoever does not expect them any more.
     var astray: [SimulatedLine.Astray] = []
+    /// Bundles that have not arrived, or may arrive again.
+    var parcels: [Parcel] = []
     /// Who was told to have a seat, where, and what was in effect then.
     var promises: [RecordID: (place: Int, space: SpaceID, seen: VersionVector)] = [:]
     /// Bookings that somebody gave up.
     var cancelled: Set<RecordID> = []
+    /// The devices whose rights have ended.
+    var endings: [Ending] = []
     /// The change with the quarantined writer's grant; `nil` before it is given.
     var grantedAt: Dot?
     /// The digest of each set of changes in effect that was seen.
@@ -258,7 +264,9 @@ package final class WardSimulation {
 
     /// Tries to join; what the weather broke off goes on the next time.
     func join(_ place: Place, _ weather: Weather, _ generator: inout SeededGenerator) throws {
-        guard centre.site != nil, mayWrite(centre), let code = place.code else { return }
+        guard centre.site != nil, mayWrite(centre) else { return }
+        if place.code == nil { try invite(place) }
+        guard let code = place.code else { return }
         let line = line(from: place, to: centre, weather, &generator)
         let isAlone = centre.hub == nil || centre.isCutOff || place.isCutOff
         let joined = try attempt(
@@ -349,7 +357,8 @@ package final class WardSimulation {
         place.end()
         place.machine.disk.powerOn()
         trace("power \(place.name)")
-        guard place.isJoined else { return }
+        // Whoever was erasing when the power went is seen off by those who saw it.
+        guard place.isJoined, !DataDirectory.exists(place.directory.farewell) else { return }
         do { try place.open() } catch { throw failure("lost", "\(place.name) does not open: \(error)") }
         try settle(place)
     }

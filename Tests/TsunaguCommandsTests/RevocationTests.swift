@@ -80,6 +80,25 @@ struct RevokedDeviceTests {
         }
     }
 
+    @Test func `A retirement is not closed while work that was handed in waits for somebody else's`() throws {
+        let ward = try WardFixture()
+        let (branch, neighbour) = (try ward.join("branch"), try ward.join("neighbour"))
+        try ward.sync(branch)
+        _ = try neighbour.addResident(["family_name=隣"])
+        #expect(try branch.sync(with: LoopbackTransport(Hub(neighbour))).failure == nil)
+        let resident = try branch.read { try $0.records(branch.store.schema.collection(named: "resident")!)[0].id }
+        _ = try branch.setResident(resident.description, ["family_name=隣の続き"])
+        _ = try ward.centre.revoke("branch", mode: .retired, reason: "返却")
+
+        #expect(try branch.sync(with: ward.transport()).failure?.code == .notPermitted)
+        #expect(!isErased(branch))
+        try ward.sync(neighbour)
+        #expect(try branch.sync(with: ward.transport()).failure?.code == .notPermitted)
+        #expect(isErased(branch))
+        #expect(try names(ward.centre) == ["隣の続き"])
+        #expect(try ward.centre.status().quarantined == 0)
+    }
+
     @Test func `A peer that is no admin's is no reason to erase`() throws {
         let ward = try WardFixture()
         let (branch, neighbour) = (try ward.join("branch"), try ward.join("neighbour"))

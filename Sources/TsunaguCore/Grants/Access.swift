@@ -63,7 +63,9 @@ public struct Access: Sendable {
     }
 
     /// Whether the device's rights ended.
-    public func isRevoked(_ device: DeviceID) -> Bool { revocations[device] != nil }
+    public func isRevoked(_ device: DeviceID) -> Bool {
+        !Mutant.revokedStayMembers.isPlanted && revocations[device] != nil
+    }
 
     /// Whether the device is one of the ward's.
     public func isMember(_ device: DeviceID) -> Bool {
@@ -94,6 +96,7 @@ public struct Access: Sendable {
     /// A grant covers whatever the device wrote, before or after; only a revocation excludes, from a number on.
     public func honours(_ replica: ReplicaID, in space: SpaceID) -> UInt64 {
         guard isGranted(replica.device, space) else { return 0 }
+        if Mutant.cutsAreIgnored.isPlanted { return .max }
         return revocations[replica.device]?.compactMap { $0.cut?[space, replica] }.min() ?? .max
     }
 

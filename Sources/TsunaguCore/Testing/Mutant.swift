@@ -41,6 +41,10 @@ package enum Mutant: String, CaseIterable, Sendable {
     case everybodyMayRead
     /// What was quarantined stays so when its grant comes.
     case quarantineIsForEver
+    /// A revocation excludes nothing of what was written.
+    case cutsAreIgnored
+    /// A device whose rights have ended is a member as before.
+    case revokedStayMembers
     // Sync
     /// "Up to date" without a second look.
     case pushingIsProof

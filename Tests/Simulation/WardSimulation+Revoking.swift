@@ -1,0 +1,196 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import TestSupport
+import TsunaguCommands
+import TsunaguCore
+import TsunaguStore
+import TsunaguSync
+
+/// Devices whose rights end, and places that come back as new devices.
+extension WardSimulation {
+    /// The end of a device's rights, as the simulation knows it.
+    struct Ending {
+        let device: DeviceID
+        /// The change of `system` that says so.
+        let saidAt: Dot
+        /// How far its chains are honoured, and the change that says so; `nil` while all of them are.
+        var cut: (chains: Vectors, saidAt: Dot)?
+    }
+
+    /// Whether the rights of the device that a place works on have ended, whoever knows.
+    func isEnding(_ place: Place) -> Bool { endings.contains { $0.device == place.device } }
+
+    // MARK: - What is honoured
+
+    /// The last number of a chain that is in effect where `system` is known so far; `nil` for all that was ever said.
+    private func honoured(_ replica: ReplicaID, in space: SpaceID, knowing system: VersionVector? = nil) -> UInt64 {
+        endings.compactMap { ending in
+            guard ending.device == replica.device, let cut = ending.cut, system?.covers(cut.saidAt) != false else {
+                return nil
+            }
+            return cut.chains[space]?[replica] ?? 0
+        }.min() ?? .max
+    }
+
+    /// Whether a revocation excludes a change.
+    func isExcluded(_ dot: Dot, in space: SpaceID, knowing system: VersionVector? = nil) -> Bool {
+        dot.seq > honoured(dot.replica, in: space, knowing: system)
+    }
+
+    /// What revocations leave of a vector.
+    func honoured(_ vector: VersionVector, in space: SpaceID, knowing system: VersionVector? = nil) -> VersionVector {
+        let entries = vector.entries.map { ($0.key, min($0.value, honoured($0.key, in: space, knowing: system))) }
+        return VersionVector(Dictionary(uniqueKeysWithValues: entries), exceptions: vector.exceptions)
+    }
+
+    /// The changes of a book that a revocation excludes.
+    func excluded(_ book: ModelBook) -> Set<Int> {
+        Set(book.changes.filter { isExcluded(book.dot($0), in: book.space) })
+    }
+
+    /// What a device that was revoked wrote is in effect exactly as far as the revocations that are known there say.
+    func checkCuts(_ place: Place, _ transaction: StoreTransaction, knowing system: VersionVector) throws {
+        guard !endings.isEmpty else { return }
+        for space in try transaction.spaces() {
+            let inEffect = try transaction.inEffect(space)
+            for (replica, last) in inEffect.entries where endings.contains(where: { $0.device == replica.device }) {
+                let end = honoured(replica, in: space, knowing: system)
+                if last > end, let seq = inEffect.firstCovered(of: replica, in: end + 1...last) {
+                    throw failure("revoked", "\(place.name) \(space): \(Dot(replica, seq)) is in effect")
+                }
+                guard inEffect.exceptions.allSatisfy({ $0.replica != replica || $0.first > end }) else {
+                    throw failure("revoked", "\(place.name) \(space): not all of \(replica) up to \(end)")
+                }
+            }
+        }
+    }
+
+    /// How many changes of a log revocations exclude.
+    func excludedCount(_ site: Site) throws -> Int {
+        try Self.vectors(site).reduce(0) { sum, space in
+            space.value.reduce(sum) { $0 + Int($1.value - min($1.value, honoured($1.key, in: space.key))) }
+        }
+    }
+
+    // MARK: - Revoking
+
+    /// The office ends a place's rights; the place hears of it when it comes to hand in its work.
+    func revoke(_ place: Place, _ generator: inout SeededGenerator) throws {
+        let isDue = place.isJoined && !isEnding(place) && place.putBack == nil && !plan.hasForks
+        guard place !== centre, place.role != .auditor, isDue, mayWrite(centre), let site = centre.site,
+            let device = place.device
+        else { return }
+        let mode = generator.pick(Revocation.Mode.allCases)
+        let chains = try Self.chains(of: device, at: site)
+        let last = try site.read { try $0.ownSeq(in: .system).seq }
+        _ = try attempt([centre]) { try site.revoke(place.name, mode: mode, reason: "失効") }
+        guard let said = try centre.site?.read({ try Dot($0.ownReplica()!, $0.ownSeq(in: .system).seq) }),
+            said.seq > last
+        else { return }
+        endings.append(Ending(device: device, saidAt: said, cut: mode == .lost ? (chains, said) : nil))
+        summary.revokedDevices += 1
+        trace("revoke \(place.name) \(mode.rawValue)")
+        try check(centre)
+    }
+
+    private static func chains(of device: DeviceID, at site: Site) throws -> Vectors {
+        try vectors(site).mapValues { $0.filter { $0.key.device == device } }
+    }
+
+    /// Notes where the centre has closed the retirement of a device: what it has by now is honoured.
+    ///
+    /// - Parameter held: what the place held that just met the centre.
+    func noteRetirements(handingIn held: Vectors = [:]) throws {
+        for index in endings.indices where endings[index].cut == nil {
+            let device = endings[index].device
+            guard let site = centre.site, centre.machine.disk.isOn else { return }
+            let isClosed = try site.read { try $0.currentAccess()?.revocations[device]?.contains { $0.cut != nil } }
+            guard isClosed == true else { continue }
+            let said = try site.read { try Dot($0.ownReplica()!, $0.ownSeq(in: .system).seq) }
+            let cut = try Self.chains(of: device, at: site)
+            for (space, chains) in held {
+                for (replica, seq) in chains where replica.device == device && cut[space]?[replica] ?? 0 < seq {
+                    throw failure("lost", "\(device.short) \(space): its retirement was closed too early")
+                }
+            }
+            endings[index].cut = (cut, said)
+            trace("handed in \(device.short)")
+        }
+    }
+
+    // MARK: - Leaving
+
+    /// What one end of an exchange knows, and the other holds, before it.
+    struct Audience {
+        /// Whether somebody here knows that the other's rights have ended.
+        let isWarned: Bool
+        let held: Vectors
+    }
+
+    /// Looks at who is about to speak with whom.
+    func audience(_ speaker: Place, _ listener: Place) throws -> Audience {
+        guard let here = speaker.site, let there = listener.site else { return Audience(isWarned: false, held: [:]) }
+        let system = try here.read { try $0.inEffect(.system) }
+        return Audience(
+            isWarned: endings.contains { $0.device == listener.device && system.covers($0.saidAt) },
+            held: try Self.vectors(there)
+        )
+    }
+
+    /// Whoever is known to be revoked was told nothing.
+    func checkSilence(_ audience: Audience, to listener: Place, sent: Int, of other: Int) throws {
+        guard audience.isWarned else { return }
+        // A receipt for each run, and a farewell.
+        guard sent <= 4096 + other else { throw failure("unauthorised", "\(listener.name) was sent \(sent) bytes") }
+        guard let site = listener.site else { return }
+        guard try Self.vectors(site) == audience.held else {
+            throw failure("unauthorised", "\(listener.name) was sent changes after its rights had ended")
+        }
+    }
+
+    /// Sees a place off that has erased what it held; it comes back as a new device.
+    ///
+    /// - Parameter held: what it held before it met whoever sent it away.
+    /// - Returns: whether it is gone.
+    func seeOff(_ place: Place, held: Vectors) throws -> Bool {
+        guard place.isJoined, DataDirectory.exists(place.directory.farewell) else { return false }
+        guard isEnding(place), let device = place.device else {
+            throw failure("lost", "\(place.name) erased what it holds for no reason")
+        }
+        guard let office = centre.site else { throw failure("lost", "\(place.name) erased what nobody took") }
+        let there = try Self.vectors(office)
+        for (space, chains) in held {
+            for (replica, seq) in chains where replica.device == device && there[space]?[replica] ?? 0 < seq {
+                throw failure("lost", "\(place.name) \(space) was not handed in")
+            }
+        }
+        place.end()
+        do {
+            try place.open()
+            throw failure("erased", "\(place.name) opens")
+        } catch let error as CommandError {
+            guard error.code == .notPermitted else { throw failure("erased", "\(place.name): \(error)") }
+        }
+        let files = [place.directory.database, place.directory.database + "-wal"]
+        guard !files.contains(where: place.machine.disk.exists), !DataDirectory.exists(place.directory.deviceKey) else {
+            throw failure("erased", "\(place.name) keeps something")
+        }
+        trace("farewell \(place.name)")
+        place.leave()
+        return true
+    }
+
+    /// Everybody whose rights have ended comes to hand in, and comes back.
+    func endAll(_ generator: inout SeededGenerator) throws {
+        for _ in 0..<3 where places.contains(where: { $0.isJoined && isEnding($0) }) {
+            for place in places.dropFirst() where place.isJoined {
+                passTime(60_000, &generator)
+                try exchange(place, centre, .fair, &generator)
+            }
+        }
+        if let place = places.first(where: { $0.isJoined && isEnding($0) }) {
+            throw failure("stuck", "\(place.name) cannot leave")
+        }
+    }
+}
