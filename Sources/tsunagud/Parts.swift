@@ -15,15 +15,18 @@ func makeParts(directory: String, settings: DaemonSettings, logger: Logger) thro
     let directory = DataDirectory(directory)
     let site: Site
     let hub: DaemonParts.Hub?
+    let token: String
     do {
         site = try Site.open(directory, person: .daemon)
         hub = try makeHub(site, settings)
+        token = try site.apiToken()
     } catch let error as CommandError {
         complain(error.message, hint: error.hint)
         throw ExitCode(error.code.exitStatus)
     }
     return DaemonParts(
         hub: hub,
+        apiToken: token,
         syncOnce: { cancellation in syncOnce(site, cancellation, logger) },
         ready: { site.answers() ? .ready : .notReady("the database does not answer") },
         metrics: { (try? site.metrics()) ?? "" }

@@ -44,7 +44,13 @@ package struct Daemon: Service {
 
         var services: [any Service] = []
         services.append(
-            try LocalAPI(address: listen, ready: parts.ready, metrics: parts.metrics, logger: logger) { port in
+            try LocalAPI(
+                address: listen,
+                token: parts.apiToken,
+                ready: parts.ready,
+                metrics: parts.metrics,
+                logger: logger
+            ) { port in
                 announcement.add("listening", url: listen.url(scheme: "http", port: port))
             }
         )

@@ -17,8 +17,13 @@ package struct DataDirectory: Sendable {
     package var deviceKey: String { path + "/device.key" }
     /// What the ward office said when this device's rights ended; where it stands, everything else is erased.
     package var farewell: String { path + "/farewell.txt" }
+    /// What programs of the owner show to the daemon's local API.
+    package var apiToken: String { path + "/api-token" }
     package var hubKey: String { path + "/hub-key.pem" }
     package var hubCertificate: String { path + "/hub-certificate.pem" }
+
+    /// What only the owner may read and what a device that leaves erases, beside the database.
+    var secrets: [String] { [deviceKey, hubKey, hubCertificate, apiToken] }
 
     /// Makes the directory and its parents; only the owner may enter.
     package func create() throws {
