@@ -97,6 +97,8 @@ struct Tsunagud: AsyncParsableCommand {
         } catch let error as ListenError {
             Self.explain(error, settings)
             throw ExitCode.failure
+        } catch is RightsEnded {
+            try endSite(directory: directory)
         }
         // To the very end: while a sync may still run, nobody else gets the directory.
         withExtendedLifetime(lock) {}
