@@ -12,22 +12,33 @@ import TsunaguCommands
 ///
 /// The one place where the daemon meets the commands; everything else here knows only addresses and bytes.
 func makeParts(directory: String, settings: DaemonSettings, logger: Logger) throws -> DaemonParts {
-    let directory = DataDirectory(directory)
-    let site: Site
-    let hub: DaemonParts.Hub?
-    do {
-        site = try Site.open(directory, person: .daemon)
-        hub = try makeHub(site, settings)
-    } catch let error as CommandError {
-        complain(error.message, hint: error.hint)
-        throw ExitCode(error.code.exitStatus)
+    let (site, hub, token) = try complaining {
+        let site = try Site.open(DataDirectory(directory), person: .daemon)
+        return (site, try makeHub(site, settings), try site.apiToken())
     }
     return DaemonParts(
         hub: hub,
+        apiToken: token,
         syncOnce: { cancellation in syncOnce(site, cancellation, logger) },
         ready: { site.answers() ? .ready : .notReady("the database does not answer") },
         metrics: { (try? site.metrics()) ?? "" }
     )
+}
+
+/// Removes what is left of a site whose rights ended while its daemon ran, and says so.
+///
+/// - Throws: always, with what ends the process.
+func endSite(directory: String) throws {
+    try complaining { _ = try Site.open(DataDirectory(directory), person: .daemon) }
+}
+
+private func complaining<R>(_ work: () throws -> R) throws -> R {
+    do {
+        return try work()
+    } catch let error as CommandError {
+        complain(error.message, hint: error.hint)
+        throw ExitCode(error.code.exitStatus)
+    }
 }
 
 /// The server for other sites: the hub at the centre, elsewhere one for peers where somebody said where to listen.
@@ -78,8 +89,11 @@ private func makeHub(_ site: Site, _ settings: DaemonSettings) throws -> DaemonP
 }
 
 private func syncOnce(_ site: Site, _ cancellation: CancellationFlag, _ logger: Logger) -> SyncOutcome {
+    // A command may have been told before this daemon.
+    if DataDirectory.exists(site.directory.farewell) { return .ended }
     do {
         let reports = try site.syncAll(cancellation: cancellation)
+        if DataDirectory.exists(site.directory.farewell) { return .ended }
         for failure in reports.compactMap(\.failure) {
             logger.debug("sync failed", metadata: ["code": "\(failure.code.rawValue)"])
         }

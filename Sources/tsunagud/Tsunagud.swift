@@ -17,7 +17,11 @@ struct Tsunagud: AsyncParsableCommand {
             Every option may also stand in the environment (--hub-listen as TSUNAGU_HUB_LISTEN) or in the file
             (hub-listen = …). The command line wins over the environment, and that over the file.
 
-            SIGTERM and SIGINT stop it, SIGHUP makes it read its settings anew and sync at once.
+            SIGTERM and SIGINT stop it, SIGHUP makes it read its settings anew and sync at once. Where the ward office ended
+            this device's rights, it hands in what is unsent, erases the data and ends with 77.
+
+            The local API has /healthz and /readyz for everybody on this machine, and /metrics for whoever sends
+            "Authorization: Bearer …" with what stands in the data directory's file api-token.
             """
     )
 
@@ -93,6 +97,8 @@ struct Tsunagud: AsyncParsableCommand {
         } catch let error as ListenError {
             Self.explain(error, settings)
             throw ExitCode.failure
+        } catch is RightsEnded {
+            try endSite(directory: directory)
         }
         // To the very end: while a sync may still run, nobody else gets the directory.
         withExtendedLifetime(lock) {}

@@ -64,18 +64,22 @@ package enum Program: String {
 
     /// A process to be run.
     ///
-    /// - Parameter fileKilobytesMax: the size at which writes to a file fail.
+    /// - Parameters:
+    ///   - fileKilobytesMax: the size at which writes to a file fail.
+    ///   - umask: what is taken from the permissions of new files, as a shell takes it.
     func process(
         _ arguments: [String],
         _ environment: [String: String] = [:],
-        fileKilobytesMax: Int? = nil
+        fileKilobytesMax: Int? = nil,
+        umask: String? = nil
     ) -> Process {
         let process = Process()
-        if let fileKilobytesMax {
-            // A write beyond the limit is to fail, and not to end the process by a signal.
-            let script = "trap '' XFSZ; ulimit -f \(fileKilobytesMax); exec \"$@\""
+        // A write beyond the limit is to fail, and not to end the process by a signal.
+        let limit = fileKilobytesMax.map { "trap '' XFSZ; ulimit -f \($0); " }
+        let mask = umask.map { "umask \($0); " }
+        if limit != nil || mask != nil {
             process.executableURL = URL(filePath: "/bin/bash")
-            process.arguments = ["-c", script, "bash", url.path] + arguments
+            process.arguments = ["-c", (limit ?? "") + (mask ?? "") + "exec \"$@\"", "bash", url.path] + arguments
         } else {
             process.executableURL = url
             process.arguments = arguments

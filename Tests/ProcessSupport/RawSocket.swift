@@ -55,6 +55,12 @@ package final class RawSocket: Sendable {
         }
     }
 
+    /// Sends a text over and over, a thousand times a second at most, until the other end says something or hangs up.
+    package func drip(_ text: String) {
+        var answer = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        while poll(&answer, 1, 1) == 0 { send(text) }
+    }
+
     /// What the other end sends until a text, or its end.
     package func receive(until mark: String? = nil) -> String {
         var text: [UInt8] = []

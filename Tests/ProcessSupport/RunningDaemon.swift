@@ -12,13 +12,18 @@ package final class RunningDaemon {
     package let hub: String?
 
     /// - Throws: `Program.Failure` where it ends before it listens.
-    init(_ arguments: [String], fileKilobytesMax: Int?) throws {
-        process = Program.tsunagud.process(arguments, fileKilobytesMax: fileKilobytesMax)
+    ///
+    /// - Parameter log: what its standard error is added to.
+    init(_ arguments: [String], fileKilobytesMax: Int?, umask: String?, log: URL) throws {
+        process = Program.tsunagud.process(arguments, fileKilobytesMax: fileKilobytesMax, umask: umask)
         let output = Pipe()
         process.standardOutput = output
-        process.standardError = FileHandle.nullDevice
+        let descriptor = open(log.path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0o600)
+        let errors = FileHandle(fileDescriptor: descriptor, closeOnDealloc: true)
+        process.standardError = errors
         process.terminationHandler = { [hasEnded] _ in hasEnded.signal() }
         try process.run()
+        try errors.close()
         let last = arguments.contains("--hub-listen") ? "hub " : "listening "
         var text = ""
         while !text.contains(last) || !text.hasSuffix("\n") {
@@ -39,6 +44,15 @@ package final class RunningDaemon {
     deinit { kill() }
 
     package var isRunning: Bool { process.isRunning }
+
+    /// Waits until it ends by itself.
+    ///
+    /// - Returns: its exit status.
+    package func end() -> Int32 {
+        hasEnded.wait()
+        hasEnded.signal()
+        return process.terminationStatus
+    }
 
     /// The end that an administrator gives it.
     func terminate() { end(by: SIGTERM) }

@@ -13,6 +13,8 @@ package final class TestSite {
     private let root: URL
     private let ownsRoot: Bool
     package private(set) var daemon: RunningDaemon?
+    /// What the system takes from the permissions of its new files, as a shell takes it; sites beside it inherit it.
+    package var umask: String?
     /// Where its hub was when it last ran.
     package private(set) var hub: String?
 
@@ -21,6 +23,7 @@ package final class TestSite {
         self.name = name
         root = other?.root ?? FileManager.default.temporaryDirectory.appending(path: "tsunagu-cli-\(UUID().uuidString)")
         ownsRoot = other == nil
+        umask = other?.umask
         directory = root.appending(path: name)
         try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true)
     }
@@ -74,7 +77,9 @@ package final class TestSite {
     ) throws -> Program.Run {
         let own = ["TSUNAGU_OPERATOR": name, "HOME": root.path].merging(environment) { $1 }
         let arguments = (data ? ["--data", directory.path] : []) + words
-        return try Program.Run(Program.tsunagu.process(arguments, own, fileKilobytesMax: fileKilobytesMax))
+        return try Program.Run(
+            Program.tsunagu.process(arguments, own, fileKilobytesMax: fileKilobytesMax, umask: umask)
+        )
     }
 
     /// Runs a command that must succeed, and reads its document.
@@ -118,7 +123,12 @@ package final class TestSite {
     /// Starts a daemon, which syncs when it begins.
     package func startDaemon(_ options: [String] = [], fileKilobytesMax: Int? = nil) throws {
         let own = ["--data", directory.path, "--listen", "127.0.0.1:0", "--log-level", "error"]
-        let daemon = try RunningDaemon(own + options, fileKilobytesMax: fileKilobytesMax)
+        let daemon = try RunningDaemon(
+            own + options,
+            fileKilobytesMax: fileKilobytesMax,
+            umask: umask,
+            log: URL(filePath: file("\(name).log"))
+        )
         self.daemon = daemon
         hub = daemon.hub ?? hub
     }
@@ -128,6 +138,9 @@ package final class TestSite {
         daemon?.terminate()
         daemon = nil
     }
+
+    /// What its daemons said on standard error.
+    package func log() throws -> String { try String(contentsOfFile: file("\(name).log"), encoding: .utf8) }
 
     /// Ends the daemon as a power cut would.
     package func kill() {

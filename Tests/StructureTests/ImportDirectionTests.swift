@@ -26,7 +26,8 @@ struct ImportDirectionTests {
             [
                 "CCurl", "TsunaguCommands", "TsunaguSync", "Crypto", "Dispatch", "Foundation", "FoundationEssentials",
                 "Glibc", "HTTPTypes", "Hummingbird", "HummingbirdCore", "HummingbirdTLS", "Logging", "NIOCore",
-                "NIOPosix", "NIOSSL", "ServiceLifecycle", "SwiftASN1", "Synchronization", "UnixSignals", "X509",
+                "NIOHTTP1", "NIOHTTPTypes", "NIOPosix", "NIOSSL", "ServiceLifecycle", "SwiftASN1", "Synchronization",
+                "UnixSignals", "X509",
             ]
         ),
         (

@@ -24,6 +24,7 @@ struct DaemonTests {
         let syncsEnded = Counter()
         let parts = DaemonParts(
             hub: .init(service: ScriptedHub { _, body in .pieces([body]) }, identity: identity),
+            apiToken: "t",
             syncOnce: { cancellation in
                 syncing.fulfil(())
                 while !cancellation.isCancelled {}
@@ -60,6 +61,7 @@ struct DaemonTests {
         let listening = Promise<[String]>()
         let parts = DaemonParts(
             hub: nil,
+            apiToken: "t",
             syncOnce: { _ in .upToDate },
             ready: { .ready },
             metrics: { "" },
@@ -71,7 +73,13 @@ struct DaemonTests {
     @Test("A daemon whose port is taken ends with the reason")
     func takenPort() async throws {
         let (listener, port) = RawSocket.listening()
-        let parts = DaemonParts(hub: nil, syncOnce: { _ in .upToDate }, ready: { .ready }, metrics: { "" })
+        let parts = DaemonParts(
+            hub: nil,
+            apiToken: "t",
+            syncOnce: { _ in .upToDate },
+            ready: { .ready },
+            metrics: { "" }
+        )
         var daemon = daemon(parts)
         daemon.listen.port = port
         let error = await #expect(throws: ListenError.self) { try await daemon.run() }

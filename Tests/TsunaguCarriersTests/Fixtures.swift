@@ -129,12 +129,14 @@ func withHub<Value: Sendable>(
     tls identity: TLSIdentity? = nil,
     requestBytesMax: Int? = nil,
     stallTimeout: Duration? = nil,
+    limits: ConnectionLimits? = nil,
     script: @escaping @Sendable (_ path: String, _ body: [UInt8]) -> HubAnswer,
     _ body: @Sendable (RunningHub) async throws -> Value
 ) async throws -> Value {
     var configuration = HubServer.Configuration(address: ListenAddress(host: "127.0.0.1", port: 0), identity: identity)
     if let requestBytesMax { configuration.requestBytesMax = requestBytesMax }
     if let stallTimeout { configuration.stallTimeout = stallTimeout }
+    if let limits { configuration.limits = limits }
     let port = Promise<Int>()
     let server = HubServer(service: ScriptedHub(script: script), configuration: configuration, logger: quiet) {
         port.fulfil($0)

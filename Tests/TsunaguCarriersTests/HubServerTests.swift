@@ -86,7 +86,7 @@ struct HubServerTests {
             let answer = try await onThread {
                 RawSocket.exchange(port: hub.port, "GET /healthz HTTP/1.1\nHost: h\n\(header)\n\n")
             }
-            #expect(!answer.hasPrefix("HTTP/1.1 200 "), "\(answer)")
+            #expect(answer.hasPrefix("HTTP/1.1 431 "), "\(answer)")
         }
     }
 
@@ -122,6 +122,91 @@ struct HubServerTests {
             )
             await released.value
             withExtendedLifetime(client) {}
+        }
+    }
+
+    private static let post = "POST /v1/x HTTP/1.1\r\nHost: h\r\nContent-Type: application/octet-stream\r\n"
+
+    @Test("A request that drips in for ever is told so, and its connection ends")
+    func drippingBody() async throws {
+        var limits = ConnectionLimits()
+        limits.requestTimeout = .milliseconds(50)
+        let requests = Counter()
+        let script = { @Sendable (_: String, _: [UInt8]) in
+            requests.increment()
+            return HubAnswer.pieces([])
+        }
+        try await withHub(limits: limits, script: script) { hub in
+            let answer = try await onThread {
+                let client = RawSocket.connect(port: hub.port)
+                client.send(Self.post + "Transfer-Encoding: chunked\r\n\r\n")
+                client.drip("1\r\nx\r\n")
+                return client.receive()
+            }
+            #expect(answer.hasPrefix("HTTP/1.1 408 "), "\(answer)")
+            #expect(answer.lowercased().contains("connection: close"))
+            #expect(requests.value == 0)
+        }
+    }
+
+    @Test("Silence and a head that drips in are told so once, and not to who was answered before")
+    func drippingHead() async throws {
+        var limits = ConnectionLimits()
+        limits.idleTimeout = .milliseconds(50)
+        try await withHub(limits: limits, script: { _, _ in .pieces([]) }) { hub in
+            let answers = try await onThread {
+                let head = RawSocket.connect(port: hub.port)
+                head.send("GET /healthz HTTP/1.1\r\n")
+                head.drip("X: y\r\n")
+                let body = RawSocket.connect(port: hub.port)
+                body.send(Self.post + "Content-Length: 10\r\n\r\nx")
+                let answered = RawSocket.connect(port: hub.port)
+                answered.send("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n")
+                return [head, body, answered].map { $0.receive() }
+            }
+            #expect(answers[0].hasPrefix("HTTP/1.1 408 "), "\(answers[0])")
+            #expect(answers[1].hasPrefix("HTTP/1.1 408 "), "\(answers[1])")
+            #expect(answers[2].hasPrefix("HTTP/1.1 200 ") && answers[2].hasSuffix("ok\n"), "\(answers[2])")
+        }
+        // A handshake that does not come to its end is time that passes, too.
+        try await withHub(tls: .forTests(), limits: limits, script: { _, _ in .pieces([]) }) { hub in
+            let answer = try await onThread { RawSocket.connect(port: hub.port).receive() }
+            #expect(answer.isEmpty)
+        }
+    }
+
+    @Test("Connections beyond the bound of one address, or of all, are told to come again")
+    func tooManyConnections() async throws {
+        var (ofAddress, ofAll) = (ConnectionLimits(), ConnectionLimits())
+        ofAddress.connectionsOfAddressMax = 2
+        ofAll.connectionsMax = 2
+        for limits in [ofAddress, ofAll] {
+            try await withHub(limits: limits, script: { _, body in .pieces([body]) }) { hub in
+                try await onThread {
+                    let probe = "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
+                    func served() -> RawSocket {
+                        while true {
+                            let client = RawSocket.connect(port: hub.port)
+                            client.send(probe)
+                            if client.receive(until: "ok\n").hasPrefix("HTTP/1.1 200 ") { return client }
+                        }
+                    }
+                    var first: RawSocket? = served()
+                    let second = served()
+                    for request in [probe, Self.post + "Content-Length: 3\r\n\r\nabc"] {
+                        let third = RawSocket.connect(port: hub.port)
+                        third.send(request)
+                        let answer = third.receive()
+                        #expect(answer.hasPrefix("HTTP/1.1 503 "), "\(answer)")
+                    }
+                    // Those that were there go on, and a place that is left is another's.
+                    first?.send(Self.post + "Content-Length: 3\r\n\r\nabc")
+                    #expect(first?.receive(until: "abc").contains("HTTP/1.1 200 ") == true)
+                    first = nil
+                    withExtendedLifetime(served()) {}
+                    withExtendedLifetime(second) {}
+                }
+            }
         }
     }
 

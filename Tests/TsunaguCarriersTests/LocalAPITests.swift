@@ -8,12 +8,17 @@ import TsunaguCarriers
 
 @Suite(.timeLimit(.minutes(1)))
 struct LocalAPITests {
-    private func get(_ path: String, port: Int, host: String = "127.0.0.1", method: String = "GET") async throws
-        -> String
-    {
-        try await onThread {
-            RawSocket.exchange(port: port, "\(method) \(path) HTTP/1.1\nHost: \(host)\nConnection: close\n\n")
-        }
+    private static let token = "5f3759df"
+
+    private func get(
+        _ path: String,
+        port: Int,
+        host: String = "127.0.0.1",
+        method: String = "GET",
+        headers: String = "Authorization: Bearer \(token)\n"
+    ) async throws -> String {
+        let request = "\(method) \(path) HTTP/1.1\nHost: \(host)\nConnection: close\n\(headers)\n"
+        return try await onThread { RawSocket.exchange(port: port, request) }
     }
 
     private func withAPI(
@@ -23,6 +28,7 @@ struct LocalAPITests {
         let port = Promise<Int>()
         let api = try LocalAPI(
             address: ListenAddress(host: "localhost", port: 0),
+            token: Self.token,
             ready: ready,
             metrics: { "tsunagu_up 1\n" },
             logger: quiet
@@ -48,6 +54,48 @@ struct LocalAPITests {
         }
     }
 
+    @Test("Probes are open; everything else wants the token, and says no more without it")
+    func token() async throws {
+        try await withAPI { port in
+            for path in ["/healthz", "/readyz"] {
+                #expect(try await get(path, port: port, headers: "").hasPrefix("HTTP/1.1 200 "), "\(path)")
+            }
+            let others = [
+                "", "Authorization: Bearer\n", "Authorization: Bearer 5f3759de\n", "Authorization: Bearer 5f3759df0\n",
+                "Authorization: Basic 5f3759df\n", "Authorization: 5f3759df\n",
+            ]
+            for headers in others {
+                for path in ["/metrics", "/", "/metrics/x"] {
+                    let answer = try await get(path, port: port, headers: headers)
+                    #expect(answer.hasPrefix("HTTP/1.1 401 "), "\(path) \(headers)")
+                    #expect(answer.lowercased().contains("www-authenticate: bearer"))
+                    #expect(!answer.contains("tsunagu_up"))
+                }
+            }
+            let answer = try await get("/metrics", port: port, headers: "authorization: bearer \(Self.token)\n")
+            #expect(answer.hasPrefix("HTTP/1.1 200 "))
+        }
+    }
+
+    @Test("A page from elsewhere gets nothing, with or without the token")
+    func foreignOrigin() async throws {
+        try await withAPI { port in
+            let authorization = "Authorization: Bearer \(Self.token)\n"
+            for origin in [
+                "https://evil.example", "null", "http://127.0.0.1.evil.example", "file://127.0.0.1", "127.0.0.1",
+            ] {
+                for path in ["/healthz", "/metrics"] {
+                    let answer = try await get(path, port: port, headers: "Origin: \(origin)\n" + authorization)
+                    #expect(answer.hasPrefix("HTTP/1.1 403 "), "\(path) \(origin)")
+                }
+            }
+            for origin in ["http://127.0.0.1:\(port)", "http://localhost", "https://[::1]:8443"] {
+                let answer = try await get("/metrics", port: port, headers: "Origin: \(origin)\n" + authorization)
+                #expect(answer.hasPrefix("HTTP/1.1 200 "), "\(origin)")
+            }
+        }
+    }
+
     @Test("A name that a stranger pointed at this machine gets no answer")
     func rebinding() async throws {
         try await withAPI { port in
@@ -66,7 +114,7 @@ struct LocalAPITests {
     func notLoopback(host: String) {
         let address = ListenAddress(host: host, port: 0)
         #expect(throws: ListenError.notLoopback(address)) {
-            try LocalAPI(address: address, ready: { .ready }, metrics: { "" }, logger: quiet) { _ in }
+            try LocalAPI(address: address, token: "", ready: { .ready }, metrics: { "" }, logger: quiet) { _ in }
         }
     }
 }

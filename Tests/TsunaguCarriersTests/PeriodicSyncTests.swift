@@ -72,6 +72,16 @@ struct PeriodicSyncTests {
         #expect(ended.value == 1)
     }
 
+    @Test("Rights that ended are the end of it")
+    func rightsEnded() async throws {
+        let count = Counter()
+        let sync = PeriodicSync(backOff: BackOff(), logger: quiet, sleep: { _ in }) { _ in
+            count.increment() < 3 ? .refused : .ended
+        }
+        await #expect(throws: RightsEnded.self) { try await sync.run() }
+        #expect(count.value == 3)
+    }
+
     @Test("A sync that does not end is left behind when patience is over")
     func hangingSync() async throws {
         let started = Promise<Void>()
@@ -81,10 +91,10 @@ struct PeriodicSyncTests {
             while !release.isCancelled {}
             return .behind
         }
-        let running = Task { await sync.run() }
+        let running = Task { try await sync.run() }
         await started.value
         running.cancel()
-        await running.value
+        try await running.value
         release.cancel()
     }
 }

@@ -412,6 +412,36 @@ struct HostilePeerTests {
         #expect(try status(other, 2) == 200)
     }
 
+    @Test func `A device that asks without end waits for the next minute, and the others do not`() throws {
+        let ward = try WardFixture()
+        let machine = TestMachine(seed: 1)
+        let (a, b) = (try ward.join("a"), try ward.join("b"))
+        let centre = try Site.open(
+            ward.centre.directory,
+            person: WardFixture.clerk,
+            environment: machine.environment
+        )
+        let hub = Hub(centre, requestsPerMinuteMax: 20)
+        func statuses(_ site: Site, _ count: Int) throws -> [Int] {
+            let client = Handshake.Client(device: site.keys.device)
+            let answer = hub.answer(path: "/v1/hello", body: client.hello.encoded)
+            let welcome = try Handshake.Welcome(decoding: try answer.next() ?? [])
+            let session = try client.finish(welcome, sign: site.keys.sign)
+            return try (1...UInt64(count)).map { counter in
+                let request = try Envelope.request(SyncRequest.compare([]).encoded, counter: counter, session)
+                return hub.answer(path: "/v1/exchange", body: request).status
+            }
+        }
+        #expect(try statuses(a, 22) == Array(repeating: 200, count: 20) + [429, 429])
+        // A new session is no new beginning, and what is told is no defect of the line.
+        #expect(try statuses(a, 1) == [429])
+        let failure = try a.sync(with: LoopbackTransport(hub)).failure
+        #expect(failure?.code == .unreachable && failure?.message.en.contains("429") == true)
+        #expect(try statuses(b, 20) == Array(repeating: 200, count: 20))
+        machine.now += 60_000
+        #expect(try statuses(a, 1) == [200])
+    }
+
     /// A session of a device that nobody knows with the ward's hub.
     private func openStranger(_ ward: WardFixture) throws -> (SyncRequest) throws -> SyncReply {
         let key = Curve25519.Signing.PrivateKey()

@@ -11,6 +11,8 @@ package enum SyncOutcome: String, Hashable, Sendable, CaseIterable {
     case unreachable
     /// A peer answered and will not talk to us: its key is another, or we are revoked. People must act.
     case refused
+    /// The ward office ended this device's rights, and nothing is left to sync.
+    case ended
 }
 
 /// When to sync next: regularly while all is well, and ever more rarely while it is not.
@@ -56,7 +58,7 @@ package struct BackOff: Hashable, Sendable {
         case .unreachable:
             longest = doubled()
             failures += 1
-        case .refused:
+        case .refused, .ended:
             longest = limit
             failures += 1
         }

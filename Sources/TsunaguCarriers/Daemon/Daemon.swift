@@ -32,7 +32,7 @@ package struct Daemon: Service {
 
     /// Runs until a stop signal, or until graceful shutdown of an outer group.
     ///
-    /// - Throws: ``ListenError`` when an address cannot be had.
+    /// - Throws: ``ListenError`` when an address cannot be had, ``RightsEnded`` when nothing is left to serve.
     package func run() async throws {
         let sync = PeriodicSync(backOff: backOff, logger: logger, syncOnce: parts.syncOnce)
         let announcement = Announcement(expected: parts.hub == nil ? ["listening"] : ["listening", "hub"]) { lines in
@@ -44,7 +44,13 @@ package struct Daemon: Service {
 
         var services: [any Service] = []
         services.append(
-            try LocalAPI(address: listen, ready: parts.ready, metrics: parts.metrics, logger: logger) { port in
+            try LocalAPI(
+                address: listen,
+                token: parts.apiToken,
+                ready: parts.ready,
+                metrics: parts.metrics,
+                logger: logger
+            ) { port in
                 announcement.add("listening", url: listen.url(scheme: "http", port: port))
             }
         )
@@ -68,7 +74,8 @@ package struct Daemon: Service {
         if let notifier { services.append(notifier) }
 
         var configuration = ServiceGroupConfiguration(
-            // A server that cannot listen ends the daemon, and a sync under way still gets its clean stop.
+            // A server that cannot listen ends the daemon, and so do rights that ended; what is under way gets its clean
+            // stop.
             services: services.map { .init(service: $0, failureTerminationBehavior: .gracefullyShutdownGroup) },
             gracefulShutdownSignals: stopSignals,
             logger: logger

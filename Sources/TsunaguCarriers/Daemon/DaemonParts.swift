@@ -17,6 +17,8 @@ package struct DaemonParts: Sendable {
 
     /// Nil at a site that is not central.
     package var hub: Hub?
+    /// What the local API asks for.
+    package var apiToken: String
     package var syncOnce: PeriodicSync.SyncOnce
     package var ready: LocalAPI.Ready
     package var metrics: LocalAPI.Metrics
@@ -27,6 +29,7 @@ package struct DaemonParts: Sendable {
 
     package init(
         hub: Hub?,
+        apiToken: String,
         syncOnce: @escaping PeriodicSync.SyncOnce,
         ready: @escaping LocalAPI.Ready,
         metrics: @escaping LocalAPI.Metrics,
@@ -34,6 +37,7 @@ package struct DaemonParts: Sendable {
         onListening: @escaping @Sendable (_ lines: [String]) -> Void = { _ in }
     ) {
         self.hub = hub
+        self.apiToken = apiToken
         self.syncOnce = syncOnce
         self.ready = ready
         self.metrics = metrics

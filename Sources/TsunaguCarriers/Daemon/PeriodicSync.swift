@@ -5,7 +5,7 @@ import Dispatch
 package import Logging
 import ServiceLifecycle
 
-/// Syncs in the background, again and again, until the daemon stops.
+/// Syncs in the background, again and again, until the daemon stops or this device's rights have ended.
 ///
 /// The work blocks (on the database and on the network), so it runs on a thread of its own; this service only decides
 /// when. Graceful shutdown sets the cancellation flag and waits for the thread. How long it waits is the service
@@ -42,18 +42,19 @@ package struct PeriodicSync: Service {
     /// Syncs now, or once more as soon as the sync under way has ended.
     package func wake() { alarm.ring() }
 
-    package func run() async {
-        await withGracefulShutdownHandler {
-            await loop()
+    /// - Throws: ``RightsEnded`` where nothing is left to sync.
+    package func run() async throws {
+        // Also after a plain task cancellation, which the thread does not see.
+        defer { cancellation.cancel() }
+        try await withGracefulShutdownHandler {
+            try await loop()
         } onGracefulShutdown: {
             cancellation.cancel()
             alarm.end()
         }
-        // Also after a plain task cancellation, which the thread does not see.
-        cancellation.cancel()
     }
 
-    private func loop() async {
+    private func loop() async throws {
         var backOff = backOff
         var random = SystemRandomNumberGenerator()
         var rings = alarm.rings.makeAsyncIterator()
@@ -63,6 +64,7 @@ package struct PeriodicSync: Service {
             guard let outcome = await syncOnThread() else {
                 return logger.warning("left a sync behind that does not end")
             }
+            guard outcome != .ended else { throw RightsEnded() }
             if cancellation.isCancelled { return }
 
             let delay = backOff.delay(after: outcome, using: &random)
@@ -95,6 +97,9 @@ package struct PeriodicSync: Service {
         return await iterator.next()
     }
 }
+
+/// The ward office ended this device's rights: there is nothing that a daemon could go on with.
+package struct RightsEnded: Error {}
 
 /// Rings once however often it was rung while nobody listened, so that a burst of local writes is one sync.
 private struct Alarm: Sendable {

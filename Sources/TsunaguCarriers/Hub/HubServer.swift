@@ -16,17 +16,16 @@ package struct HubServer: Service {
         /// Nil for plain HTTP, behind a proxy that does TLS.
         package var identity: TLSIdentity?
         package var requestBytesMax = 4 << 20
-        /// Each may hold one request body: 1 GiB in all at worst, whoever is behind it.
-        package var connectionsMax = 256
+        package var limits = ConnectionLimits()
         package var threads = 8
-        /// For the silence of a client that is not waiting for us.
-        package var idleTimeout: Duration = .seconds(60)
         /// For a client that takes nothing of its answer.
         package var stallTimeout: Duration = .seconds(60)
 
         package init(address: ListenAddress, identity: TLSIdentity?) {
             self.address = address
             self.identity = identity
+            // Behind a proxy everybody comes from its one address.
+            if identity == nil { limits.connectionsOfAddressMax = limits.connectionsMax }
         }
     }
 
@@ -55,8 +54,7 @@ package struct HubServer: Service {
         let listener = HTTPListener(
             address: configuration.address,
             identity: configuration.identity,
-            idleTimeout: configuration.idleTimeout,
-            connectionsMax: configuration.connectionsMax,
+            limits: configuration.limits,
             responder: HubResponder(
                 service: service,
                 threads: threads,

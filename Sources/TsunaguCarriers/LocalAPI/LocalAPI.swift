@@ -1,6 +1,7 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
+import Crypto
 import Hummingbird
 package import Logging
 import NIOPosix
@@ -14,6 +15,8 @@ package enum Readiness: Hashable, Sendable {
 }
 
 /// The daemon's HTTP server for this machine: `GET /healthz`, `/readyz` and `/metrics`.
+///
+/// Everybody with an account on the machine reaches it, so all but the two probes asks for the data directory's token.
 package struct LocalAPI: Service {
     /// Asked on a thread that may block.
     package typealias Ready = @Sendable () -> Readiness
@@ -27,9 +30,11 @@ package struct LocalAPI: Service {
     private let logger: Logger
     private let onBound: @Sendable (_ port: Int) -> Void
 
+    /// - Parameter token: what `Authorization: Bearer …` has to bring.
     /// - Throws: ``ListenError/notLoopback(_:)`` for an address that others can reach.
     package init(
         address: ListenAddress,
+        token: String,
         ready: @escaping Ready,
         metrics: @escaping Metrics,
         logger: Logger,
@@ -37,7 +42,7 @@ package struct LocalAPI: Service {
     ) throws(ListenError) {
         guard address.isLoopback else { throw .notLoopback(address) }
         self.address = address
-        self.responder = LocalResponder(ready: ready, metrics: metrics)
+        self.responder = LocalResponder(token: SHA256.hash(data: Array(token.utf8)), ready: ready, metrics: metrics)
         self.logger = logger
         self.onBound = onBound
     }
@@ -47,11 +52,12 @@ package struct LocalAPI: Service {
         var bound = address
         // Whatever the resolver makes of the name, it must not lead outside.
         if bound.host == "localhost" { bound.host = "127.0.0.1" }
+        var limits = ConnectionLimits()
+        limits.connectionsMax = 64
         try await HTTPListener(
             address: bound,
             identity: nil,
-            idleTimeout: .seconds(60),
-            connectionsMax: 64,
+            limits: limits,
             responder: responder,
             logger: logger,
             onBound: onBound
@@ -62,22 +68,26 @@ package struct LocalAPI: Service {
 private struct LocalResponder: HTTPResponder {
     typealias Context = ConnectionContext
 
+    let token: SHA256Digest
     let ready: LocalAPI.Ready
     let metrics: LocalAPI.Metrics
 
     func respond(to request: Request, context: ConnectionContext) async throws -> Response {
         // A web page whose own name was pointed at 127.0.0.1 could read us from the user's browser (DNS rebinding).
-        guard let authority = request.head.authority, let host = HostAndPort(authority)?.host,
-            ListenAddress(host: host, port: 0).isLoopback
-        else {
+        guard let authority = request.head.authority, Self.isLoopback(authority) else {
             return .text(.misdirectedRequest, "this server answers to loopback addresses only\n")
         }
-        switch request.uri.path {
-        case "/healthz", "/readyz", "/metrics":
-            guard request.method == .get else { return .methodNotAllowed(allow: "GET") }
-        default:
-            return .notFound
+        // And any page can make the browser ask, though not read the answer.
+        guard request.headers[values: .origin].allSatisfy(Self.isLoopbackOrigin) else {
+            return .text(.forbidden, "this server answers no pages from elsewhere\n")
         }
+        switch request.uri.path {
+        case "/healthz", "/readyz": break
+        default:
+            guard isAuthorised(request) else { return .unauthorised }
+            guard request.uri.path == "/metrics" else { return .notFound }
+        }
+        guard request.method == .get else { return .methodNotAllowed(allow: "GET") }
         switch request.uri.path {
         case "/readyz":
             return switch try await NIOThreadPool.singleton.runIfActive({ ready() }) {
@@ -90,5 +100,23 @@ private struct LocalResponder: HTTPResponder {
         default:
             return .text(.ok, "ok\n")
         }
+    }
+
+    private func isAuthorised(_ request: Request) -> Bool {
+        guard let words = request.headers[.authorization]?.split(separator: " "), words.count == 2,
+            words[0].lowercased() == "bearer"
+        else { return false }
+        // Digests are compared in constant time.
+        return SHA256.hash(data: Array(words[1].utf8)) == token
+    }
+
+    private static func isLoopback(_ authority: some StringProtocol) -> Bool {
+        HostAndPort(String(authority)).map { ListenAddress(host: $0.host, port: 0).isLoopback } ?? false
+    }
+
+    /// Also false for `null`, the origin of pages that hide theirs.
+    private static func isLoopbackOrigin(_ origin: String) -> Bool {
+        let parts = origin.split(separator: "://", maxSplits: 1)
+        return parts.count == 2 && ["http", "https"].contains(parts[0]) && isLoopback(parts[1])
     }
 }

@@ -9,14 +9,14 @@ import Logging
 import NIOCore
 import NIOSSL
 
-/// What both of our servers have in common: one listening socket, bounded heads and idle times, TLS or not.
+/// What both of our servers have in common: one listening socket, bounded heads, times and numbers of connections, TLS or
+/// not.
 ///
-/// What Hummingbird leaves open is bounded by its users: the time to take an answer, by ``HubResponder``.
+/// What is left open is bounded by its users: the body, and the time to take an answer, by ``HubResponder``.
 struct HTTPListener<Responder: HTTPResponder<ConnectionContext>>: Sendable {
     var address: ListenAddress
     var identity: TLSIdentity?
-    var idleTimeout: Duration
-    var connectionsMax: Int
+    var limits: ConnectionLimits
     var responder: Responder
     var logger: Logger
     var onBound: @Sendable (_ port: Int) -> Void
@@ -28,7 +28,10 @@ struct HTTPListener<Responder: HTTPResponder<ConnectionContext>>: Sendable {
             server: try server(),
             configuration: ApplicationConfiguration(
                 address: .hostname(address.host, port: address.port),
-                availableConnectionsDelegate: MaximumAvailableConnections(connectionsMax, logger: logger)
+                availableConnectionsDelegate: MaximumAvailableConnections(
+                    limits.connectionsMax + ConnectionLimits.refusedConnectionsMax,
+                    logger: logger
+                )
             ),
             onServerRunning: { channel in
                 if let port = channel.localAddress?.port { onBound(port) }
@@ -43,9 +46,10 @@ struct HTTPListener<Responder: HTTPResponder<ConnectionContext>>: Sendable {
     }
 
     private func server() throws -> HTTPServerBuilder {
+        let (limits, count) = (limits, ConnectionCount(limits))
         let plain = HTTPServerBuilder.http1(
             configuration: HTTP1Channel.Configuration(
-                idleTimeout: TimeAmount(idleTimeout),
+                additionalChannelHandlers: [ConnectionGuard(limits, count)],
                 httpDecoderConfiguration: .init(
                     maxHeaderFieldSize: 8 << 10,
                     maxHeaderListSize: 16 << 10,

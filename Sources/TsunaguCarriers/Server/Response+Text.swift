@@ -19,6 +19,12 @@ extension Response {
 
     static let notFound = Response.text(.notFound, "not found\n")
 
+    static var unauthorised: Response {
+        var response = Response.text(.unauthorized, "this needs the token of the data directory\n")
+        response.headers[.wwwAuthenticate] = "Bearer"
+        return response
+    }
+
     static func methodNotAllowed(allow: String) -> Response {
         var response = Response.text(.methodNotAllowed, "method not allowed\n")
         response.headers[.allow] = allow

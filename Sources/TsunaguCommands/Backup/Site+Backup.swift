@@ -26,7 +26,7 @@ extension Site {
             )
         }
         let output = try OutputFile(path)
-        let copy = directory.path + "/backup.new"
+        let copy = directory.backupCopy
         DataDirectory.remove(copy)
         // The copy is as private as the data, from the moment it is there, and does not outlive this call.
         try DataDirectory.write("", to: copy)
@@ -68,7 +68,7 @@ extension Site {
             )
         }
         try directory.create()
-        let unpacked = DataDirectory(directory.path + "/restore.new")
+        let unpacked = directory.unpacked
         removeAll(unpacked)
         try unpacked.create()
         defer { removeAll(unpacked) }

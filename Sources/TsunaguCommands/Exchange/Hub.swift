@@ -46,17 +46,19 @@ package final class Hub: Sendable {
     private static let sessionsOfDeviceMax = 8
     /// The silence after which a session ends: little is kept for people who went away.
     private static let sessionMilliseconds: UInt64 = 10 * 60 * 1000
-    /// What a device may have added up or worked out in the length of a session: a search takes a handful.
-    private static let looksMax = 256
-    /// Frames of `system` that all strangers together may have taken in, in the length of a session.
-    private static let introductionsMax = 64
-
     private let site: Site
     private let sessions = Mutex<[Bytes16: Session]>([:])
-    /// How often each device had something added up, strangers something taken in, and since when that is counted.
-    private let looks = Mutex<[DeviceID: (count: Int, since: UInt64)]>([:])
+    private let requests: Quota
+    /// What a device may have added up or worked out: a search takes a handful.
+    private let looks = Quota(256, per: Hub.sessionMilliseconds)
+    /// Frames of `system` that all strangers together may have taken in.
+    private let introductions = Quota(64, per: Hub.sessionMilliseconds)
 
-    package init(_ site: Site) { self.site = site }
+    /// - Parameter requestsPerMinuteMax: of each device; a first exchange of a whole ward takes some hundred.
+    package init(_ site: Site, requestsPerMinuteMax: Int = 1200) {
+        self.site = site
+        requests = Quota(requestsPerMinuteMax, per: 60_000)
+    }
 
     /// Answers a request's body.
     package func answer(path: String, body: [UInt8]) -> Answer {
@@ -159,6 +161,11 @@ package final class Hub: Sendable {
 
     private func exchange(_ body: [UInt8]) throws -> Answer {
         let question = try open(body)
+        // Whoever is not known here is bounded by what all strangers together may do.
+        guard !question.isMember && !question.isRevoked || requests.takes(question.client, at: site.store.uptime())
+        else {
+            return .refusal(429, "too many requests of this device; try again in a minute")
+        }
         func reply(_ reply: SyncReply) throws -> Answer {
             .whole(try Envelope.reply(reply.encoded, counter: question.counter, piece: 0, question.keys))
         }
@@ -221,7 +228,7 @@ package final class Hub: Sendable {
             return isVain ? .receipts(frame.items.map { _ in .refused(.unknownDevice) }) : nil
         }
         if let refusal { return refusal }
-        guard countsAsFew(.stranger, atMost: Self.introductionsMax) else {
+        guard introductions.takes(.stranger, at: site.store.uptime()) else {
             return .failed("too many who are not known here ask; try again in some minutes")
         }
         let receipts = try StoreReplica(site).receive(frame, from: .stranger) { try !began(apart: $0) }
@@ -238,19 +245,7 @@ package final class Hub: Sendable {
         case .run: refusal = .run(nil)
         case .compare, .push, .pull, .leave: return nil
         }
-        return countsAsFew(client, atMost: Self.looksMax) ? nil : refusal
-    }
-
-    /// Counts what a device had done in the length of a session.
-    private func countsAsFew(_ client: DeviceID, atMost max: Int) -> Bool {
-        let now = site.store.uptime()
-        return looks.withLock { looks in
-            var look = looks[client] ?? (0, now)
-            if now >= look.since + Self.sessionMilliseconds { look = (0, now) }
-            look.count += 1
-            looks[client] = look
-            return look.count <= max
-        }
+        return looks.takes(client, at: site.store.uptime()) ? nil : refusal
     }
 
     private struct PullState: Sendable {
@@ -335,6 +330,30 @@ package final class Hub: Sendable {
             draft
         )
         try draft.use(invitation, device)
+    }
+}
+
+/// How often each device may have something done in a span of time.
+private final class Quota: Sendable {
+    private let max: Int
+    private let milliseconds: UInt64
+    /// Only devices of the ward, and strangers as one: it stays small.
+    private let counts = Mutex<[DeviceID: (count: Int, since: UInt64)]>([:])
+
+    init(_ max: Int, per milliseconds: UInt64) {
+        self.max = max
+        self.milliseconds = milliseconds
+    }
+
+    /// Counts once more; false where it was too often.
+    func takes(_ device: DeviceID, at now: UInt64) -> Bool {
+        counts.withLock { counts in
+            var own = counts[device] ?? (0, now)
+            if now >= own.since + milliseconds { own = (0, now) }
+            own.count += 1
+            counts[device] = own
+            return own.count <= max
+        }
     }
 }
 

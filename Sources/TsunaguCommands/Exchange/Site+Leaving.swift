@@ -131,7 +131,7 @@ extension Site {
     /// - Returns: what to tell whoever still wants to work on it.
     static func erased(_ directory: DataDirectory, _ files: any StoreFiles) throws -> CommandError {
         for suffix in ["", "-wal", "-shm"] { files.remove(directory.database + suffix) }
-        for path in [directory.deviceKey, directory.hubKey, directory.hubCertificate] { DataDirectory.remove(path) }
+        directory.erase()
         return CommandError(
             .notPermitted,
             Localized(

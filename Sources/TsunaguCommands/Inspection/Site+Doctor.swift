@@ -138,11 +138,8 @@ extension Site {
 
     /// The files and folders of this site that somebody else than their owner can get at.
     func openFiles() -> [String] {
-        let files = [
-            directory.database, directory.database + "-wal", directory.database + "-shm", directory.deviceKey,
-            directory.hubKey, directory.hubCertificate,
-        ]
-        return ([directory.path] + files).filter { path in
+        let database = ["", "-wal", "-shm"].map { directory.database + $0 }
+        return ([directory.path] + database + directory.secrets).filter { path in
             var status = stat()
             return stat(path, &status) == 0 && status.st_mode & 0o077 != 0
         }

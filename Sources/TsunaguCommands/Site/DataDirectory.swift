@@ -17,8 +17,40 @@ package struct DataDirectory: Sendable {
     package var deviceKey: String { path + "/device.key" }
     /// What the ward office said when this device's rights ended; where it stands, everything else is erased.
     package var farewell: String { path + "/farewell.txt" }
+    /// What programs of the owner show to the daemon's local API.
+    package var apiToken: String { path + "/api-token" }
     package var hubKey: String { path + "/hub-key.pem" }
     package var hubCertificate: String { path + "/hub-certificate.pem" }
+
+    /// What only the owner may read, beside the database.
+    var secrets: [String] { [deviceKey, hubKey, hubCertificate, apiToken] }
+
+    /// A copy of the database while a backup is made.
+    var backupCopy: String { path + "/backup.new" }
+    /// Where a backup is unpacked before it takes its place.
+    var unpacked: DataDirectory { DataDirectory(path + "/restore.new") }
+
+    /// Removes all that a device that leaves must not keep: also what a restore kept beside, and what a power cut left half
+    /// made.
+    func erase() {
+        let own = [database, backupCopy] + secrets
+        let files = names().map { path + "/" + $0 }.filter { file in own.contains { file.hasPrefix($0) } }
+        for file in files + unpacked.names().map({ unpacked.path + "/" + $0 }) { Self.remove(file) }
+        rmdir(unpacked.path)
+    }
+
+    private func names() -> [String] {
+        guard let stream = opendir(path) else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: Int(NAME_MAX) + 1) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
 
     /// Makes the directory and its parents; only the owner may enter.
     package func create() throws {

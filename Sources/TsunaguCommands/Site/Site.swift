@@ -116,6 +116,15 @@ package final class Site: Sendable {
     /// Whether this device speaks for the ward.
     package func isAdmin() throws -> Bool { try read { try $0.currentAccess()?.isAdmin(keys.device) == true } }
 
+    /// What programs of the owner show to the daemon's local API; made by the first daemon that asks.
+    package func apiToken() throws -> String {
+        let known = try DataDirectory.read(directory.apiToken)?.split(separator: "\n").first
+        if let known { return String(known) }
+        let token = Hex.encode(store.random128().bytes + store.random128().bytes)
+        try DataDirectory.write(token + "\n", to: directory.apiToken)
+        return token
+    }
+
     /// Reads one consistent state.
     package func read<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
         try Self.translating { try store.read(body) }

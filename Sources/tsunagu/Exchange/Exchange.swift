@@ -182,6 +182,17 @@ struct Join: ParsableCommand {
     )
     @Argument(help: ArgumentHelp(tr("招待コード", "The code."), valueName: "code"))
     var code: String?
+    @Option(
+        help: ArgumentHelp(
+            tr(
+                "招待コードの書かれたファイル。引数はこの端末のほかの利用者にも見える",
+                "A file that holds the code; arguments can be seen by others on this machine."
+            ),
+            valueName: "file"
+        ),
+        completion: .file()
+    )
+    var codeFile: String?
     @Option(help: ArgumentHelp(tr("本庁のアドレス", "The hub's address."), valueName: "url"))
     var hub: String?
     @Option(help: ArgumentHelp(tr("端末の名称", "This device's name."), valueName: "name"))
@@ -205,9 +216,13 @@ struct Join: ParsableCommand {
     @OptionGroup var globals: GlobalOptions
 
     func validate() throws {
-        guard (code == nil) == (answer != nil), answer == nil || request == nil, request == nil || hub == nil else {
+        let ways = [code, codeFile, answer].filter { $0 != nil }.count
+        guard ways == 1, answer == nil || request == nil, request == nil || hub == nil else {
             throw ValidationError(
-                tr("コード、または --answer のどちらかを指定します", "give a code, with --request or not, or --answer alone")
+                tr(
+                    "コード、--code-file、--answer のどれか一つを指定します",
+                    "give a code or --code-file, with --request or not, or --answer alone"
+                )
             )
         }
     }
@@ -220,7 +235,7 @@ struct Join: ParsableCommand {
                 tr("参加しました: 受信 \(report.applied) 件", "joined: \(report.applied) changes received")
             )
         }
-        let code = code ?? ""
+        let code = try code ?? codeFile.map(Self.read) ?? ""
         if let request {
             try Site.requestToJoin(
                 globals.directory,
@@ -248,6 +263,19 @@ struct Join: ParsableCommand {
                 "joined: \(counted(report.outcome.received, "change")) received"
             )
         )
+    }
+}
+
+extension Join {
+    private static func read(_ path: String) throws -> String {
+        guard let text = try DataDirectory.read(path) else {
+            throw CommandError(
+                .notFound,
+                Localized(ja: "ファイルがありません: \(path)", en: "there is no file \(path)"),
+                record: path
+            )
+        }
+        return text
     }
 }
 
