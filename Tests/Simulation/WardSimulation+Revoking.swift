@@ -92,6 +92,18 @@ extension WardSimulation {
         summary.revokedDevices += 1
         trace("revoke \(place.name) \(mode.rawValue)")
         try check(centre)
+        if generator.chance(50) { try goOn(place, &generator) }
+    }
+
+    /// Whoever has not heard of it works on, with a neighbour: each on top of the other's changes.
+    private func goOn(_ place: Place, _ generator: inout SeededGenerator) throws {
+        let others = places.dropFirst().filter { $0 !== place && $0.site != nil && mayWrite($0) }
+        guard place.site != nil, !others.isEmpty else { return }
+        let neighbour = generator.pick(others)
+        for writer in [neighbour, place] { try writeNotes(writer, &generator) }
+        try exchange(place, neighbour, .fair, &generator)
+        for writer in [place, neighbour] where writer.site != nil { try writeNotes(writer, &generator) }
+        for writer in [place, neighbour] { try check(writer) }
     }
 
     private static func chains(of device: DeviceID, at site: Site) throws -> Vectors {

@@ -26,9 +26,9 @@ extension WardSimulation {
         case 42..<52: try book(place, &generator)
         case 52..<56: try resolve(place, &generator)
         case 56..<80: try exchange(place, centre, &generator)
-        case 80..<82: try pack(place, for: generator.pick(places), &generator)
-        case 82..<85: try exchange(place, generator.pick(places), &generator)
-        case 85..<88 where !parcels.isEmpty && generator.chance(50): try deliver(&generator)
+        case 80..<83: try pack(place, for: generator.pick(places), &generator)
+        case 83..<85: try exchange(place, generator.pick(places), &generator)
+        case 85..<88 where !parcels.isEmpty && generator.chance(70): try deliver(&generator)
         case 85..<88: try deliverAstray(&generator)
         case 88: try reopen(place, &generator)
         case 89: try losePower(place, &generator)
@@ -72,7 +72,7 @@ extension WardSimulation {
     // MARK: - Writing
 
     /// A random change of notes; at times one transaction over both spaces.
-    private func writeNotes(_ place: Place, _ generator: inout SeededGenerator) throws {
+    func writeNotes(_ place: Place, _ generator: inout SeededGenerator) throws {
         let held = try place.site!.read { try $0.spaces() }
         var indices = books.indices.filter { held.contains(books[$0].space) }
         guard !indices.isEmpty else { return }

@@ -45,6 +45,8 @@ package enum Mutant: String, CaseIterable, Sendable {
     case cutsAreIgnored
     /// A device whose rights have ended is a member as before.
     case revokedStayMembers
+    /// A retirement is closed while what was handed in still waits for others' changes.
+    case leavesWhatWaits
     // Sync
     /// "Up to date" without a second look.
     case pushingIsProof
