@@ -83,9 +83,8 @@ private struct LocalResponder: HTTPResponder {
         }
         switch request.uri.path {
         case "/healthz", "/readyz": break
-        default:
-            guard isAuthorised(request) else { return .unauthorised }
-            guard request.uri.path == "/metrics" else { return .notFound }
+        case "/metrics": guard isAuthorised(request) else { return .unauthorised }
+        default: return .notFound
         }
         guard request.method == .get else { return .methodNotAllowed(allow: "GET") }
         switch request.uri.path {
