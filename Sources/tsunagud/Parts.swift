@@ -46,7 +46,7 @@ private func makeHub(_ site: Site, _ settings: DaemonSettings) throws -> DaemonP
     let directory = site.directory
     var certificate = try DataDirectory.read(directory.hubCertificate)
     var key = try DataDirectory.read(directory.hubKey)
-    let isCentral = settings.role.map { $0 == .central } ?? (site.isFounder && key != nil)
+    let isCentral = try settings.role.map { $0 == .central } ?? (key != nil && site.isCentre())
     guard isCentral || settings.hubListen != nil else { return nil }
     if isCentral, try !site.isAdmin() {
         throw CommandError(

@@ -199,6 +199,7 @@ package final class WardSimulation {
             name: "千代田区",
             code: "131016",
             deviceName: centre.name,
+            recoveryKey: RecoveryKey { generator.next() },
             schema: centre.schema,
             environment: centre.machine.environment,
             identity: { _ in ("key", "certificate", [UInt8](repeating: 7, count: 32)) }

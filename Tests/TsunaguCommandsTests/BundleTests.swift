@@ -218,7 +218,7 @@ struct BundleTests {
         var forged = try #require(try runs(kudan).last)
         forged.signature[0] ^= 1
         var writer = try BundleWriter(
-            ward: ward.centre.keys.device,
+            ward: ward.recoveryKey.device,
             recipients: [(venue.keys.device, venue.keys.receivingPublic)]
         )
         var bytes = writer.header

@@ -108,7 +108,7 @@ import TsunaguWard
     private func make() throws -> File {
         let ward = try WardFixture()
         let (a, b) = (try ward.join("site-a"), try ward.join("site-b"))
-        let root = ward.centre.keys.device
+        let root = ward.recoveryKey.device
         _ = try a.write { transaction in
             try transaction.draft(SpaceID("residents")!, by: a.person).create(WardSchema.resident, [(1, .text("佐藤"))])
         }

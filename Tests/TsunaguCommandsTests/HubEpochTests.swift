@@ -38,7 +38,7 @@ struct HubEpochTests {
             try reopen()
         }
 
-        /// Begins the ward anew with the device key that the others know.
+        /// Begins the ward anew by its recovery key, with the device key that the others know.
         func empty() throws {
             try centre.store.close()
             let directory = centre.directory
@@ -49,7 +49,8 @@ struct HubEpochTests {
                 name: "千代田区",
                 code: "131016",
                 deviceName: "centre",
-                identity: { _ in ("key", "certificate", [UInt8](repeating: 7, count: 32)) }
+                recoveryKey: fixture.recoveryKey,
+                identity: WardFixture.identity
             )
             hub = Hub(centre)
         }

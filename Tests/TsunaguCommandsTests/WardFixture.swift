@@ -58,18 +58,27 @@ struct WardFixture {
     let root = TemporaryDirectory()
     let centre: Site
     let hub: Hub
+    let recoveryKey: RecoveryKey
     static let clerk = Operator(id: "clerk", label: "窓口")
 
     init() throws {
+        var random = SystemRandomNumberGenerator()
+        recoveryKey = RecoveryKey { random.next() }
         centre = try Site.initialise(
             DataDirectory(root.path + "/centre"),
             person: Operator(id: "admin", label: "本庁"),
             name: "千代田区",
             code: "131016",
             deviceName: "centre",
-            identity: { _ in ("key", "certificate", [UInt8](repeating: 7, count: 32)) }
+            recoveryKey: recoveryKey,
+            identity: Self.identity
         )
         hub = Hub(centre)
+    }
+
+    /// Stands for a hub's TLS identity.
+    static func identity(_ name: String) -> (key: String, certificate: String, pin: [UInt8]) {
+        ("key", "certificate", [UInt8](repeating: 7, count: 32))
     }
 
     func transport() -> LoopbackTransport { LoopbackTransport(hub) }

@@ -8,10 +8,13 @@ extension Site {
     /// The spaces that a ward begins with; a lesson space comes into being with its first lesson.
     private static let firstSpaces = ["system", "residents", "procedures", "cases"].compactMap { SpaceID($0) }
 
-    /// Begins a ward with this device as its first admin.
+    /// Begins a ward with this device as its first admin; or again, by its recovery key, where the centre lost its
+    /// database: then what the other sites hold comes back with their next sync.
     ///
     /// - Parameters:
     ///   - code: the municipality's six digits.
+    ///   - recoveryKey: the ward's root, which admits this device and is not kept.
+    ///   - recoveryFile: a file to write the key to, which must not be there yet.
     ///   - identity: makes the hub's TLS key and certificate as PEM, and the SHA-256 of the key.
     package static func initialise(
         _ directory: DataDirectory,
@@ -19,6 +22,8 @@ extension Site {
         name: String,
         code: String,
         deviceName: String,
+        recoveryKey: RecoveryKey,
+        recoveryFile: String? = nil,
         schema: Schema = Site.schema,
         environment: Store.Environment = .system,
         identity: (String) throws -> (key: String, certificate: String, pin: [UInt8])
@@ -32,36 +37,61 @@ extension Site {
         guard !environment.files.exists(directory.database) else {
             throw CommandError(StoreError.exists(path: directory.database))
         }
+        // First of all: a ward whose key is nowhere must not begin.
+        if let recoveryFile { try recoveryKey.write(to: recoveryFile) }
         try directory.create()
+        let pin = try makeHub(directory, named: name, identity)
+        return try create(
+            directory,
+            person: person,
+            schema: schema,
+            environment: environment,
+            root: (recoveryKey.device, recoveryKey.signingPublic)
+        ) { site, transaction in
+            try transaction.setMeta(hubPin, .bytes(pin))
+            try transaction.setMeta("joined", .integer(1))
+            try transaction.speak(with: recoveryKey) {
+                let draft = try transaction.draft(.system, by: person)
+                try draft.create(
+                    SystemSchema.municipality,
+                    id: RecordID(derivedFrom: [Array("municipality".utf8)]),
+                    [(1, .text(code)), (2, .text(name))]
+                )
+                let place = try Membership.site(named: name, role: "central", draft, transaction)
+                try Membership.admit(
+                    site.keys.device,
+                    site: place,
+                    name: ExactText(deviceName),
+                    signing: site.keys.signingPublic,
+                    receiving: site.keys.receivingPublic,
+                    proof: site.keys.proof(),
+                    role: .admin,
+                    spaces: "*",
+                    writes: true,
+                    draft
+                )
+            }
+            for space in firstSpaces { try transaction.found(space, by: person) }
+        }
+    }
+
+    /// Where the store keeps the SHA-256 of the hub's TLS key: it stands in every invitation.
+    static let hubPin = "hub_pin"
+
+    /// Makes the TLS identity of a hub.
+    ///
+    /// - Returns: the SHA-256 of its key.
+    static func makeHub(
+        _ directory: DataDirectory,
+        named name: String,
+        _ identity: (String) throws -> (key: String, certificate: String, pin: [UInt8])
+    ) throws -> [UInt8] {
         let tls = try identity(name)
         try DataDirectory.write(tls.key, to: directory.hubKey)
         try DataDirectory.write(tls.certificate, to: directory.hubCertificate)
-        let root = { (keys: DeviceKeys) in (device: keys.device, key: Optional(keys.signingPublic)) }
-        return try create(directory, person: person, schema: schema, environment: environment, root: root) {
-            site,
-            transaction in
-            try transaction.setMeta("hub_pin", .bytes(tls.pin))
-            try transaction.setMeta("joined", .integer(1))
-            for space in firstSpaces { try transaction.found(space, by: person) }
-            let draft = try transaction.draft(.system, by: person)
-            try draft.create(
-                SystemSchema.municipality,
-                id: RecordID(derivedFrom: [Array("municipality".utf8)]),
-                [(1, .text(code)), (2, .text(name))]
-            )
-            let place = try Membership.site(named: name, role: "central", draft, transaction)
-            try Membership.admit(
-                site.keys.device,
-                site: place,
-                name: ExactText(deviceName),
-                signing: site.keys.signingPublic,
-                receiving: site.keys.receivingPublic,
-                proof: site.keys.proof(),
-                role: .admin,
-                spaces: "*",
-                writes: true,
-                draft
-            )
-        }
+        return tls.pin
     }
+
+    /// Whether the ward's hub was set up here: when the ward began, or was recovered.
+    package func isCentre() throws -> Bool { try read { try $0.meta(Self.hubPin) != nil } }
 }

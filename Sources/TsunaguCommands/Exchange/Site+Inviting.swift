@@ -43,7 +43,7 @@ extension Site {
             guard let root = try transaction.root() else {
                 throw CommandError(.failed, Localized(ja: "自治体が不明です", en: "the ward's founder is unknown"))
             }
-            let pin: [UInt8]? = if case .bytes(let bytes)? = try transaction.meta("hub_pin") { bytes } else { nil }
+            let pin: [UInt8]? = if case .bytes(let bytes)? = try transaction.meta(Self.hubPin) { bytes } else { nil }
             let trust: PeerAddress.Trust =
                 hub?.hasPrefix("http://") == true ? .plain : pin.map { .pin($0) } ?? .system
             let code = InvitationCode(

@@ -53,7 +53,7 @@ extension Site {
                 person: person,
                 schema: schema,
                 environment: environment,
-                root: { _ in (code.root, nil) }
+                root: (code.root, nil)
             ) { _, _ in }
         }
         let site = try open(directory, person: person, schema: schema, environment: environment)

@@ -33,7 +33,11 @@ extension Site {
                 throw CommandError(
                     .notPermitted,
                     Localized(ja: "この端末自身は失効させられません", en: "a device does not revoke itself"),
-                    hint: Localized(ja: "ほかの管理者の端末で行ってください", en: "let another admin do it")
+                    hint: Localized(
+                        ja: "ほかの管理者の端末で行ってください。なければ先に tsunagu invite --role admin で招いてください",
+                        en:
+                            "let another admin do it; where there is none, invite one first with 'tsunagu invite --role admin'"
+                    )
                 )
             }
             let draft = try transaction.draft(.system, by: person)
@@ -149,7 +153,7 @@ extension Site {
 
 extension Draft {
     /// Ends a device's rights.
-    fileprivate func revoke(_ device: DeviceID, mode: Revocation.Mode, cut: Revocation.Cut?, reason: ExactText) throws {
+    func revoke(_ device: DeviceID, mode: Revocation.Mode, cut: Revocation.Cut?, reason: ExactText) throws {
         try create(
             SystemSchema.revocation,
             [

@@ -14,6 +14,8 @@ package struct SiteView: Sendable {
         package let writes: Bool
         /// How its rights ended, where they did.
         package let revoked: Revocation.Mode?
+        /// Unix milliseconds when the recovery key made it an admin's; `nil` where it did not.
+        package let recovered: UInt64?
         /// Unix milliseconds of the last exchange with it; `nil` where this site has had none.
         package let lastContact: UInt64?
         /// How many changes held here it may hold and is not known to, where there are any; `nil` where it was never met.
@@ -31,6 +33,7 @@ extension Site {
     package func sites() throws -> [SiteView] {
         try read { transaction in
             let access = try transaction.currentAccess()
+            let recoveries = try transaction.recoveries()
             var devices: [RecordID: [SiteView.Device]] = [:]
             for row in try transaction.records(SystemSchema.device, where: "deleted = 0 ORDER BY name, id") {
                 guard let site = row.text("site").flatMap({ RecordID(hex: $0) }), let id = DeviceID(bytes: row.id.bytes)
@@ -46,6 +49,7 @@ extension Site {
                         spaces: grants.flatMap(\.spaces),
                         writes: grants.contains(where: \.writes),
                         revoked: access?.revocations[id]?.first?.mode,
+                        recovered: recoveries.last { $0.devices.contains(id) }?.at,
                         lastContact: try transaction.met(id)?.at,
                         lacking: try transaction.lacking(id, access)
                     )

@@ -67,7 +67,7 @@ extension Site {
                 quarantined: inbox.quarantined,
                 lost: try transaction.lostChanges(),
                 refused: try transaction.refusals(),
-                notices: try transaction.notices()
+                notices: try transaction.notices() + transaction.recoveryNotices()
             )
         }
     }
@@ -76,6 +76,16 @@ extension Site {
     package func digests() throws -> [(space: SpaceID, digest: Bytes16)] {
         try read { transaction in
             try transaction.spaces().compactMap { id in try transaction.digest(of: id).map { (id, $0) } }
+        }
+    }
+}
+
+extension StoreTransaction {
+    /// That the recovery key was used is for everybody to see.
+    fileprivate func recoveryNotices() throws -> [(at: UInt64, code: String, detail: String)] {
+        try recoveries().map { recovery in
+            let devices = recovery.devices.map(\.short).joined(separator: " ")
+            return (recovery.at, "recovery_key_used", "\(recovery.person.label): \(recovery.reason ?? "") (\(devices))")
         }
     }
 }

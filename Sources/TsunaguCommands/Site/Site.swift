@@ -70,7 +70,7 @@ package final class Site: Sendable {
         person: Operator,
         schema: Schema,
         environment: Store.Environment,
-        root: (DeviceKeys) -> (device: DeviceID, key: [UInt8]?),
+        root: (device: DeviceID, key: [UInt8]?),
         _ body: (Site, StoreTransaction) throws -> Void
     ) throws -> Site {
         try directory.create()
@@ -91,7 +91,6 @@ package final class Site: Sendable {
         }
         let site = Site(directory, store, keys, person)
         let replica = ReplicaID(device: keys.device, incarnation: store.random())
-        let root = root(keys)
         try site.write { transaction in
             try transaction.setMeta("replica", .bytes(replica.bytes))
             // Which store this is: peers notice when another answers in its place.
@@ -109,9 +108,6 @@ package final class Site: Sendable {
         DataDirectory.remove(directory.farewell)
         return try open(directory, person: person, schema: schema, environment: environment)
     }
-
-    /// Whether the ward began on this device.
-    package var isFounder: Bool { (try? read { try $0.root() }) == keys.device }
 
     /// Whether this device speaks for the ward.
     package func isAdmin() throws -> Bool { try read { try $0.currentAccess()?.isAdmin(keys.device) == true } }

@@ -273,6 +273,9 @@ package final class StoreTransaction {
         clock = HybridLogicalClock(last: Timestamp(raw: UInt64(bitPattern: last)))
     }
 
+    /// Bits that nobody can predict.
+    package func random() -> UInt64 { environment.random() }
+
     /// Records what this machine alone noticed.
     package func note(_ code: String, _ detail: String) throws {
         let insert = try statement("INSERT OR IGNORE INTO notice(at, code, detail) VALUES (?, ?, ?)")

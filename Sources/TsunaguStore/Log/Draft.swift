@@ -374,5 +374,5 @@ extension StoreTransaction {
         return entry < 0 ? .explicit : .of(Dot(try replica(author), seq), index: entry)
     }
 
-    func random128() -> UInt128 { UInt128(environment.random()) << 64 | UInt128(environment.random()) }
+    func random128() -> UInt128 { UInt128(random()) << 64 | UInt128(random()) }
 }

@@ -16,7 +16,8 @@ extension StoreTransaction {
 
     // MARK: - What was said
 
-    private func authorityFacts() throws -> Set<AuthorityFact> {
+    /// What was said of who may do what, by whoever is or claims to be an admin.
+    package func authorityFacts() throws -> Set<AuthorityFact> {
         guard let space = try space(.system) else { return [] }
         var facts = try factsInEffect(space)
         // Of what is not in effect only the word of those whom somebody made admins could count.

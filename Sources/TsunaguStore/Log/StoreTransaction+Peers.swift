@@ -232,8 +232,19 @@ extension StoreTransaction {
     package func beginIncarnation(_ sign: ([UInt8]) throws -> [UInt8]) throws {
         guard let own = try ownReplica() else { return }
         try seal(sign)
-        let replica = ReplicaID(device: own.device, incarnation: environment.random())
+        let replica = ReplicaID(device: own.device, incarnation: random())
         try setMeta("replica", .bytes(replica.bytes))
         returner = nil
+    }
+
+    /// Writes as another replica, whose key is at hand for this moment alone, and seals that at once.
+    package func write(as replica: ReplicaID, _ sign: ([UInt8]) throws -> [UInt8], _ body: () throws -> Void) throws {
+        try flushDrafts()
+        guard let own = try meta("replica") else { preconditionFailure("a store without a replica writes") }
+        try setMeta("replica", .bytes(replica.bytes))
+        try body()
+        try flushDrafts()
+        try seal(sign)
+        try setMeta("replica", own)
     }
 }

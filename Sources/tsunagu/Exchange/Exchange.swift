@@ -13,7 +13,17 @@ import TsunaguSync
 
 struct Init: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: tr("新しい自治体を始める", "Begins a ward with this device as its first admin.")
+        abstract: tr("新しい自治体を始める", "Begins a ward with this device as its first admin."),
+        discussion: tr(
+            """
+            復旧キーを一度だけ表示します。紙に書き写し、金庫などに保管してください。どの端末にも残りません。\
+            管理者の端末がすべて失われたとき、このキーだけが新しい管理者を作れます（tsunagu site recover）。
+            """,
+            """
+            Shows the recovery key once. Write it down and lock it away; no machine keeps it. When every admin's device is \
+            lost, it alone makes another admin ('tsunagu site recover').
+            """
+        )
     )
     @Option(help: ArgumentHelp(tr("自治体の名称", "The ward's name."), valueName: "name"))
     var name: String
@@ -21,29 +31,81 @@ struct Init: ParsableCommand {
     var municipality = "131016"
     @Option(help: ArgumentHelp(tr("端末の名称", "This device's name."), valueName: "name"))
     var device: String?
+    @Option(
+        help: ArgumentHelp(
+            tr("復旧キーを表示せず、このファイルに書く", "Writes the recovery key to this file instead of showing it."),
+            valueName: "file"
+        ),
+        completion: .file()
+    )
+    var recoveryFile: String?
+    @Flag(
+        help: ArgumentHelp(
+            tr(
+                "データベースだけが失われた本庁を、復旧キーでもう一度始める。ほかの拠点の持つ記録は、次の同期で戻る",
+                "Begins again, by the recovery key, where the centre lost its database alone; what other sites hold comes "
+                    + "back with their next sync."
+            )
+        )
+    )
+    var recover = false
     @OptionGroup var globals: GlobalOptions
 
     func run() throws {
+        let key: RecoveryKey
+        if recover {
+            guard DataDirectory.exists(globals.directory.deviceKey) else {
+                throw CommandError(
+                    .notFound,
+                    Localized(ja: "この端末は自治体の端末ではありません", en: "this device never belonged to the ward"),
+                    record: globals.directory.deviceKey,
+                    hint: Localized(
+                        ja: "参加している拠点で tsunagu site recover を使ってください",
+                        en: "use 'tsunagu site recover' at a site that joined"
+                    )
+                )
+            }
+            key = try RecoveryKeyOptions.key(recoveryFile)
+        } else {
+            var random = SystemRandomNumberGenerator()
+            key = RecoveryKey { random.next() }
+        }
         let site = try Site.initialise(
             globals.directory,
             person: globals.person,
             name: name,
             code: municipality,
-            deviceName: device ?? Self.hostName
-        ) { name in
-            let now = Int64(time(nil))
-            // Clients pin the key and read no dates; twenty years outlive any server.
-            let identity = try TLSIdentity.make(commonName: name, validity: now - 86_400...now + 20 * 366 * 86_400)
-            return (identity.keyPEM, identity.certificatePEM, identity.pin.sha256)
-        }
+            deviceName: device ?? Self.hostName,
+            recoveryKey: key,
+            recoveryFile: recover ? nil : recoveryFile,
+            identity: Self.identity
+        )
         let status = try site.status()
-        globals.confirm(
+        let shown = recover || recoveryFile != nil ? nil : key.text
+        globals.show(
             .object([
                 ("site", JSON(status.site)), ("device", JSON(status.device)), ("replica", JSON(status.replica)),
-                ("data", .text(globals.directory.path)),
-            ]),
-            tr("\(name) を始めました: \(globals.directory.path)", "\(name) has begun: \(globals.directory.path)")
-        )
+                ("data", .text(globals.directory.path)), ("recovery_key", JSON(shown)),
+                ("recovery_file", JSON(recover ? nil : recoveryFile)),
+            ])
+        ) {
+            let begun = tr("\(name) を始めました: \(globals.directory.path)", "\(name) has begun: \(globals.directory.path)")
+            let told = shown.map { key in
+                tr(
+                    "復旧キー: \(key)\n紙に書き写して保管してください。二度と表示されません。",
+                    "recovery key: \(key)\nWrite it down and lock it away; it is not shown again."
+                )
+            }
+            return ([globals.quiet ? nil : begun] + [told]).compactMap { $0 }.joined(separator: "\n")
+        }
+    }
+
+    /// Makes a hub's TLS identity.
+    static func identity(_ name: String) throws -> (key: String, certificate: String, pin: [UInt8]) {
+        let now = Int64(time(nil))
+        // Clients pin the key and read no dates; twenty years outlive any server.
+        let identity = try TLSIdentity.make(commonName: name, validity: now - 86_400...now + 20 * 366 * 86_400)
+        return (identity.keyPEM, identity.certificatePEM, identity.pin.sha256)
     }
 
     static var hostName: String {
@@ -267,7 +329,8 @@ struct Join: ParsableCommand {
 }
 
 extension Join {
-    private static func read(_ path: String) throws -> String {
+    /// The text of a file that was named.
+    static func read(_ path: String) throws -> String {
         guard let text = try DataDirectory.read(path) else {
             throw CommandError(
                 .notFound,

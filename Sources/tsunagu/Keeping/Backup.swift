@@ -6,10 +6,6 @@ import TsunaguCarriers
 import TsunaguCommands
 import TsunaguCore
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
 /// Where a passphrase comes from: never from an argument, which others on the machine can read.
 struct PassphraseOptions: ParsableArguments {
     @Option(
@@ -35,32 +31,11 @@ struct PassphraseOptions: ParsableArguments {
             }
             return Array(text.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false).first ?? [])
         }
-        let first = try Self.ask(tr("合言葉: ", "passphrase: "))
-        guard try !isNew || first == Self.ask(tr("もう一度: ", "again: ")) else {
+        let first = try HiddenInput.ask(tr("合言葉: ", "passphrase: "), orFileOf: "--passphrase-file")
+        guard try !isNew || first == HiddenInput.ask(tr("もう一度: ", "again: "), orFileOf: "--passphrase-file") else {
             throw CommandError(.usage, Localized(ja: "二つの合言葉が違います", en: "the two passphrases differ"))
         }
         return first
-    }
-
-    /// Asks at the terminal without showing what is typed.
-    private static func ask(_ prompt: String) throws -> [UInt8] {
-        var former = termios()
-        guard tcgetattr(STDIN_FILENO, &former) == 0 else {
-            throw CommandError(
-                .usage,
-                Localized(ja: "端末がないので合言葉を尋ねられません", en: "there is no terminal to ask for the passphrase"),
-                hint: Localized(ja: "--passphrase-file を使ってください", en: "use --passphrase-file")
-            )
-        }
-        Standard.error.write(prompt)
-        var silent = former
-        silent.c_lflag &= ~tcflag_t(ECHO)
-        tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent)
-        defer {
-            tcsetattr(STDIN_FILENO, TCSAFLUSH, &former)
-            Standard.error.write("\n")
-        }
-        return Array((readLine() ?? "").utf8)
     }
 }
 

@@ -9,7 +9,7 @@ struct Sites: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "site",
         abstract: tr("拠点と端末", "Sites and their devices."),
-        subcommands: [List.self, Show.self, Grant.self, Revoke.self]
+        subcommands: [List.self, Show.self, Grant.self, Revoke.self, Recover.self]
     )
 
     struct List: ParsableCommand {
@@ -53,6 +53,10 @@ struct Sites: ParsableCommand {
                     let access = device.writes ? tr("読み書き", "reads and writes") : tr("読むだけ", "reads")
                     text += "  \(device.name)  \(device.id.short)  \(access): \(device.spaces.joined(separator: " "))\n"
                     if let mode = device.revoked { text += "    " + tr("失効", "revoked") + ": \(mode.rawValue)\n" }
+                    if let recovered = device.recovered {
+                        text += "    " + tr("復旧キーで管理者", "an admin by the recovery key")
+                        text += ": \(TokyoTime(milliseconds: recovered).plain)\n"
+                    }
                     if let lastContact = device.lastContact {
                         text +=
                             "    " + tr("最終接続", "last contact") + ": \(TokyoTime(milliseconds: lastContact).plain)\n"
@@ -148,6 +152,7 @@ extension JSON {
                 ("id", JSON(device.id)), ("name", JSON(device.name)), ("role", JSON(device.role?.rawValue)),
                 ("spaces", .array(device.spaces.map { .text($0) })),
                 ("access", .text(device.writes ? "write" : "read")), ("revoked", JSON(device.revoked?.rawValue)),
+                ("recovered_at", device.recovered.map { .text(TokyoTime(milliseconds: $0).iso) } ?? .null),
                 ("last_contact", device.lastContact.map { .text(TokyoTime(milliseconds: $0).iso) } ?? .null),
                 ("lacks", device.lacking.map { .object($0.map { ($0.space.name, JSON($0.changes)) }) } ?? .null),
             ])

@@ -1,0 +1,115 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+package import TsunaguStore
+
+/// What the recovery key was used for after the ward had begun.
+package struct Recovery: Sendable {
+    /// Unix milliseconds, by the clock of whoever used it.
+    package let at: UInt64
+    package let person: Operator
+    package let reason: ExactText?
+    /// Whom it made admins.
+    package let devices: [DeviceID]
+}
+
+/// The recovery key at work: what a ward does whose last admin is lost.
+extension Site {
+    /// Makes admins by the ward's own key, and ends the rights of a site that is lost.
+    ///
+    /// - Parameters:
+    ///   - name: the site whose devices become admins'; this device alone where `nil`.
+    ///   - lost: the site whose devices are in unknown hands; what arrived of them here is honoured.
+    ///   - identity: as in `initialise`; used where this device is to be the centre and has no hub's key.
+    /// - Returns: the new admins' devices, and those whose rights ended.
+    package func recover(
+        with key: RecoveryKey,
+        site name: String? = nil,
+        revoking lost: String? = nil,
+        reason: String,
+        identity: (String) throws -> (key: String, certificate: String, pin: [UInt8])
+    ) throws -> (admitted: [DeviceID], revoked: [DeviceID]) {
+        let reason = try Self.checkedReason(reason)
+        guard try read({ try $0.root() }) == key.device else {
+            throw CommandError(
+                .notPermitted,
+                Localized(ja: "この自治体の復旧キーではありません", en: "this is not the recovery key of this ward")
+            )
+        }
+        let sites = try sites()
+        guard let own = sites.first(where: { $0.devices.contains { $0.id == keys.device } }) else {
+            throw CommandError(
+                .failed,
+                Localized(ja: "この端末はまだ参加していません", en: "this device has not joined yet"),
+                hint: Localized(
+                    ja: "参加している拠点の端末で行ってください",
+                    en: "use the key where a site that joined works"
+                )
+            )
+        }
+        let place = try name.map { try site($0) }
+        let named = place?.devices ?? own.devices.filter { $0.id == keys.device }
+        let admitted = named.filter { $0.revoked == nil }.map(\.id)
+        guard !admitted.isEmpty else {
+            throw CommandError(
+                .notPermitted,
+                Localized(
+                    ja: "\((place ?? own).name) の権限は終わっていて、戻せません",
+                    en: "the rights of \((place ?? own).name) have ended, and do not come back"
+                ),
+                record: (place ?? own).id.description,
+                hint: Localized(ja: "ほかの拠点を指定してください", en: "name another site")
+            )
+        }
+        let revoked = try lost.map { try site($0) }?.devices.filter { $0.revoked == nil }.map(\.id) ?? []
+        guard Set(revoked).isDisjoint(with: admitted) else {
+            throw CommandError(
+                .usage,
+                Localized(ja: "同じ端末を管理者にして失効させることはできません", en: "one device is not both made an admin and revoked")
+            )
+        }
+        let needsHub = try admitted.contains(keys.device) && !isCentre()
+        let pin = try needsHub ? Self.makeHub(directory, named: own.name.string, identity) : nil
+        try write { transaction in
+            if let pin { try transaction.setMeta(Self.hubPin, .bytes(pin)) }
+            try transaction.speak(with: key) {
+                let draft = try transaction.draft(.system, by: person)
+                for device in admitted { try draft.grant(device, role: .admin, spaces: "*", writes: true) }
+                for device in revoked {
+                    try draft.revoke(device, mode: .lost, cut: transaction.chains(of: device), reason: reason)
+                }
+                draft.reason = reason
+            }
+        }
+        return (admitted, revoked)
+    }
+}
+
+extension StoreTransaction {
+    /// Says something in the ward's name: by a new replica of the root, which nothing is kept of but what it said.
+    func speak(with key: RecoveryKey, _ body: () throws -> Void) throws {
+        let replica = ReplicaID(device: key.device, incarnation: random())
+        try write(as: replica, key.sign, body)
+    }
+
+    /// Each use of the recovery key, the beginning of the ward excepted; oldest first.
+    package func recoveries() throws -> [Recovery] {
+        guard let root = try root() else { return [] }
+        let facts = try authorityFacts()
+        return try beginnings(of: root, in: .system).dropFirst().map { header in
+            let devices = facts.compactMap { fact -> DeviceID? in
+                guard fact.dot.replica == header.dot.replica, case .grant(let device, _) = fact.content else {
+                    return nil
+                }
+                return device
+            }
+            return Recovery(
+                at: header.timestamp.milliseconds,
+                person: header.author,
+                reason: header.reason,
+                devices: devices.sorted()
+            )
+        }
+    }
+}
