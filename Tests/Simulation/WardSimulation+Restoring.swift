@@ -63,7 +63,7 @@ extension WardSimulation {
         guard
             endings.allSatisfy({ ending in
                 survives(ending.saidAt, .system) && ending.cut.map { survives($0.saidAt, .system) } != false
-            })
+            }), adoptions.allSatisfy({ survives($0.saidAt, .system) })
         else { return }
         // The owner of lessons gives seats as bookings arrive, whether its own later numbers have come back or not.
         let isOwnerBehind = image.vectors.contains { space, vector in

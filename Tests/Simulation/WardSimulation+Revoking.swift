@@ -25,12 +25,16 @@ extension WardSimulation {
 
     /// The last number of a chain that is in effect where `system` is known so far; `nil` for all that was ever said.
     private func honoured(_ replica: ReplicaID, in space: SpaceID, knowing system: VersionVector? = nil) -> UInt64 {
-        endings.compactMap { ending in
+        let ends = endings.compactMap { ending -> UInt64? in
             guard ending.device == replica.device, let cut = ending.cut, system?.covers(cut.saidAt) != false else {
                 return nil
             }
             return cut.chains[space]?[replica] ?? 0
-        }.min() ?? .max
+        }
+        let adopted = adoptions.compactMap { adoption in
+            system?.covers(adoption.saidAt) != false && space != .system ? adoption.chains[space]?[replica] : nil
+        }
+        return max(ends.min() ?? .max, adopted.max() ?? 0)
     }
 
     /// Whether a revocation excludes a change.
@@ -93,6 +97,30 @@ extension WardSimulation {
         trace("revoke \(place.name) \(mode.rawValue)")
         try check(centre)
         if generator.chance(50) { try goOn(place, &generator) }
+    }
+
+    /// The office lets what is quarantined of a device that it revoked take effect.
+    func adopt(_ generator: inout SeededGenerator) throws {
+        guard !endings.isEmpty, !plan.hasForks, mayWrite(centre), let site = centre.site else { return }
+        let device = generator.pick(endings).device
+        let known = try site.sites().first { $0.devices.contains { $0.id == device } }
+        guard let known else { return }
+        let vectors = try Self.vectors(site)
+        let chains = vectors.mapValues { chains in
+            chains.filter { entry in known.devices.contains { $0.id == entry.key.device && $0.revoked != nil } }
+        }
+        let last = try site.read { try $0.ownSeq(in: .system).seq }
+        // Where nothing is quarantined there is nothing to adopt.
+        _ = try attempt([centre], isExcused: { $0 == .badInput }) {
+            try site.adopt(site: known.id.description, reason: "確かめた")
+        }
+        guard let said = try centre.site?.read({ try Dot($0.ownReplica()!, $0.ownSeq(in: .system).seq) }),
+            said.seq > last
+        else { return }
+        adoptions.append((chains, said))
+        summary.adoptions += 1
+        trace("adopt \(device.short)")
+        try check(centre)
     }
 
     /// Whoever has not heard of it works on, with a neighbour: each on top of the other's changes.

@@ -37,6 +37,7 @@ extension WardSimulation {
         case 94: try grant()
         case 95..<97: try lookAtMergedViews(&generator)
         case 97: try revoke(place, &generator)
+        case 98: try adopt(&generator)
         default: try examine(place)
         }
         armed = nil

@@ -58,6 +58,8 @@ package final class WardSimulation {
         package var clockJumps = 0
         package var restoredDisks = 0
         package var revokedDevices = 0
+        /// How often the office adopted what was quarantined.
+        package var adoptions = 0
         /// The same for the same seed, on every machine.
         package var traceHash: UInt64 = 0
 
@@ -70,7 +72,7 @@ package final class WardSimulation {
                 + "requests lost \(network.lost), cut \(network.cut), twice \(network.twice), late \(network.late), "
                 + "too large \(network.dropped); power lost \(disk.crashes) (\(disk.tornWrites) torn writes), "
                 + "disk full \(disk.refusedWrites), reads failed \(disk.failedReads), clocks moved \(clockJumps), "
-                + "old disks back \(restoredDisks), devices revoked \(revokedDevices); "
+                + "old disks back \(restoredDisks), devices revoked \(revokedDevices), adopted \(adoptions); "
                 + "trace \(String(traceHash, radix: 16))"
         }
 
@@ -84,6 +86,7 @@ package final class WardSimulation {
             clockJumps += other.clockJumps
             restoredDisks += other.restoredDisks
             revokedDevices += other.revokedDevices
+            adoptions += other.adoptions
             traceHash &+= other.traceHash
         }
     }
@@ -120,6 +123,8 @@ package final class WardSimulation {
     var cancelled: Set<RecordID> = []
     /// The devices whose rights have ended.
     var endings: [Ending] = []
+    /// What the office adopted, and the change of `system` that says so.
+    var adoptions: [(chains: Vectors, saidAt: Dot)] = []
     /// The change with the quarantined writer's grant; `nil` before it is given.
     var grantedAt: Dot?
     /// The digest of each set of changes in effect that was seen.

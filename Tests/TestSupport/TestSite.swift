@@ -130,6 +130,17 @@ package final class TestSite {
         }
     }
 
+    /// Lets chains of the test's space take effect up to these numbers.
+    package func adopt(_ last: [ReplicaID: UInt64]) throws {
+        let chains = Revocation.Cut([TestSchema.space: last])
+        _ = try store.write { transaction in
+            try transaction.draft(.system, by: person).create(
+                SystemSchema.adoption,
+                [(1, .text(ExactText(chains.text)))]
+            )
+        }
+    }
+
     // MARK: - Exchange
 
     package func seal() throws {

@@ -80,6 +80,39 @@ struct RevokedDeviceTests {
         }
     }
 
+    @Test(arguments: [true, false])
+    func `What a lost device handed in is adopted by an admin, by its site or by the case`(bySite: Bool) throws {
+        let ward = try WardFixture()
+        let (branch, other) = (try ward.join("branch"), try ward.join("other"))
+        let shared = try ward.centre.addResident(["family_name=共有", "phone=1"])
+        for site in [branch, other] { try ward.sync(site) }
+        _ = try ward.centre.revoke("branch", mode: .lost, reason: "紛失")
+        _ = try branch.addResident(["family_name=未送信"])
+        _ = try branch.setResident(shared.description, ["phone=2"])
+        _ = try ward.centre.setResident(shared.description, ["phone=3"])
+        #expect(try branch.sync(with: ward.transport()).failure?.code == .notPermitted)
+        try ward.sync(other)
+        let cases = try ward.centre.cases(.quarantine)
+        #expect(cases.count == 1)
+        #expect(throws: CommandError.self) { try other.adopt(site: "branch", reason: "確かめた") }
+        let adopted =
+            try bySite
+            ? ward.centre.adopt(site: "branch", reason: "本人に確かめた")
+            : ward.centre.adopt(case: cases[0].id, reason: "本人に確かめた")
+        #expect(adopted == 2)
+        #expect(throws: CommandError.self) { try ward.centre.adopt(site: "branch", reason: "もう一度") }
+        let stale = #expect(throws: CommandError.self) { try ward.centre.adopt(case: cases[0].id, reason: "もう一度") }
+        #expect(stale?.code == .tryAgain)
+        #expect(try ward.sync(other).upToDate)
+        for site in [ward.centre, other] {
+            #expect(try names(site) == ["共有", "未送信"])
+            #expect(try site.status().quarantined == 0 && site.cases(.conflict).count == 1)
+        }
+        #expect(try ward.digests(ward.centre) == ward.digests(other))
+        // Adopted is what was written: the device stays away.
+        #expect(try ward.centre.read { try $0.currentAccess()?.isRevoked(branch.keys.device) } == true)
+    }
+
     @Test func `A retirement is not closed while work that was handed in waits for somebody else's`() throws {
         let ward = try WardFixture()
         let (branch, neighbour) = (try ward.join("branch"), try ward.join("neighbour"))

@@ -54,6 +54,22 @@ import TsunaguCore
         #expect(!byNobody.isMember(devices[4]) && byNobody.isAdmin(root))
     }
 
+    private func adopt(_ number: Int, _ seq: UInt64) -> AuthorityFact.Content {
+        .adoption(Revocation.Cut([.system: [replica(number): seq], residents: [replica(number): seq]]))
+    }
+
+    @Test func `An adoption raises how far a chain counts, by an admin's word alone and never in system`() {
+        let base = [said(0, 1, admin(1)), said(0, 2, branch(2)), said(0, 3, revoke(2, after: 4))]
+        #expect(access(base + [said(1, 1, adopt(2, 9))]).honours(replica(2), in: residents) == 9)
+        #expect(access(base + [said(1, 1, adopt(2, 3))]).honours(replica(2), in: residents) == 4)
+        #expect(access(base + [said(3, 1, adopt(2, 9))]).honours(replica(2), in: residents) == 4)
+        #expect(access(base + [said(1, 1, adopt(3, 5))]).honours(replica(3), in: residents) == 5)
+        #expect(access(base + [said(1, 1, adopt(3, 5))]).honours(replica(3), in: .system) == 0)
+        let twice = [said(1, 1, adopt(2, 9)), said(0, 4, adopt(2, 7)), said(0, 5, revoke(1, after: 0))]
+        #expect(access(base + twice).honours(replica(2), in: residents) == 7)
+        #expect(!access(base + twice).isMember(devices[2]) && !access(base + twice).mayWrite(devices[2], residents))
+    }
+
     @Test func `A revocation ends all rights and honours what was written before its cut`() {
         let access = access([said(0, 1, branch(1)), said(0, 2, revoke(1, after: 7))])
         #expect(!access.isMember(devices[1]) && access.isRevoked(devices[1]))

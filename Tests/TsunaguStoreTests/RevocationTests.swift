@@ -117,6 +117,79 @@ import TsunaguStore
         try check([centre])
     }
 
+    @Test func `What an admin adopts takes effect as it was written, beside what others wrote meanwhile`() throws {
+        let (sites, scratch) = try ward(["centre", "clerk", "lost", "second"])
+        defer { withExtendedLifetime(scratch) {} }
+        let (centre, clerk, lost, second) = (sites[0], sites[1], sites[2], sites[3])
+        try centre.grant(second, role: .admin)
+        let id = try clerk.write {
+            let id = try $0.create(note, [(Number.title, .text("start")), (Number.phone, .text("1"))])
+            try $0.edit(note, id, group: TestSchema.entries, add: [Array("first".utf8)])
+            return id
+        }
+        for site in [centre, lost, second] { for peer in [centre, clerk] { try site.pull(from: peer) } }
+        try centre.revoke(lost, after: [:])
+        // Offline work of before anybody there heard of it.
+        try lost.write { draft in
+            try draft.set(note, id, [(Number.title, .text("lost")), (Number.phone, .text("2"))])
+            try draft.edit(note, id, group: TestSchema.entries, add: [Array("second".utf8)])
+        }
+        let made = try lost.write { try $0.create(note, [(Number.title, .text("made there"))]) }
+        try clerk.write { try $0.set(note, id, [(Number.title, .text("clerk"))]) }
+        try second.pull(from: centre)
+        for site in [centre, second] { #expect(try site.pull(from: lost).contains(.quarantined(2))) }
+        #expect(try centre.record(made) == nil)
+
+        // Two admins at once, and one of them twice.
+        for admin in [centre, second, second] { try admin.adopt([lost.replica: 2]) }
+        for site in [centre, second, clerk] { for peer in [centre, second, clerk] { try site.pull(from: peer) } }
+        for site in [centre, second, clerk] {
+            #expect(try site.store.read { try $0.inboxCounts().quarantined } == 0)
+            #expect(try site.record(made)?.text("title") == "made there")
+            #expect(try site.record(id)?.text("phone") == "2")
+            // A newer value that the other had not seen is not replaced.
+            let conflicts = try site.conflicts()
+            #expect(conflicts.count == 1)
+            #expect(Set(conflicts[0].alternatives.map { $0.values[0].value.text }) == ["lost", "clerk"])
+            let log = try site.store.read { transaction in
+                try transaction.records(note, where: "id = ?", [.bytes(id.bytes)])
+                    .flatMap { try transaction.items(of: $0.rid, group: TestSchema.entries) }
+            }
+            #expect(log.map { String(decoding: $0.content, as: UTF8.self) } == ["first", "second"])
+        }
+        #expect(try Set([centre, second, clerk].map { try $0.digest() }).count == 1)
+        try check([centre, second, clerk])
+        // What comes behind is another matter.
+        let later = try lost.write { try $0.create(note, [(Number.title, .text("later"))]) }
+        #expect(try centre.pull(from: lost) == [.quarantined(1)])
+        #expect(try centre.record(later) == nil)
+        // Whoever adopted goes with his word where he is cut off himself.
+        try centre.revoke(second, after: [:])
+        #expect(try centre.record(made) != nil)
+    }
+
+    @Test func `An adoption counts only from an admin, never for system, and goes with its author's rights`() throws {
+        let (sites, scratch) = try ward(["centre", "clerk", "stranger", "second"])
+        defer { withExtendedLifetime(scratch) {} }
+        let (centre, clerk, second) = (sites[0], sites[1], sites[3])
+        let outsider = try TestSite("outsider", in: scratch, root: centre, seed: 77)
+        try centre.admit(outsider, role: nil)
+        try centre.grant(second, role: .admin)
+        for site in [clerk, second, outsider] { try site.pull(from: centre) }
+        let made = try outsider.write { try $0.create(note, [(Number.title, .text("x"))]) }
+        #expect(try centre.pull(from: outsider) == [.quarantined(1)])
+        try clerk.adopt([outsider.replica: 1])
+        try centre.pull(from: clerk)
+        #expect(try centre.record(made) == nil)
+        let system = try second.vector(.system)[second.replica] ?? 0
+        try second.adopt([outsider.replica: 1])
+        try centre.pull(from: second)
+        #expect(try centre.record(made) != nil)
+        try centre.revoke(second, after: [:], system: system)
+        #expect(try centre.record(made) == nil)
+        try check([centre])
+    }
+
     @Test func `No edit of a grant or a revocation gives or takes a right`() throws {
         let (sites, scratch) = try ward()
         defer { withExtendedLifetime(scratch) {} }
@@ -168,6 +241,11 @@ import TsunaguStore
                     UInt64(generator.below(Int($0) + 1))
                 }
                 try admin.revoke(target, after: [target.replica: cut ?? 0], system: seqs[0])
+            case 5 where generator.chance(50):
+                let (admin, target) = (sites[generator.below(2)], generator.pick(sites))
+                let isOver = try admin.store.read { try $0.currentAccess()?.isAdmin(admin.device) } != true
+                guard !isOver, let seq = try admin.vector(TestSchema.space)[target.replica] else { continue }
+                try admin.adopt([target.replica: 1 + UInt64(generator.below(Int(seq)))])
             default:
                 try site.pull(from: generator.pick(sites))
             }

@@ -139,7 +139,7 @@ extension Site {
     }
 
     /// What looks like a conflict's id was one, here or elsewhere, before somebody decided or wrote again.
-    private static func notOpen(_ id: String) -> CommandError {
+    static func notOpen(_ id: String) -> CommandError {
         let isID = id.utf8.count == 12 && id.utf8.allSatisfy { 97...122 ~= $0 || 50...55 ~= $0 }
         return CommandError(
             isID ? .tryAgain : .notFound,

@@ -4,7 +4,7 @@
 extension Access {
     /// Works out who may do what from everything that was said: a pure function of the set.
     ///
-    /// - A grant or revocation counts where its author is an admin's device, and no revocation that counts cuts it off.
+    /// - A grant, revocation or adoption counts where its author is an admin's device, and no revocation that counts cuts it off.
     ///   Admins are whoever a chain of grants that count leads to from the founder.
     /// - A revocation that would take away what it stands on itself does not count.
     /// - Revocations that would take each other away, two or in a ring, are decided by seniority: within the ring only
@@ -19,7 +19,8 @@ extension Access {
         self.init(
             root: root,
             grants: standing.grants,
-            revocations: Dictionary(grouping: revocations.map(\.revocation), by: \.device)
+            revocations: Dictionary(grouping: revocations.map(\.revocation), by: \.device),
+            adopted: authority.adopted(where: standing.counts)
         )
     }
 }
@@ -44,6 +45,7 @@ private struct Authority {
     let root: DeviceID
     private var grants: [(dot: Dot, device: DeviceID, grant: Access.Grant)] = []
     private var revocations: [Said] = []
+    private var adoptions: [(dot: Dot, chains: Revocation.Cut)] = []
 
     init(root: DeviceID, facts: [AuthorityFact]) {
         self.root = root
@@ -51,8 +53,20 @@ private struct Authority {
             switch fact.content {
             case .grant(let device, let grant): grants.append((fact.dot, device, grant))
             case .revocation(let revocation): revocations.append((fact.dot, revocation))
+            case .adoption(let chains): adoptions.append((fact.dot, chains))
             }
         }
+    }
+
+    /// The farthest that chains were adopted; never what somebody said in `system`, which nobody can say in his place.
+    func adopted(where counts: (Dot) -> Bool) -> Revocation.Cut {
+        var out = Revocation.Cut()
+        for adoption in adoptions where counts(adoption.dot) {
+            for (space, chains) in adoption.chains.last where space != .system {
+                out.last[space, default: [:]].merge(chains, uniquingKeysWith: max)
+            }
+        }
+        return out
     }
 
     func standing(under revocations: [Revocation]) -> Standing {

@@ -50,16 +50,20 @@ public struct Access: Sendable {
     public var grants: [DeviceID: [Grant]]
     /// The revocations of each device that count.
     public var revocations: [DeviceID: [Revocation]]
+    /// How far chains take effect because an admin adopted what they say.
+    public var adopted: Revocation.Cut
 
     /// Joins the parts.
     public init(
         root: DeviceID,
         grants: [DeviceID: [Grant]] = [:],
-        revocations: [DeviceID: [Revocation]] = [:]
+        revocations: [DeviceID: [Revocation]] = [:],
+        adopted: Revocation.Cut = Revocation.Cut()
     ) {
         self.root = root
         self.grants = grants
         self.revocations = revocations
+        self.adopted = adopted
     }
 
     /// Whether the device's rights ended.
@@ -93,8 +97,14 @@ public struct Access: Sendable {
 
     /// The last number of a replica's chain in a space that takes effect: 0 where none does, `UInt64.max` where all do.
     ///
-    /// A grant covers whatever the device wrote, before or after; only a revocation excludes, from a number on.
+    /// A grant covers whatever the device wrote, before or after; only a revocation excludes, from a number on. What an
+    /// admin adopted counts in any case.
     public func honours(_ replica: ReplicaID, in space: SpaceID) -> UInt64 {
+        max(covered(replica, in: space), adopted[space, replica])
+    }
+
+    /// The last number that grants and cuts let take effect.
+    private func covered(_ replica: ReplicaID, in space: SpaceID) -> UInt64 {
         guard isGranted(replica.device, space) else { return 0 }
         if Mutant.cutsAreIgnored.isPlanted { return .max }
         return revocations[replica.device]?.compactMap { $0.cut?[space, replica] }.min() ?? .max

@@ -12,6 +12,8 @@ public struct AuthorityFact: Hashable, Sendable {
         case grant(DeviceID, Access.Grant)
         /// A device may do nothing any more.
         case revocation(Revocation)
+        /// Chains take effect up to these numbers, whatever grants and cuts say of them.
+        case adoption(Revocation.Cut)
     }
 
     /// The change that said it.

@@ -125,6 +125,17 @@ public enum SystemSchema {
         ]
     )
 
+    /// An admin's word for changes that no grant covers, or a revocation cuts off: `Revocation.Cut` in the same form.
+    public static let adoption = CollectionSchema(
+        8,
+        "adoption",
+        "引き取り",
+        spaces: "system",
+        groups: [
+            MergeGroup(1, "adoption", "引き取り", .review, [Field(1, "chains", "有効な範囲"), Field(2, "reason", "理由")])
+        ]
+    )
+
     /// All of them, in the order of their numbers.
-    public static let collections = [municipality, site, device, grant, invitation, spaceInfo, revocation]
+    public static let collections = [municipality, site, device, grant, invitation, spaceInfo, revocation, adoption]
 }

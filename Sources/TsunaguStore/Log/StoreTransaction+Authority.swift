@@ -50,11 +50,13 @@ extension StoreTransaction {
         return facts
     }
 
+    private static let authorityCollections = [SystemSchema.grant, SystemSchema.revocation, SystemSchema.adoption]
+
     /// The facts whose records are in the tables.
     private func factsInEffect(_ space: SpaceRow) throws -> Set<AuthorityFact> {
         var facts: Set<AuthorityFact> = []
         var edited: [Dot] = []
-        for collection in [SystemSchema.grant, SystemSchema.revocation] {
+        for collection in Self.authorityCollections {
             let names = collection.groups[0].fields.map { "typed.\($0.name)" }.joined(separator: ", ")
             let select = try statement(
                 """
@@ -85,7 +87,7 @@ extension StoreTransaction {
     }
 
     private func facts(in change: Change) throws -> [AuthorityFact] {
-        try [SystemSchema.grant, SystemSchema.revocation].flatMap { collection in
+        try Self.authorityCollections.flatMap { collection in
             try values(of: collection, in: change).compactMap { reference, values in
                 guard reference == .created else { return nil }
                 return AuthorityFact.Content(collection) { values[collection.groups[0].fields[$0].number] ?? .null }
@@ -228,10 +230,15 @@ extension StoreTransaction {
 }
 
 extension AuthorityFact.Content {
-    /// What a record of one of the two collections said; `nil` where it says nothing that could count.
+    /// What a record of one of the collections said; `nil` where it says nothing that could count.
     ///
     /// - Parameter value: the value of a field by its place in the collection's group.
     fileprivate init?(_ collection: CollectionSchema, value: (Int) throws -> Value) rethrows {
+        if collection.number == SystemSchema.adoption.number {
+            guard let chains = try value(0).text.flatMap({ Revocation.Cut($0.string) }) else { return nil }
+            self = .adoption(chains)
+            return
+        }
         guard let device = try value(0).text.flatMap({ DeviceID(hex: $0.string) }) else { return nil }
         if collection.number == SystemSchema.grant.number {
             guard let role = try value(1).text.flatMap({ Role(rawValue: $0.string) }) else { return nil }

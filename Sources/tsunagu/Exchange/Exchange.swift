@@ -78,7 +78,7 @@ struct Init: ParsableCommand {
             deviceName: device ?? Self.hostName,
             recoveryKey: key,
             recoveryFile: recover ? nil : recoveryFile,
-            identity: Self.identity
+            identity: Self.identity(in: globals.directory)
         )
         let status = try site.status()
         let shown = recover || recoveryFile != nil ? nil : key.text
@@ -100,12 +100,21 @@ struct Init: ParsableCommand {
         }
     }
 
-    /// Makes a hub's TLS identity.
-    static func identity(_ name: String) throws -> (key: String, certificate: String, pin: [UInt8]) {
-        let now = Int64(time(nil))
-        // Clients pin the key and read no dates; twenty years outlive any server.
-        let identity = try TLSIdentity.make(commonName: name, validity: now - 86_400...now + 20 * 366 * 86_400)
-        return (identity.keyPEM, identity.certificatePEM, identity.pin.sha256)
+    /// The TLS identity of a data directory's hub: the one that is there, which others pin, or a new one.
+    static func identity(
+        in directory: DataDirectory
+    ) -> (_ name: String) throws -> (key: String, certificate: String, pin: [UInt8]) {
+        { name in
+            let (key, certificate) = (
+                try DataDirectory.read(directory.hubKey), try DataDirectory.read(directory.hubCertificate)
+            )
+            let known = key.flatMap { key in certificate.flatMap { try? TLSIdentity(certificatePEM: $0, keyPEM: key) } }
+            let now = Int64(time(nil))
+            // Clients pin the key and read no dates; twenty years outlive any server.
+            let identity =
+                try known ?? TLSIdentity.make(commonName: name, validity: now - 86_400...now + 20 * 366 * 86_400)
+            return (identity.keyPEM, identity.certificatePEM, identity.pin.sha256)
+        }
     }
 
     static var hostName: String {

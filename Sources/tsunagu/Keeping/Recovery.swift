@@ -2,13 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
-import TsunaguCarriers
 import TsunaguCommands
 import TsunaguCore
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 extension Sites {
     struct Recover: ParsableCommand {
@@ -48,7 +43,7 @@ extension Sites {
                 site: site,
                 revoking: revoke,
                 reason: reason,
-                identity: Init.identity
+                identity: Init.identity(in: globals.directory)
             )
             globals.confirm(
                 .object([

@@ -9,7 +9,7 @@ struct Sites: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "site",
         abstract: tr("拠点と端末", "Sites and their devices."),
-        subcommands: [List.self, Show.self, Grant.self, Revoke.self, Recover.self]
+        subcommands: [List.self, Show.self, Grant.self, Revoke.self, Adopt.self, Recover.self]
     )
 
     struct List: ParsableCommand {
@@ -137,6 +137,33 @@ struct Sites: ParsableCommand {
                 ]),
                 tr("\(site) の権限を終わらせました", "the rights of \(site) have ended")
             )
+        }
+    }
+}
+
+extension Sites {
+    struct Adopt: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: tr("隔離された入力を引き取る", "Lets take effect what is quarantined of a site."),
+            discussion: tr(
+                """
+                失効した端末があとから渡した入力や、権限なしに書かれた入力を、書かれたとおりに有効にします。\
+                その間にほかの人が書いた値は上書きせず、競合として残します。内容は tsunagu conflict list --kind quarantine で確かめられます。
+                """,
+                """
+                What a revoked device handed in, or wrote without a grant, counts as it was written. A value that somebody \
+                else wrote meanwhile is not replaced: the two are a conflict. 'conflict list --kind quarantine' shows what it is.
+                """
+            )
+        )
+        @Argument(help: ArgumentHelp(tr("名称か id", "The name or id."), valueName: "site"))
+        var site: String
+        @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
+        var reason: String
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            globals.confirmAdoption(of: site, try globals.site().adopt(site: site, reason: reason))
         }
     }
 }

@@ -39,6 +39,14 @@ extension Plain {
                     "to decide: tsunagu conflict resolve \(open.id) --take N --reason TEXT"
                 ) + "\n"
         }
+        if open.kind == .quarantine {
+            text += "\n"
+            text += tr(
+                "有効にするには: tsunagu conflict resolve \(open.id) --adopt --reason 理由",
+                "to let it count: tsunagu conflict resolve \(open.id) --adopt --reason TEXT"
+            )
+            text += "\n"
+        }
         return text
     }
 

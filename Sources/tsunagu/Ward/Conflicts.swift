@@ -53,8 +53,9 @@ struct Conflicts: ParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: tr("競合を決める", "Decides a conflict."),
             discussion: tr(
-                "値を一つ選ぶ（--take 2）か、別の値を書きます（--set phone=03-1234-5678）。",
-                "Takes one of the values (--take 2), or writes others (--set phone=03-1234-5678)."
+                "値を一つ選ぶ（--take 2）か、別の値を書きます（--set phone=03-1234-5678）。隔離された変更は --adopt で有効にします。",
+                "Takes one of the values (--take 2), or writes others (--set phone=03-1234-5678). What is quarantined takes "
+                    + "effect with --adopt."
             )
         )
         @Argument(help: ArgumentHelp(tr("競合の id", "The conflict's id."), valueName: "id"))
@@ -63,17 +64,26 @@ struct Conflicts: ParsableCommand {
         var take: Int?
         @Option(parsing: .upToNextOption, help: ArgumentHelp(tr("書く値", "Values to write."), valueName: "field=value"))
         var set: [String] = []
+        @Flag(
+            help: ArgumentHelp(
+                tr("隔離された変更を、それより前の分とともに引き取る", "Adopts quarantined changes, and those before them of the same chain.")
+            )
+        )
+        var adopt = false
         @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
         var reason: String
         @OptionGroup var globals: GlobalOptions
 
         func validate() throws {
-            guard (take != nil) != !set.isEmpty else {
-                throw ValidationError(tr("--take か --set のどちらか一方を指定してください", "give either --take or --set"))
+            guard [take != nil, !set.isEmpty, adopt].filter({ $0 }).count == 1 else {
+                throw ValidationError(
+                    tr("--take、--set、--adopt のどれか一つを指定してください", "give one of --take, --set and --adopt")
+                )
             }
         }
 
         func run() throws {
+            if adopt { return globals.confirmAdoption(of: id, try globals.site().adopt(case: id, reason: reason)) }
             let decision: Decision = if let take { .take(take) } else { .set(set) }
             let record = try globals.site().resolve(id, decision, reason: reason)
             globals.confirm(
@@ -81,5 +91,15 @@ struct Conflicts: ParsableCommand {
                 tr("決めました: \(record)", "resolved: \(record)")
             )
         }
+    }
+}
+
+extension GlobalOptions {
+    /// Tells how many quarantined changes of a case or site took effect.
+    func confirmAdoption(of name: String, _ changes: Int) {
+        confirm(
+            .object([("id", .text(name)), ("adopted", JSON(changes))]),
+            tr("引き取りました: \(changes) 件", "adopted: \(counted(changes, "change"))")
+        )
     }
 }
