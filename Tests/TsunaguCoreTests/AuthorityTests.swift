@@ -70,6 +70,24 @@ import TsunaguCore
         #expect(!access(base + twice).isMember(devices[2]) && !access(base + twice).mayWrite(devices[2], residents))
     }
 
+    @Test func `What a role may not write ends what counts of a chain, unless another role of the device may`() {
+        let base = [said(0, 1, branch(1))]
+        let barred: [Role: UInt64] = [.branch: 5, .venue: 2]
+        func end(_ facts: [AuthorityFact]) -> UInt64 {
+            access(facts).honours(replica(1), in: residents, barred: barred)
+        }
+        #expect(end(base) == 4)
+        #expect(end(base + [said(0, 2, admin(1))]) == .max)
+        let venue = Access.Grant(role: .venue, spaces: ["residents"], writes: true)
+        #expect(end([said(0, 1, .grant(devices[1], venue))]) == 1)
+        #expect(end(base + [said(0, 2, .grant(devices[1], venue))]) == 4)
+        let auditor = Access.Grant(role: .auditor, spaces: ["residents"], writes: false)
+        #expect(end([said(0, 1, .grant(devices[1], auditor))]) == 0)
+        #expect(end(base + [said(0, 2, revoke(1, after: 3))]) == 3)
+        #expect(end(base + [said(0, 2, revoke(1, after: 9))]) == 4)
+        #expect(end(base + [said(0, 2, adopt(1, 6))]) == 6)
+    }
+
     @Test func `A revocation ends all rights and honours what was written before its cut`() {
         let access = access([said(0, 1, branch(1)), said(0, 2, revoke(1, after: 7))])
         #expect(!access.isMember(devices[1]) && access.isRevoked(devices[1]))

@@ -100,7 +100,7 @@ extension StoreTransaction {
             return Case(
                 id: String(Base32.encode(RecordID(derivedFrom: parts).bytes.prefix(8)).prefix(12)),
                 kind: .quarantine,
-                code: "not_granted",
+                code: run.reason.rawValue,
                 space: run.space,
                 collection: nil,
                 records: run.records,

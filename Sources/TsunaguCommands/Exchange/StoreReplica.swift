@@ -83,7 +83,7 @@ package struct StoreReplica: ReplicaStorage {
         // Whoever is nobody here has no say in what a person is shown.
         if peer != .stranger { try transaction.noteRefusals(frame.items, receipts, from: peer) }
         // Before anything is written here: its number may be taken.
-        try transaction.beginIncarnationIfOlder(site.keys)
+        try transaction.beginIncarnationWhereDue(site.keys)
         // What the arrival calls for is done by the process that applies it: seats are confirmed in order.
         try transaction.settleSeats(in: transaction.appliedSpaces, by: site)
         return receipts

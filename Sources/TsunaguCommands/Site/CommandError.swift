@@ -154,6 +154,17 @@ extension CommandError {
                     en: "hand in what is unsent with 'tsunagu sync'"
                 )
             )
+        case .notWriter(let number, let group):
+            let collection = Site.schema.collection(number)
+            let named = collection?.group(group)
+            self.init(
+                .notPermitted,
+                Localized(
+                    ja: "この端末の役割では\(collection?.label ?? "")の\(named?.label ?? "記録")を書けません",
+                    en: "this device's role does not write \(named?.name ?? "records") of \(collection?.name ?? "")"
+                ),
+                hint: Localized(ja: "本庁に依頼してください", en: "ask the ward office")
+            )
         case .changeTooLarge(let bytes):
             self.init(
                 .badInput,

@@ -132,7 +132,7 @@ package final class Site: Sendable {
             try store.write { transaction in
                 let result = try body(transaction)
                 try transaction.settle()
-                try transaction.beginIncarnationIfOlder(keys)
+                try transaction.beginIncarnationWhereDue(keys)
                 return result
             }
         }
@@ -154,10 +154,13 @@ package final class Site: Sendable {
 
 extension StoreTransaction {
     /// Goes on as a new replica where others know more of what was written here than this store does: it is an older
-    /// copy of itself.
-    package func beginIncarnationIfOlder(_ keys: DeviceKeys) throws {
-        guard let returner, !Mutant.numbersAreGivenAgain.isPlanted else { return }
-        try note("own_changes_returned", returner.short)
+    /// copy of itself; and where a grant fell that its chain stands on, so that what is written next counts by others.
+    package func beginIncarnationWhereDue(_ keys: DeviceKeys) throws {
+        if let returner, !Mutant.numbersAreGivenAgain.isPlanted {
+            try note("own_changes_returned", returner.short)
+        } else if try !isOwnWorkWithheld() {
+            return
+        }
         try beginIncarnation { try keys.sign($0) }
     }
 

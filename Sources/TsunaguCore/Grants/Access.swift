@@ -92,32 +92,38 @@ public struct Access: Sendable {
 
     /// Whether the device may write in the space from now on.
     public func mayWrite(_ device: DeviceID, _ space: SpaceID) -> Bool {
-        !isRevoked(device) && isGranted(device, space)
+        !isRevoked(device) && !writingRoles(of: device, in: space).isEmpty
+    }
+
+    /// The roles in which grants let a device write a space, revoked or not; none of them writes more than an admin.
+    public func writingRoles(of device: DeviceID, in space: SpaceID) -> Set<Role> {
+        if wasAdmin(device) || Mutant.everybodyMayWrite.isPlanted { return [.admin] }
+        if space == .system { return [] }
+        let grants = grants[device]?.filter { $0.writes && $0.spaces.contains(where: space.matches) }
+        return Set(grants?.map(\.role) ?? [])
     }
 
     /// The last number of a replica's chain in a space that takes effect: 0 where none does, `UInt64.max` where all do.
     ///
     /// A grant covers whatever the device wrote, before or after; only a revocation excludes, from a number on. What an
     /// admin adopted counts in any case.
-    public func honours(_ replica: ReplicaID, in space: SpaceID) -> UInt64 {
-        max(covered(replica, in: space), adopted[space, replica])
+    ///
+    /// - Parameter barred: for roles that the schema does not let write all of the chain, the first number that they may
+    ///   not.
+    public func honours(_ replica: ReplicaID, in space: SpaceID, barred: [Role: UInt64] = [:]) -> UInt64 {
+        max(covered(replica, in: space, barred), adopted[space, replica])
     }
 
     /// The last number that grants and cuts let take effect.
-    private func covered(_ replica: ReplicaID, in space: SpaceID) -> UInt64 {
-        guard isGranted(replica.device, space) else { return 0 }
-        if Mutant.cutsAreIgnored.isPlanted { return .max }
-        return revocations[replica.device]?.compactMap { $0.cut?[space, replica] }.min() ?? .max
+    private func covered(_ replica: ReplicaID, in space: SpaceID, _ barred: [Role: UInt64]) -> UInt64 {
+        let ends = writingRoles(of: replica.device, in: space).map { barred[$0].map { $0 - 1 } ?? .max }
+        guard let end = ends.max() else { return 0 }
+        if Mutant.cutsAreIgnored.isPlanted { return end }
+        return min(end, revocations[replica.device]?.compactMap { $0.cut?[space, replica] }.min() ?? .max)
     }
 
     /// Whether the device is or was an admin's.
     public func wasAdmin(_ device: DeviceID) -> Bool {
         device == root || grants[device]?.contains { $0.role == .admin } == true
-    }
-
-    private func isGranted(_ device: DeviceID, _ space: SpaceID) -> Bool {
-        if wasAdmin(device) || Mutant.everybodyMayWrite.isPlanted { return true }
-        if space == .system { return false }
-        return grants[device]?.contains { $0.writes && $0.spaces.contains(where: space.matches) } == true
     }
 }

@@ -109,6 +109,8 @@ public struct MergeGroup: Sendable {
     public let fields: [Field]
     /// The states and steps of a `flow`; `nil` for every other kind.
     public let machine: FlowMachine?
+    /// The roles whose devices may write it; those of the collection where `nil`.
+    public let writers: [Role]?
 
     /// Declares a group.
     public init(
@@ -117,9 +119,11 @@ public struct MergeGroup: Sendable {
         _ label: String,
         _ kind: MergeKind,
         _ fields: [Field],
-        machine: FlowMachine? = nil
+        machine: FlowMachine? = nil,
+        writers: [Role]? = nil
     ) {
         self.machine = machine
+        self.writers = writers
         self.number = number
         self.name = name
         self.label = label
@@ -140,9 +144,19 @@ public struct CollectionSchema: Sendable {
     public let spaces: String
     /// The groups.
     public let groups: [MergeGroup]
+    /// The roles whose devices may write it, where a grant lets them write the space; an admin's always may.
+    public let writers: [Role]
 
     /// Declares a collection.
-    public init(_ number: UInt32, _ name: String, _ label: String, spaces: String, groups: [MergeGroup]) {
+    public init(
+        _ number: UInt32,
+        _ name: String,
+        _ label: String,
+        spaces: String,
+        writers: [Role] = [.admin, .branch, .venue],
+        groups: [MergeGroup]
+    ) {
+        self.writers = writers
         self.number = number
         self.name = name
         self.label = label
@@ -159,6 +173,14 @@ public struct CollectionSchema: Sendable {
             for field in group.fields where field.name == name { return (group, field) }
         }
         return nil
+    }
+
+    /// The roles that may write a group, 0 for the record's life; all for a group that this schema does not know.
+    ///
+    /// Like a number's meaning it never changes, or two versions of a program would differ on what is in effect.
+    public func writers(of group: UInt32) -> [Role] {
+        if group == 0 { return writers }
+        return self.group(group).map { $0.writers ?? writers } ?? Role.allCases
     }
 
     /// The group of a field's number.
@@ -202,6 +224,10 @@ public struct Schema: Sendable {
         for collection in collections {
             let fields = collection.groups.flatMap(\.fields)
             precondition(Set(collection.groups.map(\.number)).count == collection.groups.count, collection.name)
+            precondition(
+                ([0] + collection.groups.map(\.number)).allSatisfy { collection.writers(of: $0).contains(.admin) },
+                "\(collection.name): an admin writes everything"
+            )
             precondition(Set(fields.map(\.number)).count == fields.count, "\(collection.name): a field number twice")
             precondition(Set(fields.map(\.name)).count == fields.count, "\(collection.name): a field name twice")
             precondition(

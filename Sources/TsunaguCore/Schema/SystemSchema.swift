@@ -11,6 +11,7 @@ public enum SystemSchema {
         "municipality",
         "自治体",
         spaces: "system",
+        writers: [.admin],
         groups: [
             MergeGroup(
                 1,
@@ -30,6 +31,7 @@ public enum SystemSchema {
         "site",
         "拠点",
         spaces: "system",
+        writers: [.admin],
         groups: [MergeGroup(1, "site", "拠点", .review, [Field(1, "name", "名称"), Field(2, "role", "役割")])]
     )
 
@@ -39,6 +41,7 @@ public enum SystemSchema {
         "device",
         "端末",
         spaces: "system",
+        writers: [.admin],
         groups: [
             MergeGroup(
                 1,
@@ -59,6 +62,7 @@ public enum SystemSchema {
         "access_grant",
         "権限",
         spaces: "system",
+        writers: [.admin],
         groups: [
             MergeGroup(
                 1,
@@ -79,6 +83,7 @@ public enum SystemSchema {
         "invitation",
         "招待",
         spaces: "system",
+        writers: [.admin],
         groups: [
             MergeGroup(
                 1,
@@ -100,6 +105,7 @@ public enum SystemSchema {
         "space_info",
         "空間",
         spaces: "*",
+        writers: [.admin],
         groups: [
             MergeGroup(1, "space", "空間", .review, [Field(1, "name", "名称"), Field(2, "secret", "秘密")])
         ]
@@ -111,6 +117,7 @@ public enum SystemSchema {
         "revocation",
         "失効",
         spaces: "system",
+        writers: [.admin],
         groups: [
             MergeGroup(
                 1,
@@ -131,6 +138,7 @@ public enum SystemSchema {
         "adoption",
         "引き取り",
         spaces: "system",
+        writers: [.admin],
         groups: [
             MergeGroup(1, "adoption", "引き取り", .review, [Field(1, "chains", "有効な範囲"), Field(2, "reason", "理由")])
         ]

@@ -161,6 +161,7 @@ package final class Store: Sendable {
         if version > 0 {
             let transaction = StoreTransaction(db, schema: schema, environment: environment)
             try transaction.showNews(news)
+            if !news.isEmpty { try transaction.noteBarredAnew() }
             try transaction.finish()
         }
         try db.execute(

@@ -32,6 +32,8 @@ package enum StoreError: Error {
     case noSuchStep(group: String, to: ExactText)
     /// This device's rights have ended: it writes nothing more.
     case revoked
+    /// This device's role does not write the group of the collection; 0 is a record's life.
+    case notWriter(collection: UInt32, group: UInt32)
     /// A transaction is larger than one change may be.
     case changeTooLarge(bytes: Int)
 }

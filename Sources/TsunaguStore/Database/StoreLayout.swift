@@ -78,6 +78,15 @@ enum StoreLayout {
             PRIMARY KEY(space, author)
         ) WITHOUT ROWID;
 
+        -- The first change of a chain that each role could not have written, by the schema's writers.
+        CREATE TABLE barred(
+            space INTEGER NOT NULL,
+            author INTEGER NOT NULL,
+            role TEXT NOT NULL,
+            first INTEGER NOT NULL,
+            PRIMARY KEY(space, author, role)
+        ) WITHOUT ROWID;
+
         -- The signing keys that `system` ever told of, in effect or not: a device is named by its key.
         CREATE TABLE device_key(
             device BLOB PRIMARY KEY NOT NULL,   -- 16 bytes

@@ -13,6 +13,7 @@ package final class StoreTransaction {
     private var authorNumbers: [ReplicaID: UInt32] = [:]
     private var authorReplicas: [UInt32: ReplicaID] = [:]
     var chains: [ChainKey: ChainRow] = [:]
+    var barredChains: [ChainKey: [Role: UInt64]] = [:]
     var exceptionCache: [Int64: [VersionVector.Exception]] = [:]
     var drafts: [SpaceID: Draft] = [:]
     /// Who the rows of an import come from: every change of this transaction says it.

@@ -230,6 +230,7 @@ package final class Draft {
         else {
             throw StoreError.changeTooLarge(bytes: open.payload.bytes.count + extensions.count)
         }
+        try transaction.requireWriter(open.payload, in: space.id, own.device)
         let author = try transaction.author(own)
         var row = try transaction.chainRow(space, author)
         var deps = try transaction.inEffect(space.id)
@@ -268,6 +269,7 @@ package final class Draft {
         )
         transaction.setChainRow(row, space, author)
         try transaction.insertParts(of: [change], space, author)
+        try transaction.noteBarred(by: [change], space, author)
         if space.id == .system { try transaction.noteKeys(in: [change]) }
         try transaction.apply(change, at: row.chain, space)
         try transaction.endApplying()
@@ -310,11 +312,14 @@ package final class Draft {
 
 extension StoreTransaction {
     /// What this transaction writes in a space.
-    /// - Throws: `StoreError.revoked` where this device's rights ended.
+    /// - Throws: `StoreError.revoked` where the rights of this device, or of its chain in the space, ended.
     package func draft(_ id: SpaceID, by person: Operator) throws -> Draft {
         if let draft = drafts[id] { return draft }
         if let own = try ownReplica(), try currentAccess()?.isRevoked(own.device) == true { throw StoreError.revoked }
-        let draft = Draft(try openSpace(id), self, person)
+        let space = try openSpace(id)
+        // What follows a change that is out of effect is out of effect too.
+        if let own = try ownReplica(), try withheld(space.no, author(own)) != nil { throw StoreError.revoked }
+        let draft = Draft(space, self, person)
         drafts[id] = draft
         return draft
     }

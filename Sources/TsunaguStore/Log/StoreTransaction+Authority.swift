@@ -138,15 +138,17 @@ extension StoreTransaction {
 
     /// Lets take effect what the grants cover now, and takes out of effect what they do not cover any more.
     ///
+    /// - Parameter areWritersNews: whether the schema may say something else of who writes what.
     /// - Returns: how many changes took effect.
-    func judgeAnew() throws -> Int {
+    @discardableResult
+    func judgeAnew(areWritersNews: Bool = false) throws -> Int {
         if Mutant.quarantineIsForEver.isPlanted { return 0 }
         guard let access = try currentAccess() else { return 0 }
         var applied = 0
-        for (space, author) in try chainsToJudge(access) {
+        for (space, author) in try chainsToJudge(access, areWritersNews) {
             let replica = try replica(author)
             let end = try chainRow(space, author).chain.seq
-            let honoured = access.honours(replica, in: space.id)
+            let honoured = try access.honours(replica, in: space.id, barred: barred(space, author))
             let due = honoured < end ? honoured + 1 : nil
             let withheld = try withheld(space.no, author)
             guard due != withheld else { continue }
@@ -164,16 +166,22 @@ extension StoreTransaction {
     }
 
     /// The chains whose end may be in effect or not by other grants than before.
-    private func chainsToJudge(_ access: Access) throws -> [(space: SpaceRow, author: UInt32)] {
+    private func chainsToJudge(
+        _ access: Access,
+        _ areWritersNews: Bool
+    ) throws -> [(space: SpaceRow, author: UInt32)] {
         let areAllInDoubt = access.revocations.keys.contains(where: access.wasAdmin)
         var out: [(space: SpaceRow, author: UInt32)] = []
         for id in try spaces() {
             guard let space = try space(id) else { continue }
             let withheld = Set(try exceptions(id).map(\.replica))
             // What a revoked admin granted may be void.
-            for entry in access.revocations.isEmpty ? [] : try vector(of: id)
-            where areAllInDoubt || access.isRevoked(entry.replica.device) {
-                if !withheld.contains(entry.replica) { out.append((space, try author(entry.replica))) }
+            for entry in access.revocations.isEmpty && !areWritersNews ? [] : try vector(of: id)
+            where !withheld.contains(entry.replica) {
+                let isInDoubt =
+                    try areAllInDoubt || access.isRevoked(entry.replica.device)
+                    || areWritersNews && isBarred(entry.replica, space, access)
+                if isInDoubt { out.append((space, try author(entry.replica))) }
             }
             out += try withheld.sorted().map { (space, try author($0)) }
         }
@@ -213,7 +221,7 @@ extension StoreTransaction {
         appliedSpaces.insert(space.id)
     }
 
-    private func forEachRun(
+    func forEachRun(
         _ space: SpaceRow,
         _ author: UInt32,
         holding numbers: Range<UInt64>,

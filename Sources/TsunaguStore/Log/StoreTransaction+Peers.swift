@@ -237,6 +237,15 @@ extension StoreTransaction {
         returner = nil
     }
 
+    /// Whether something that this replica wrote is out of effect, though its device has rights.
+    package func isOwnWorkWithheld() throws -> Bool {
+        guard let own = try ownReplica(), let author = try knownAuthor(own) else { return false }
+        let select = try statement("SELECT 1 FROM withheld WHERE author = ? LIMIT 1")
+        select.bind(1, author)
+        defer { select.reset() }
+        return try select.step() && currentAccess()?.isRevoked(own.device) == false
+    }
+
     /// Writes as another replica, whose key is at hand for this moment alone, and seals that at once.
     package func write(as replica: ReplicaID, _ sign: ([UInt8]) throws -> [UInt8], _ body: () throws -> Void) throws {
         try flushDrafts()

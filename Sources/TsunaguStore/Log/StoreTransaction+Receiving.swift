@@ -162,7 +162,9 @@ extension StoreTransaction {
         if try run.replica == ownReplica() { returner = presenter ?? run.replica.device }
         // What follows a change that is not in effect waits with it for the grants to be looked at.
         let isWithheld = try withheld(space.no, author) != nil
-        let honoured = isWithheld ? 0 : try currentAccess()?.honours(run.replica, in: run.space) ?? 0
+        try noteBarred(by: decoded.changes, space, author)
+        let barred = try barred(space, author)
+        let honoured = isWithheld ? 0 : try currentAccess()?.honours(run.replica, in: run.space, barred: barred) ?? 0
         try insertRun(
             space,
             author,

@@ -22,6 +22,17 @@ package struct QuarantinedRun: Sendable {
     package let header: ChangeHeader
     /// The records it would have written.
     package let records: [RecordID]
+    package let reason: Reason
+
+    /// Why it is not in effect.
+    package enum Reason: String, Sendable {
+        /// No grant lets its author's device write the space.
+        case notGranted = "not_granted"
+        /// It says, or follows what says, more than its author's role may.
+        case notWriter = "not_writer"
+        /// It is beyond what a revocation honours.
+        case revoked
+    }
 }
 
 extension StoreTransaction {
@@ -117,8 +128,20 @@ extension StoreTransaction {
                 first: max(row.run, row.withheld),
                 last: last.header.dot.seq,
                 header: last.header,
-                records: ids.sorted()
+                records: ids.sorted(),
+                reason: try reasonOfQuarantine(space, row.author, from: row.withheld)
             )
         }
+    }
+
+    private func reasonOfQuarantine(
+        _ space: SpaceRow,
+        _ author: UInt32,
+        from first: UInt64
+    ) throws -> QuarantinedRun.Reason {
+        let roles = try currentAccess()?.writingRoles(of: replica(author).device, in: space.id) ?? []
+        let barred = try barred(space, author)
+        if roles.isEmpty { return .notGranted }
+        return roles.allSatisfy { barred[$0] ?? .max <= first } ? .notWriter : .revoked
     }
 }

@@ -25,6 +25,8 @@ final class ShapePlan {
     private let kinds: [Field?]
     /// Why no author of this schema writes such a shape: a group of another class, a member of another group.
     let contradiction: String?
+    /// The roles that may not write all of it, each with the first group that it may not; 0 is the record's life.
+    let barred: [Role: UInt32]
     /// Where each operation's slots begin.
     let slotStarts: [Int]
     /// Inserts a new row of the typed table; `nil` for a collection that this schema does not know.
@@ -43,12 +45,17 @@ final class ShapePlan {
         var columns: [Column] = []
         var kinds: [Field?] = []
         var contradiction: String?
+        var barred: [Role: UInt32] = [:]
         var starts: [Int] = []
         var slot = 0
         for operation in shape.operations {
             starts.append(slot)
             if operation.mergeClass == .register || operation.mergeClass == .set { touchesLife = true }
             let known = collection?.group(operation.group)
+            let writers = collection?.writers(of: operation.group) ?? Role.allCases
+            for role in Role.allCases where barred[role] == nil && !writers.contains(role) {
+                barred[role] = operation.group
+            }
             if let known, known.kind.mergeClass != operation.mergeClass {
                 contradiction = "\(collection!.name): group \(known.number) is no \(operation.mergeClass)"
             }
@@ -81,6 +88,7 @@ final class ShapePlan {
         let known = collection?.groups.filter { $0.kind.mergeClass == .register }.flatMap(\.fields) ?? []
         knownFields = known.reduce(into: FieldMask(0)) { $0 |= 1 << FieldMask($1.number) }
         self.contradiction = contradiction
+        self.barred = barred
         hasSearch = collection.map(SchemaTables.hasSearch) ?? false
         searchSlots = (collection.map(SchemaTables.searchFields) ?? []).map { field in
             columns.first { $0.field.number == field.number }?.slot

@@ -15,49 +15,43 @@ package enum Sensitivity: String, Sendable, CaseIterable {
     case guarded
 }
 
-/// What `schema` tells beside the merge kinds.
+/// What `schema` tells of reading beside the merge kinds and the writers.
 ///
-/// It describes; what is enforced are grants of whole spaces.
+/// It describes; what is enforced of reading are grants of whole spaces.
 package struct WardAccess: Sendable, Equatable {
     /// The harm of a leak.
     package let sensitivity: Sensitivity
     /// Whose sites hold it.
     package let readers: [Role]
-    /// Whose sites write it.
-    package let writers: [Role]
 
-    /// Looks a group up; the engine's own collections are the administrators' to write and everybody's to read.
+    /// Looks a group up; the engine's own collections are everybody's to read.
     package static func of(collection: UInt32, group: UInt32) -> WardAccess {
         switch collection {
         case WardSchema.resident.number:
             let guarded: Set<UInt32> = [2, 4, 6, 7, 10]
             return WardAccess(
                 sensitivity: guarded.contains(group) ? .guarded : .personal,
-                readers: [.admin, .branch, .auditor],
-                writers: [.admin, .branch]
+                readers: [.admin, .branch, .auditor]
             )
         case WardSchema.procedure.number:
-            return WardAccess(sensitivity: .open, readers: [.admin, .branch, .auditor], writers: [.admin, .branch])
+            return WardAccess(sensitivity: .open, readers: [.admin, .branch, .auditor])
         case WardSchema.lesson.number:
             return WardAccess(
                 sensitivity: group == 7 ? .office : .open,
-                readers: Role.allCases,
-                writers: [.admin, .branch, .venue]
+                readers: Role.allCases
             )
         case WardSchema.booking.number:
             return WardAccess(
                 sensitivity: group == 2 || group == 6 ? .guarded : .personal,
-                readers: Role.allCases,
-                writers: [.admin, .branch, .venue]
+                readers: Role.allCases
             )
         case WardSchema.bookingLink.number:
             return WardAccess(
                 sensitivity: .guarded,
-                readers: [.admin, .branch, .auditor],
-                writers: [.admin, .branch]
+                readers: [.admin, .branch, .auditor]
             )
         default:
-            return WardAccess(sensitivity: .office, readers: Role.allCases, writers: [.admin])
+            return WardAccess(sensitivity: .office, readers: Role.allCases)
         }
     }
 }

@@ -23,6 +23,7 @@ package enum WardSchema {
         "resident",
         "住民",
         spaces: "residents",
+        writers: [.admin, .branch],
         groups: [
             MergeGroup(
                 1,
@@ -76,12 +77,13 @@ package enum WardSchema {
         ]
     )
 
-    /// 手続: what the guide knows of one procedure.
+    /// 手続: what the guide knows of one procedure; the ward office answers for it.
     package static let procedure = CollectionSchema(
         17,
         "procedure",
         "手続",
         spaces: "procedures",
+        writers: [.admin],
         groups: [
             MergeGroup(
                 1,
@@ -145,6 +147,9 @@ package enum WardSchema {
         ]
     )
 
+    /// Who decides what a lesson is, when, and for how many: a venue's volunteers hold it, they do not plan it.
+    private static let planners: [Role] = [.admin, .branch]
+
     /// 教室: one lesson on one day, in the space of its venue.
     package static let lesson = CollectionSchema(
         18,
@@ -161,7 +166,8 @@ package enum WardSchema {
                     Field(1, "code", "教室コード", indexed: true),
                     Field(2, "title", "教室名"),
                     Field(3, "venue", "会場"),
-                ]
+                ],
+                writers: planners
             ),
             MergeGroup(
                 2,
@@ -172,9 +178,10 @@ package enum WardSchema {
                     Field(4, "date", "日付"),
                     Field(5, "start_time", "開始"),
                     Field(6, "end_time", "終了"),
-                ]
+                ],
+                writers: planners
             ),
-            MergeGroup(3, "capacity", "定員", .review, [Field(7, "capacity", "定員", .integer)]),
+            MergeGroup(3, "capacity", "定員", .review, [Field(7, "capacity", "定員", .integer)], writers: planners),
             MergeGroup(4, "place", "部屋", .review, [Field(8, "room", "部屋")]),
             MergeGroup(
                 5,
@@ -258,6 +265,7 @@ package enum WardSchema {
         "booking_link",
         "予約の本人",
         spaces: "residents",
+        writers: [.admin, .branch],
         groups: [
             MergeGroup(
                 1,

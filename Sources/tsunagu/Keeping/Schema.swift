@@ -34,7 +34,7 @@ struct Schema: ParsableCommand {
                     ("number", JSON(Int(group.number))), ("name", .text(group.name)), ("label", .text(group.label)),
                     ("kind", .text(group.kind.rawValue)), ("sensitivity", .text(access.sensitivity.rawValue)),
                     ("readers", .array(access.readers.map { .text($0.rawValue) })),
-                    ("writers", .array(access.writers.map { .text($0.rawValue) })),
+                    ("writers", .array(view.collection.writers(of: group.number).map { .text($0.rawValue) })),
                     (
                         "fields",
                         .array(
@@ -60,6 +60,7 @@ struct Schema: ParsableCommand {
             return JSON.object([
                 ("number", JSON(Int(view.collection.number))), ("name", .text(view.collection.name)),
                 ("label", .text(view.collection.label)), ("spaces", .text(view.collection.spaces)),
+                ("writers", .array(view.collection.writers.map { .text($0.rawValue) })),
                 ("groups", .array(groups)),
             ])
         }
@@ -77,7 +78,7 @@ struct Schema: ParsableCommand {
         for (group, access) in view.groups {
             let fields = group.fields.map { "`\($0.name)` \($0.label)" }.joined(separator: ", ")
             let readers = access.readers.map(\.rawValue).joined(separator: " ")
-            let writers = access.writers.map(\.rawValue).joined(separator: " ")
+            let writers = view.collection.writers(of: group.number).map(\.rawValue).joined(separator: " ")
             text +=
                 "| \(group.name) (\(group.label)) | \(group.kind.rawValue) | \(fields) | \(access.sensitivity.rawValue) | \(readers) | \(writers) |\n"
         }

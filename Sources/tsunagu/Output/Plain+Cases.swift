@@ -71,6 +71,8 @@ extension Plain {
         case "over_capacity": tr("定員を超えた確定", "confirmed beyond the capacity")
         case "cancelled_and_booked": tr("取消と予約が同時", "cancelled and booked at once")
         case "not_granted": tr("権限のない端末の変更", "a change without a grant")
+        case "not_writer": tr("役割の範囲を超えた変更", "more than the role may write")
+        case "revoked": tr("失効した端末の変更", "a change of a revoked device")
         default: open.code
         }
     }
