@@ -167,7 +167,7 @@ let package = Package(
         .testTarget(
             name: "TsunaguCarriersTests",
             dependencies: [
-                "TsunaguCarriers", "ProcessSupport",
+                "TsunaguCore", "TsunaguCommands", "TsunaguCarriers", "ProcessSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]

@@ -59,6 +59,30 @@ struct BundleTests {
         #expect(try b.importBundle(path("3")).applied == 0)
     }
 
+    @Test func `What a site lacks is told by what it said, and never counts its own`() throws {
+        let (a, b) = try pair()
+        func lacks() throws -> Int? {
+            let device = try a.sites().flatMap(\.devices).first { $0.id == b.keys.device }
+            return device?.lacking?.first { $0.space == residents }?.changes ?? 0
+        }
+        try add(a, "一")
+        _ = try a.exportBundle(to: path("1"), for: "site-b")
+        _ = try b.importBundle(path("1"))
+        // Written before and after what B says that it has.
+        try add(a, "二")
+        for name in ["三", "四"] { try add(b, name) }
+        _ = try b.exportBundle(to: path("2"), for: "site-a")
+        _ = try a.importBundle(path("2"))
+        #expect(try lacks() == 1)
+        try add(a, "五")
+        #expect(try lacks() == 2)
+        _ = try a.exportBundle(to: path("3"), for: "site-b")
+        _ = try b.importBundle(path("3"))
+        _ = try b.exportBundle(to: path("4"), for: "site-a")
+        _ = try a.importBundle(path("4"))
+        #expect(try lacks() == 0)
+    }
+
     /// What the database's files hold.
     private func bytes(_ site: Site) throws -> [Data?] {
         ["", "-wal"].map { FileManager.default.contents(atPath: site.directory.database + $0) }

@@ -104,6 +104,30 @@ package enum Enrolment {
         }
     }
 
+    /// Why a device is not let in; the hub says it to whoever has the invitation's key.
+    package enum Refusal: String, Error {
+        case invalid = "the invitation is not valid"
+        case used = "the invitation was used by another device"
+        case expired = "the invitation has expired"
+
+        /// The refusal as a person is told it.
+        package var error: CommandError {
+            let message =
+                switch self {
+                case .invalid: Localized(ja: "この招待コードは使えません", en: rawValue)
+                case .used: Localized(ja: "この招待コードはほかの端末が使いました", en: rawValue)
+                case .expired: Localized(ja: "この招待コードは期限が切れています", en: rawValue)
+                }
+            let hint =
+                self == .used
+                ? Localized(
+                    ja: "心当たりがなければすぐ本庁に連絡し、新しいコードを頼んでください",
+                    en: "if you do not know which, tell the ward office at once, and ask for another code"
+                ) : Localized(ja: "本庁に新しいコードを頼んでください", en: "ask the ward office for another")
+            return CommandError(.notPermitted, message, hint: hint)
+        }
+    }
+
     private static func message(_ direction: String, _ content: [UInt8]) -> [UInt8] {
         Array("tsunagu/enrol/1/\(direction)".utf8) + content
     }

@@ -261,10 +261,7 @@ package final class Hub: Sendable {
         let request = try Enrolment.Request(decoding: body)
         return try site.write { transaction in
             try transaction.requireAdmin(site)
-            let refused = CommandError(
-                .notPermitted,
-                Localized(ja: "招待コードが無効です", en: "the invitation is not valid")
-            )
+            let refused = Enrolment.Refusal.invalid.error
             guard let invitation = try transaction.record(SystemSchema.invitation, request.invitation),
                 !invitation.deleted, let key = invitation.text("public_key").flatMap({ Hex.decode($0) }),
                 request.isAuthentic(body, publicKey: key)
@@ -274,10 +271,10 @@ package final class Hub: Sendable {
             else { throw refused }
             if let used = invitation.text("device") {
                 // The same device that did not get its answer may ask again; a stolen code gains nothing.
-                guard used == device.description else { throw refused }
+                guard used == device.description else { throw Enrolment.Refusal.used.error }
             } else {
                 guard let expiry = invitation.integer("expires_at"), Int64(site.store.now()) < expiry else {
-                    throw refused
+                    throw Enrolment.Refusal.expired.error
                 }
                 if let known = try transaction.record(SystemSchema.device, RecordID(device.raw)) {
                     // It was let in before its answer was lost, and was given another code since. A device that is known

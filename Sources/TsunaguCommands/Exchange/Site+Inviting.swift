@@ -14,6 +14,12 @@ extension Site {
         package let expiresAt: UInt64
     }
 
+    /// How a code says that a hub is to be known by TLS.
+    package enum HubTrust: String, Sendable, CaseIterable {
+        case pin
+        case system
+    }
+
     /// How long an invitation may be good for.
     package static let invitationMillisecondsMax: UInt64 = 90 * 24 * 3600 * 1000
 
@@ -22,12 +28,15 @@ extension Site {
     /// - Parameters:
     ///   - spaces: what it may hold; the role's usual spaces where empty.
     ///   - hub: the address to put in, where one is known.
+    ///   - trust: how an HTTPS hub shows there that it is the one: by its own key, or behind a proxy by a certificate that
+    ///     machines trust anyway.
     package func invite(
         role: Role,
         name: String,
         spaces: [String],
         milliseconds: UInt64,
-        hub: String?
+        hub: String?,
+        trust: HubTrust = .pin
     ) throws -> Invitation {
         let named = ExactText(name)
         guard (1...128).contains(named.utf8.count) else {
@@ -40,10 +49,12 @@ extension Site {
         try Self.check(scope: scope, for: role)
         return try write { transaction in
             try transaction.requireAdmin(self)
+            try transaction.requireRole(role, ofSiteNamed: named)
             guard let root = try transaction.root() else {
                 throw CommandError(.failed, Localized(ja: "自治体が不明です", en: "the ward's founder is unknown"))
             }
-            let pin: [UInt8]? = if case .bytes(let bytes)? = try transaction.meta(Self.hubPin) { bytes } else { nil }
+            let known: [UInt8]? = if case .bytes(let bytes)? = try transaction.meta(Self.hubPin) { bytes } else { nil }
+            let pin = trust == .pin ? known : nil
             let trust: PeerAddress.Trust =
                 hub?.hasPrefix("http://") == true ? .plain : pin.map { .pin($0) } ?? .system
             let code = InvitationCode(
@@ -94,5 +105,28 @@ extension Site {
                 )
             }
         }
+    }
+}
+
+extension StoreTransaction {
+    /// Fails where a site of a name has another role: what its devices may do should be what people read in the list.
+    fileprivate func requireRole(_ role: Role, ofSiteNamed name: ExactText) throws {
+        let sites = try records(
+            SystemSchema.site,
+            where: "name = ? AND deleted = 0 ORDER BY id",
+            [.text(name)],
+            limit: 1
+        )
+        guard let known = sites.first?.text("role"), known != role.rawValue, !(known == "central" && role == .admin)
+        else { return }
+        throw CommandError(
+            .badInput,
+            Localized(
+                ja: "\(name) は別の役割（\(known)）の拠点です",
+                en: "\(name) is a site of another role (\(known))"
+            ),
+            record: name.string,
+            hint: Localized(ja: "別の名称で招いてください", en: "invite it under another name")
+        )
     }
 }

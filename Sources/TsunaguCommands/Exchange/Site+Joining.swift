@@ -31,9 +31,19 @@ extension Site {
                 hint: Localized(ja: "--hub で指定してください", en: "name it with --hub")
             )
         }
+        let isNew = !environment.files.exists(directory.database)
         let site = try begin(directory, person: person, code: code, schema, environment)
         let transport = try connect(address)
-        try site.enrol(code, address, deviceName: deviceName, transport)
+        do {
+            try site.enrol(code, address, deviceName: deviceName, transport)
+        } catch let refusal as Enrolment.Refusal {
+            // A former try may have been let in; of this one nothing stays but the key, which another try goes on with.
+            if isNew {
+                try? site.store.close()
+                for suffix in ["", "-wal", "-shm"] { environment.files.remove(directory.database + suffix) }
+            }
+            throw refusal.error
+        }
         let report = try site.sync(with: transport)
         if let failure = report.failure { throw failure }
         try site.finishJoining()
@@ -83,15 +93,8 @@ extension Site {
         let bytes = try SyncDriver.translating(transport) {
             do {
                 return try transport.collect("/v1/enrol", request, atMost: 4096)
-            } catch TransportError.refused(status: 403, _) {
-                throw CommandError(
-                    .notPermitted,
-                    Localized(
-                        ja: "このコードは使えません。使用済みか、期限切れか、別の自治体のものです",
-                        en: "this code is not valid: it was used, has expired, or is another ward's"
-                    ),
-                    hint: Localized(ja: "本庁に新しいコードを頼んでください", en: "ask the ward office for another")
-                )
+            } catch TransportError.refused(status: 403, let reason) {
+                throw Enrolment.Refusal(rawValue: reason) ?? .invalid
             }
         }
         guard let answer = Enrolment.Answer(decoding: bytes, to: request),

@@ -6,6 +6,9 @@ import TsunaguStore
 
 /// A site with its devices, as `system` has it.
 package struct SiteView: Sendable {
+    /// Whether all its devices' rights have ended.
+    package var isRevoked: Bool { !devices.isEmpty && devices.allSatisfy { $0.revoked != nil } }
+
     package struct Device: Sendable {
         package let id: DeviceID
         package let name: ExactText
@@ -18,7 +21,8 @@ package struct SiteView: Sendable {
         package let recovered: UInt64?
         /// Unix milliseconds of the last exchange with it; `nil` where this site has had none.
         package let lastContact: UInt64?
-        /// How many changes held here it may hold and is not known to, where there are any; `nil` where it was never met.
+        /// How many changes held here it may hold and is not known to, where there are any; `nil` where it was never met,
+        /// or may hold nothing any more.
         package let lacking: [(space: SpaceID, changes: Int)]?
     }
 
@@ -78,7 +82,7 @@ extension Site {
 
 extension StoreTransaction {
     fileprivate func lacking(_ device: DeviceID, _ access: Access?) throws -> [(space: SpaceID, changes: Int)]? {
-        guard try met(device) != nil else { return nil }
+        guard try met(device) != nil, access?.isRevoked(device) != true else { return nil }
         return try spaces().filter { access?.mayRead(device, $0) == true }
             .map { ($0, try lacking(device, in: $0)) }
             .filter { $0.changes > 0 }

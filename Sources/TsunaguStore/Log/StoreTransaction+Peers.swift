@@ -140,10 +140,22 @@ extension StoreTransaction {
         return try changes(in: space, after: held) { $0.device == own.device }
     }
 
-    /// How many changes of a space lie beyond what a device is known to hold without a gap.
+    /// How many changes of a space a device is not known to hold: those beyond what it told, or holds without a gap, and
+    /// not its own.
     package func lacking(_ device: DeviceID, in id: SpaceID) throws -> Int {
         guard let space = try space(id) else { return 0 }
-        return try changes(in: space, after: peerCopy(device, id)?.held ?? 0) { _ in true }
+        let copy = try peerCopy(device, id)
+        let select = try statement("SELECT author, first, last FROM run WHERE space = ? AND no > ?")
+        select.bind(1, space.no)
+        select.bind(2, copy?.held ?? 0)
+        var runs: [(author: UInt32, first: UInt64, last: UInt64)] = []
+        while try select.step() { runs.append((select.number(0), select.unsigned(1), select.unsigned(2))) }
+        return try runs.reduce(0) { sum, run in
+            let replica = try replica(run.author)
+            guard replica.device != device else { return sum }
+            let known = max(run.first - 1, copy?.told[replica] ?? 0)
+            return sum + Int(run.last - min(known, run.last))
+        }
     }
 
     private func changes(

@@ -124,6 +124,8 @@ struct Init: ParsableCommand {
     }
 }
 
+extension Site.HubTrust: ExpressibleByArgument {}
+
 struct Invite: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: tr("拠点を招く一度きりのコードを作る", "Makes a code that enrols one site, once.")
@@ -142,6 +144,17 @@ struct Invite: ParsableCommand {
     var expires = "7d"
     @Option(help: ArgumentHelp(tr("本庁のアドレス", "The hub's address."), valueName: "url"))
     var hub: String?
+    @Option(
+        help: ArgumentHelp(
+            tr(
+                "https の本庁の確かめ方。本庁の鍵（pin）か、TLS を終端するプロキシの後ろなら端末の認証局（system）",
+                "How an https hub is known: by its own key (pin), or behind a proxy that does TLS by the authorities that "
+                    + "machines trust (system)."
+            ),
+            valueName: "pin|system"
+        )
+    )
+    var tls: Site.HubTrust = .pin
     @Option(
         help: ArgumentHelp(tr("ファイルで届いた申請を受け入れる", "Accepts a request that came as a file."), valueName: "file"),
         completion: .file()
@@ -197,7 +210,14 @@ struct Invite: ParsableCommand {
                 )
             }
         }
-        let invitation = try site.invite(role: role, name: name, spaces: space, milliseconds: milliseconds, hub: hub)
+        let invitation = try site.invite(
+            role: role,
+            name: name,
+            spaces: space,
+            milliseconds: milliseconds,
+            hub: hub,
+            trust: tls
+        )
         if hub == nil, !globals.quiet {
             let port = daemon?.url(of: "hub-everywhere").flatMap { try? HubURL($0) }?.port ?? 8788
             let example = "--hub https://\(Init.hostName):\(port)"

@@ -20,15 +20,15 @@ struct Sites: ParsableCommand {
             let sites = try globals.site().sites()
             globals.show(.array(sites.map { JSON($0) })) {
                 var table = TextTable([
-                    tr("拠点", "site"), tr("役割", "role"), tr("端末", "devices"), tr("最終接続", "last contact"),
-                    tr("足りない変更", "lacks"), tr("範囲", "spaces"),
+                    tr("拠点", "site"), tr("役割", "role"), tr("権限", "rights"), tr("端末", "devices"),
+                    tr("最終接続", "last contact"), tr("足りない変更", "lacks"), tr("範囲", "spaces"),
                 ])
                 for site in sites {
                     let spaces = site.devices.flatMap(\.spaces).reduce(into: [String]()) {
                         if !$0.contains($1) { $0.append($1) }
                     }
                     table.row([
-                        site.name.string, site.role, site.devices.map(\.name.string).joined(separator: " "),
+                        site.name.string, site.role, site.rights, site.devices.map(\.marked).joined(separator: " "),
                         site.devices.compactMap(\.lastContact).max().map { TokyoTime(milliseconds: $0).plain } ?? "-",
                         site.devices.compactMap(\.lackingCount).max().map { String($0) } ?? "-",
                         spaces.joined(separator: " "),
@@ -48,10 +48,11 @@ struct Sites: ParsableCommand {
         func run() throws {
             let site = try globals.site().site(site)
             globals.show(JSON(site)) {
-                var text = "\(site.name)  \(site.role)  \(site.id)\n"
+                var text = "\(site.name)  \(site.role)  \(site.id)  \(site.rights)\n"
                 for device in site.devices {
                     let access = device.writes ? tr("読み書き", "reads and writes") : tr("読むだけ", "reads")
-                    text += "  \(device.name)  \(device.id.short)  \(access): \(device.spaces.joined(separator: " "))\n"
+                    text +=
+                        "  \(device.marked)  \(device.id.short)  \(access): \(device.spaces.joined(separator: " "))\n"
                     if let mode = device.revoked { text += "    " + tr("失効", "revoked") + ": \(mode.rawValue)\n" }
                     if let recovered = device.recovered {
                         text += "    " + tr("復旧キーで管理者", "an admin by the recovery key")
@@ -168,7 +169,17 @@ extension Sites {
     }
 }
 
+extension SiteView {
+    fileprivate var rights: String {
+        if isRevoked { return tr("失効", "revoked") }
+        return devices.isEmpty ? "-" : tr("有効", "valid")
+    }
+}
+
 extension SiteView.Device {
+    /// The name, with a mark where its rights have ended.
+    fileprivate var marked: String { revoked == nil ? name.string : name.string + tr("（失効）", "(revoked)") }
+
     fileprivate var lackingCount: Int? { lacking?.reduce(0) { $0 + $1.changes } }
 }
 
@@ -185,7 +196,9 @@ extension JSON {
             ])
         }
         self = .object([
-            ("id", JSON(site.id)), ("name", JSON(site.name)), ("role", .text(site.role)), ("devices", .array(devices)),
+            ("id", JSON(site.id)), ("name", JSON(site.name)), ("role", .text(site.role)),
+            ("revoked", .bool(site.isRevoked)),
+            ("devices", .array(devices)),
         ])
     }
 }
