@@ -158,6 +158,8 @@ class Entry:
     """group: (class, Items)"""
     content: bytes
     leaf: bytes = b""
+    is_created: bool = False
+    """Whether its change gave the record its id."""
 
     def merge_class(self, group):
         return REGISTER if group in self.registers else self.items[group][0]
@@ -428,7 +430,7 @@ class RunReader:
 
     def read_entry(self, seq, place, past):
         shape = self.shapes[self.shape_numbers.varint(0, len(self.shapes) - 1, "shape")]
-        record = self.read_id(seq, place, past)
+        record, is_created = self.read_id(seq, place, past)
         registers, items, slots = {}, {}, []
         for operation in shape.operations:
             for number in operation.fields:
@@ -444,14 +446,19 @@ class RunReader:
                     found = read_items(value.content)
                     require(operation.merge_class == SET or not found.removed, "a removal from what is no set")
                     items[operation.group] = (operation.merge_class, found)
-        return Entry(shape.collection, record, registers, items, shape.content + record + b"".join(slots))
+        content = shape.content + record + b"".join(slots)
+        return Entry(shape.collection, record, registers, items, content, is_created=is_created)
 
     def read_id(self, seq, place, past):
+        """An entry's record, and whether the entry gave it its id."""
         code = self.ids.varint()
         if code == 0:
-            return self.ids.take(16)
+            return self.ids.take(16), False
         if code == 1:
-            return self.salts[seq].created(place)
+            return self.salts[seq].created(place), True
+        return self.read_reference(seq, code, past), False
+
+    def read_reference(self, seq, code, past):
         require(code - 2 < len(self.replicas), "an unknown replica")
         replica, named, entry = self.replicas[code - 2], self.ids.varint(1), self.ids.varint(0, 4096, "entry")
         if replica == self.envelope.replica:

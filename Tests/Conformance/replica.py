@@ -9,12 +9,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 import merge
+from authority import SYSTEM, Authority
 from changes import Chain, Run, RunReader, Salts, Unresolved, seal_message
 from codec import Malformed, device_of_key, require
-from schema import DEVICE, GRANT, SPACE_INFO
+from schema import DEVICE, ROLES, SPACE_INFO
 
-ROLES = ("admin", "branch", "venue", "auditor")
-SYSTEM = "system"
 SEQ_MAX = 2**63 - 1 - 65536
 
 
@@ -82,31 +81,45 @@ class Replica:
     # MARK: Who may what
 
     def signing_key(self, device):
+        """By what a change of `system` ever told; a device is named by its key."""
         if device == device_of_key(self.root_key):
             return self.root_key
-        record = self.records(SYSTEM).get((DEVICE, device))
-        try:
-            key = bytes.fromhex(record.shown(self.schema)["3"])
-        except (AttributeError, KeyError, TypeError, ValueError):
-            return None
-        return key if device_of_key(key) == device else None
+        for change in self.space(SYSTEM).changes.values():
+            for entry in change.entries:
+                told = entry.registers.get(1, {}).get(3) if entry.collection == DEVICE else None
+                try:
+                    key = bytes.fromhex(told.content.decode())
+                except (AttributeError, ValueError):
+                    continue
+                if device_of_key(key) == device:
+                    return key
+        return None
 
-    def may_write(self, device, space):
-        if device == device_of_key(self.root_key):
-            return True
-        grants = [
-            values
-            for _, values in self.shown(SYSTEM, GRANT, [1, 2, 3, 4])
-            if values[0] == device.hex() and values[1] in ROLES
-        ]
-        if any(role == "admin" for _, role, _, _ in grants):
-            return True
-        if space == SYSTEM:
-            return False
-        return any(
-            access == "write" and any(matches(space, pattern) for pattern in (spaces or "").split(" "))
-            for _, _, spaces, access in grants
-        )
+    def authority(self):
+        return Authority(device_of_key(self.root_key), list(self.space(SYSTEM).changes.values()))
+
+    def barred(self, changes):
+        """The first number of some changes of a chain that each role may not write."""
+        out = {}
+        for change in changes:
+            for entry in change.entries:
+                groups = [*entry.registers, *entry.items]
+                for role in ROLES:
+                    if any(role not in self.schema.writers(entry.collection, group) for group in groups):
+                        out[role] = min(out.get(role, change.seq), change.seq)
+        return out
+
+    def honours(self, authority, replica, name, new=()):
+        """The last number of a chain that takes effect."""
+        chain = [change for change in self.space(name).changes.values() if change.replica == replica]
+        return authority.honours(replica, name, self.barred([*chain, *new]))
+
+    def judge(self):
+        """Works out anew what is in effect."""
+        authority = self.authority()
+        for name, space in self.spaces.items():
+            ends = {replica: self.honours(authority, replica, name) for replica in space.chains}
+            space.in_effect = {dot for dot in space.changes if dot[1] <= ends[dot[0]]}
 
     def secret(self, space):
         found = [values[0] for _, values in self.shown(space, SPACE_INFO, [2])]
@@ -132,11 +145,6 @@ class Replica:
         moved = True
         while moved:
             moved = False
-            for name, space in self.spaces.items():
-                for run in space.runs:
-                    if run.changes[0].dot not in space.in_effect and self.takes_effect(run):
-                        self.apply(run)
-                        moved = True
             for envelope in list(self.held):
                 try:
                     self.take(envelope)
@@ -185,8 +193,8 @@ class Replica:
             for entry in change.entries:
                 self.schema.check(entry)
         for change in run.changes:
-            self.require_in_effect(change.past, envelope.space)
-            self.require_in_effect(change.system_past, SYSTEM)
+            self.require_in_log(change.past, envelope.space)
+            self.require_in_log(change.system_past, SYSTEM)
         return run
 
     def before(self, envelope, end):
@@ -220,40 +228,26 @@ class Replica:
         except InvalidSignature as error:
             raise Refused("bad_seal") from error
 
-    def require_in_effect(self, past, name):
+    def require_in_log(self, past, name):
         space = self.space(name)
         for replica, last in past.vector.items():
-            if last > space.chains.get(replica, Chain()).seq and past.has(replica, last):
-                raise Waits()
-            for seq in range(1, last + 1):
-                if past.has(replica, seq) and (replica, seq) not in space.in_effect:
+            for seq in range(space.chains.get(replica, Chain()).seq + 1, last + 1):
+                if past.has(replica, seq):
                     raise Waits()
 
     def append(self, run):
         envelope = run.envelope
         space = self.space(envelope.space)
+        first = run.changes[0].seq
+        end = self.honours(self.authority(), envelope.replica, envelope.space, run.changes)
         space.runs.append(run)
         space.chains[envelope.replica] = run.chain
         for start, seed in run.blocks.items():
             space.seeds[envelope.replica, start] = seed
         for change in run.changes:
             space.changes[change.dot] = change
-        if not self.takes_effect(run):
-            return "quarantined"
-        self.apply(run)
-        return "applied"
-
-    def takes_effect(self, run):
-        envelope = run.envelope
-        space = self.space(envelope.space)
-        first = run.changes[0].seq
-        former = (envelope.replica, first - 1)
-        return (first == 1 or former in space.in_effect) and self.may_write(
-            envelope.replica[:16], envelope.space
-        )
-
-    def apply(self, run):
-        self.space(run.envelope.space).in_effect.update(change.dot for change in run.changes)
+        self.judge()
+        return "applied" if end >= first else "quarantined"
 
     # MARK: Transactions over several spaces
 
@@ -314,11 +308,3 @@ def settles(run, transaction, timestamp):
     """Whether a run holds a part of a transaction, or shows that it never comes."""
     last = run.changes[-1]
     return last.timestamp > timestamp or any(c.transaction and c.transaction[0] == transaction for c in run.changes)
-
-
-def matches(space, pattern):
-    if pattern == "*":
-        return True
-    if pattern.endswith("/*"):
-        return space.startswith(pattern[:-1])
-    return space == pattern

@@ -11,7 +11,9 @@ CLASSES = {
 }  # fmt: skip
 TAGS = {"text": TEXT, "integer": INTEGER}
 
-DEVICE, GRANT, SPACE_INFO = 3, 4, 6
+DEVICE, GRANT, SPACE_INFO, REVOCATION, ADOPTION = 3, 4, 6, 7, 8
+ROLES = ("admin", "branch", "venue", "auditor")
+WRITERS = ("admin", "branch", "venue")
 
 
 def texts(*numbers):
@@ -32,7 +34,11 @@ SYSTEM = [
         "groups": [review(1, [*texts(1, 2, 3), {"number": 4, "kind": "integer"}, *texts(6)]), review(2, texts(5))],
     },
     {"number": SPACE_INFO, "groups": [review(1, texts(1, 2))]},
+    {"number": REVOCATION, "groups": [review(1, texts(1, 2, 3, 4))]},
+    {"number": ADOPTION, "groups": [review(1, texts(1, 2))]},
 ]
+for own in SYSTEM:
+    own["writers"] = ["admin"]
 
 
 class Schema:
@@ -48,6 +54,17 @@ class Schema:
     def kind(self, collection, group):
         """The kind of a group, None where it is not known."""
         return next((known["kind"] for known in self.groups(collection) if known["number"] == group), None)
+
+    def writers(self, collection, group):
+        """The roles that may write a group, 0 for the record's life; all where it is not known."""
+        declared = self.collections.get(collection)
+        if declared is None:
+            return ROLES
+        default = declared.get("writers", WRITERS)
+        if group == 0:
+            return default
+        known = next((one for one in declared["groups"] if one["number"] == group), None)
+        return ROLES if known is None else known.get("writers", default)
 
     def machine(self, collection, group):
         """How a flow moves, None where the group is none that is known."""

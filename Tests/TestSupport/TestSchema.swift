@@ -60,6 +60,32 @@ package enum TestSchema {
     /// Version 1: what an old site knows.
     package static let v1 = Schema(version: 1, collections: [note], searchKey: { $0.lowercased() })
 
+    /// The same with writers: a branch does not write the contact, and does not delete.
+    package static let strict = Schema(
+        version: 1,
+        collections: [
+            CollectionSchema(
+                note.number,
+                note.name,
+                note.label,
+                spaces: note.spaces,
+                writers: [.admin],
+                groups: note.groups.map { group in
+                    MergeGroup(
+                        group.number,
+                        group.name,
+                        group.label,
+                        group.kind,
+                        group.fields,
+                        machine: group.machine,
+                        writers: group.number == contact.number ? nil : [.admin, .branch, .venue]
+                    )
+                }
+            )
+        ],
+        searchKey: { $0.lowercased() }
+    )
+
     package static let wideContent = MergeGroup(
         1,
         "content",

@@ -58,6 +58,58 @@ struct ConformanceTests {
         #expect(found.status == 0, "\(found.output)")
     }
 
+    @Test(arguments: 0..<12 as Range<UInt64>)
+    func `It agrees on what counts where admins revoke, grant and adopt at random`(seed: UInt64) throws {
+        let scratch = try Scratch()
+        let names = ["root", "one", "two", "three", "clerk"]
+        var sites = try makeWard(names, in: scratch, seed: 300 + seed, schema: TestSchema.strict)
+        let tampered = try TestSite("tampered", in: scratch, root: sites[0], seed: 900 + seed)
+        try sites[0].admit(tampered)
+        sites.append(tampered)
+        for site in sites.dropFirst() { try site.pull(from: sites[0]) }
+        var generator = SeededGenerator(seed: seed)
+        for _ in 0..<200 {
+            let (site, other) = (generator.pick(sites), generator.pick(sites))
+            let (isOver, isAdmin) = try site.store.read { transaction in
+                let access = try transaction.currentAccess()
+                return (
+                    try access?.isRevoked(site.device) == true || transaction.isOwnWorkWithheld(),
+                    access?.isAdmin(site.device) == true
+                )
+            }
+            switch generator.below(8) {
+            case 0 where !isOver:
+                let field =
+                    site === tampered && generator.chance(30) ? TestSchema.Number.phone : TestSchema.Number.title
+                try site.write { try $0.create(TestSchema.note, [(field, .text("\(generator.below(9))"))]) }
+            case 1 where isAdmin && !isOver && generator.chance(60):
+                try site.grant(other, role: generator.chance(70) ? .admin : .branch)
+            case 2 where isAdmin && !isOver && site !== other && generator.chance(50):
+                func upTo(_ space: SpaceID) throws -> UInt64 {
+                    UInt64(generator.below(Int(try site.vector(space)[other.replica] ?? 0) + 1))
+                }
+                try site.revoke(other, after: [other.replica: upTo(TestSchema.space)], system: upTo(.system))
+            case 3 where isAdmin && !isOver:
+                guard let seq = try site.vector(TestSchema.space)[other.replica] else { continue }
+                try site.adopt([other.replica: 1 + UInt64(generator.below(Int(seq)))])
+            default: if site !== other { try site.pull(from: other) }
+            }
+        }
+        let files = try sites.map { site in
+            let vector = try Vector(
+                "\(site.name) of seed \(seed)",
+                rootSigningKey: Hex.encode(sites[0].publicKey),
+                schema: TestSchema.strict,
+                runs: try [.system, TestSchema.space].flatMap { try site.runs($0) }
+            )
+            let file = scratch.url.appending(path: "\(seed)-\(site.name).json")
+            try vector.vectorJSON.write(to: file)
+            return file
+        }
+        let found = try Checker.run(files)
+        #expect(found.status == 0, "\(found.output)")
+    }
+
     @Test(arguments: VectorScenario.all.map(\.name))
     func `One bit of a run, one of a digest and a conflict less are noticed, and the file is named`(
         name: String

@@ -52,6 +52,7 @@ struct Vector: Codable {
             var kind: String
             var fields: [Field]
             var machine: Machine?
+            var writers: [String]?
         }
 
         struct Field: Codable {
@@ -66,6 +67,7 @@ struct Vector: Codable {
         }
 
         var number: UInt32
+        var writers: [String]?
         var groups: [Group]
     }
 
@@ -211,12 +213,15 @@ extension Vector {
 extension Vector.Collection {
     init(_ collection: CollectionSchema) {
         number = collection.number
+        let usual: [Role] = [.admin, .branch, .venue]
+        writers = collection.writers == usual ? nil : collection.writers.map(\.rawValue)
         groups = collection.groups.map { group in
             Group(
                 number: group.number,
                 kind: group.kind.rawValue,
                 fields: group.fields.map { Field(number: $0.number, kind: $0.kind == .integer ? "integer" : "text") },
-                machine: group.machine.map(Machine.init)
+                machine: group.machine.map(Machine.init),
+                writers: group.writers?.map(\.rawValue)
             )
         }
     }

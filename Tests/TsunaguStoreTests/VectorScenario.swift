@@ -65,6 +65,13 @@ struct VectorScenario: Sendable, CustomTestStringConvertible {
             happen: twoVersions
         ),
         VectorScenario(
+            name: "authority",
+            schema: TestSchema.strict,
+            about: "A lost device with a cut and the adoption of what is beyond it, admins that revoke each other, and "
+                + "one whose program lets it write what its role may not.",
+            happen: authority
+        ),
+        VectorScenario(
             name: "blocks",
             schema: TestSchema.v1,
             about: "1,030 changes of one author, so that a block of salts begins within a run; a batch, a reason, "
@@ -295,6 +302,45 @@ struct VectorScenario: Sendable, CustomTestStringConvertible {
         }
         for site in [old, far] { try new.pull(from: site) }
         return (new, try runs(new))
+    }
+
+    @Sendable private static func authority(_ scratch: Scratch) throws -> Runs {
+        let sites = try makeWard(
+            ["root", "second", "third", "lost", "clerk"],
+            in: scratch,
+            seed: 15,
+            schema: TestSchema.strict
+        )
+        let (root, second, third, lost, clerk) = (sites[0], sites[1], sites[2], sites[3], sites[4])
+        let tampered = try TestSite("tampered", in: scratch, root: root, seed: 16)
+        try root.admit(tampered)
+        try root.grant(second, role: .admin)
+        for site in [second, lost, clerk, tampered] { try site.pull(from: root) }
+        try second.grant(third, role: .admin)
+        let id = try clerk.write { try $0.create(note, [(1, .text("start"))]) }
+        for site in [root, second, third, lost, tampered] { for peer in [second, clerk] { try site.pull(from: peer) } }
+        // Honoured, beyond the cut and adopted, and beyond that.
+        for title in ["before", "adopted", "beyond"] {
+            try lost.write { try $0.set(note, id, [(1, .text(ExactText(title)))]) }
+            try lost.seal()
+        }
+        try root.pull(from: lost)
+        try root.revoke(lost, after: [lost.replica: 1])
+        try clerk.write { try $0.set(note, id, [(1, .text("clerk"))]) }
+        // What its role may, what it may not, and what follows.
+        for values: [(field: UInt32, value: Value)] in [
+            [(2, .text("may"))], [(4, .text("may not"))], [(2, .text("after"))],
+        ] {
+            try tampered.write { try $0.set(note, id, values) }
+            try tampered.seal()
+        }
+        // The third is the junior: its word against the second goes.
+        let known = try second.vector(.system)[second.replica] ?? 0
+        try third.revoke(second, after: [:], system: known)
+        try second.adopt([lost.replica: 2])
+        try second.revoke(third, after: [:])
+        for peer in [second, third, clerk, tampered] { try root.pull(from: peer) }
+        return (root, try runs(root))
     }
 
     @Sendable private static func blocks(_ scratch: Scratch) throws -> Runs {

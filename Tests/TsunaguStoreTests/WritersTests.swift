@@ -10,39 +10,6 @@ import TsunaguStore
 @Suite("Writers of groups") struct WritersTests {
     private typealias Number = TestSchema.Number
 
-    /// The notes of the other tests: a branch does not write the telephone number, and does not delete.
-    private static let strict = note(contact: [.admin])
-
-    private static func note(_ version: UInt32 = 1, contact writers: [Role]) -> Schema {
-        let groups = TestSchema.note.groups.map { group in
-            let own: [Role] = group.number == TestSchema.contact.number ? writers : [.admin, .branch, .venue]
-            return MergeGroup(
-                group.number,
-                group.name,
-                group.label,
-                group.kind,
-                group.fields,
-                machine: group.machine,
-                writers: own
-            )
-        }
-        let note = TestSchema.note
-        return Schema(
-            version: version,
-            collections: [
-                CollectionSchema(
-                    note.number,
-                    note.name,
-                    note.label,
-                    spaces: note.spaces,
-                    writers: writers,
-                    groups: groups
-                )
-            ],
-            searchKey: { $0.lowercased() }
-        )
-    }
-
     /// A founder and a clerk with the strict schema; a third whose program knows nothing of writers.
     private struct Ward {
         let scratch: Scratch
@@ -52,8 +19,8 @@ import TsunaguStore
 
         init() throws {
             scratch = try Scratch()
-            centre = try TestSite("centre", in: scratch, schema: strict, seed: 1)
-            clerk = try TestSite("clerk", in: scratch, root: centre, schema: strict, seed: 2)
+            centre = try TestSite("centre", in: scratch, schema: TestSchema.strict, seed: 1)
+            clerk = try TestSite("clerk", in: scratch, root: centre, schema: TestSchema.strict, seed: 2)
             tampered = try TestSite("tampered", in: scratch, root: centre, schema: TestSchema.v1, seed: 3)
             for site in [clerk, tampered] { try centre.admit(site) }
             for site in [clerk, tampered] { try site.pull(from: centre) }
@@ -121,7 +88,7 @@ import TsunaguStore
         try ward.check()
 
         // A grant of a role that may lets it in; where that grant falls it is out again.
-        let second = try TestSite("second", in: ward.scratch, root: centre, schema: Self.strict, seed: 9)
+        let second = try TestSite("second", in: ward.scratch, root: centre, schema: TestSchema.strict, seed: 9)
         try centre.admit(second, role: .admin)
         try second.pull(from: centre)
         let system = try second.vector(.system)[second.replica] ?? 0
@@ -163,7 +130,7 @@ import TsunaguStore
         try centre.pull(from: tampered)
         try old.pull(from: centre)
         #expect(try old.store.read { try $0.quarantined() }.isEmpty)
-        try old.reopen(schema: Self.strict)
+        try old.reopen(schema: TestSchema.strict)
         #expect(try old.record(id) == nil)
         try clerk.pull(from: centre)
         #expect(try old.digest() == centre.digest())
@@ -178,14 +145,14 @@ import TsunaguStore
         let scratch = try Scratch()
         defer { withExtendedLifetime(scratch) {} }
         var generator = SeededGenerator(seed: seed)
-        let centre = try TestSite("centre", in: scratch, schema: Self.strict, seed: seed &* 100)
+        let centre = try TestSite("centre", in: scratch, schema: TestSchema.strict, seed: seed &* 100)
         var sites = [centre]
         for index in 1..<4 {
             let site = try TestSite(
                 "s\(index)",
                 in: scratch,
                 root: centre,
-                schema: Self.strict,
+                schema: TestSchema.strict,
                 seed: seed &* 100 &+ UInt64(index)
             )
             try centre.admit(site, role: index == 1 ? .admin : .branch)
