@@ -232,5 +232,6 @@ extension WardSimulation {
         if let place = places.first(where: { $0.isJoined && isEnding($0) }) {
             throw failure("stuck", "\(place.name) cannot leave")
         }
+        if generator.chance(50) { try adopt(&generator) }
     }
 }

@@ -177,8 +177,11 @@ extension SiteView {
 }
 
 extension SiteView.Device {
-    /// The name, with a mark where its rights have ended.
-    fileprivate var marked: String { revoked == nil ? name.string : name.string + tr("（失効）", "(revoked)") }
+    /// The name, with a mark where its rights have ended, or the recovery key gave it an admin's.
+    fileprivate var marked: String {
+        if revoked != nil { return name.string + tr("（失効）", "(revoked)") }
+        return recovered == nil ? name.string : name.string + tr("（復旧キー）", "(recovery key)")
+    }
 
     fileprivate var lackingCount: Int? { lacking?.reduce(0) { $0 + $1.changes } }
 }
