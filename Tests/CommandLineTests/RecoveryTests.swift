@@ -83,6 +83,9 @@ struct RecoveryCommandTests {
         try branch.json("sync", hub)
         #expect(try centre.json("resident", "show", id).object["family_name"] as? String == "佐藤")
         #expect(try centre.digests() == branch.digests())
+        #expect(try centre.json("site", "list").list.count == 2)
+        let conflicts = try centre.json("conflict", "list").list
+        #expect(conflicts.isEmpty, "\(conflicts)")
         #expect(try centre.run("status").output.contains("recovery_key_used"))
         // Nobody would know a machine that never belonged to the ward.
         let other = try TestSite("other", beside: centre)

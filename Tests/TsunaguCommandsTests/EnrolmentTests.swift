@@ -241,4 +241,20 @@ struct EnrolmentTests {
         #expect(try ward.centre.sites().first { $0.name == "branch" }?.isRevoked == false)
         #expect(try ward.sync(third).upToDate)
     }
+
+    @Test func `One code at two hubs that have not met shows as a conflict when they do`() throws {
+        let ward = try WardFixture()
+        let office = try ward.join("office", role: .admin)
+        let code = try invite(ward).code
+        try ward.sync(office)
+        _ = try join(ward, "one", code)
+        let second = try join(ward, "two", code, LoopbackTransport(Hub(office)))
+        #expect(try second.status().role == .branch)
+        #expect(try ward.sync(office).upToDate)
+        for site in [ward.centre, office] {
+            let cases = try site.cases(.conflict)
+            #expect(cases.contains { $0.collection?.name == "invitation" && $0.values.count == 2 })
+        }
+        #expect(try ward.digests(ward.centre) == ward.digests(office))
+    }
 }

@@ -15,6 +15,7 @@ extension Site {
     ///   - code: the municipality's six digits.
     ///   - recoveryKey: the ward's root, which admits this device and is not kept.
     ///   - recoveryFile: a file to write the key to, which must not be there yet.
+    ///   - isAgain: whether the ward has begun before; its spaces, with their secrets, are at other sites then.
     ///   - identity: makes the hub's TLS key and certificate as PEM, and the SHA-256 of the key.
     package static func initialise(
         _ directory: DataDirectory,
@@ -24,6 +25,7 @@ extension Site {
         deviceName: String,
         recoveryKey: RecoveryKey,
         recoveryFile: String? = nil,
+        isAgain: Bool = false,
         schema: Schema = Site.schema,
         environment: Store.Environment = .system,
         identity: (String) throws -> (key: String, certificate: String, pin: [UInt8])
@@ -57,7 +59,9 @@ extension Site {
                     id: RecordID(derivedFrom: [Array("municipality".utf8)]),
                     [(1, .text(code)), (2, .text(name))]
                 )
-                let place = try Membership.site(named: name, role: "central", draft, transaction)
+                // Under a derived id, so that a ward that begins again has one centre.
+                let place = RecordID(derivedFrom: [Array("centre".utf8)])
+                try draft.create(SystemSchema.site, id: place, [(1, .text(name)), (2, .text("central"))])
                 try Membership.admit(
                     site.keys.device,
                     site: place,
@@ -71,7 +75,7 @@ extension Site {
                     draft
                 )
             }
-            for space in firstSpaces { try transaction.found(space, by: person) }
+            for space in isAgain ? [] : firstSpaces { try transaction.found(space, by: person) }
         }
     }
 

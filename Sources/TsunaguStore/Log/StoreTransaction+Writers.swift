@@ -54,8 +54,13 @@ extension StoreTransaction {
             guard let space = try space(id) else { continue }
             for entry in try vector(of: id) {
                 let author = try author(entry.replica)
-                try forEachRun(space, author, holding: 1..<entry.seq + 1) { run, _ in
-                    try noteBarred(by: run.changes, space, author)
+                do {
+                    try forEachRun(space, author, holding: 1..<entry.seq + 1) { run, _ in
+                        try noteBarred(by: run.changes, space, author)
+                    }
+                } catch StoreError.damagedLog {
+                    // Whoever repairs it has to be able to open it.
+                    continue
                 }
             }
         }

@@ -78,6 +78,7 @@ struct Init: ParsableCommand {
             deviceName: device ?? Self.hostName,
             recoveryKey: key,
             recoveryFile: recover ? nil : recoveryFile,
+            isAgain: recover,
             identity: Self.identity(in: globals.directory)
         )
         let status = try site.status()
