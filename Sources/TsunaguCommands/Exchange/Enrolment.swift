@@ -75,7 +75,7 @@ package enum Enrolment {
         }
     }
 
-    /// The hub's answer, signed with its device key: the founder's key, whose name the invitation says.
+    /// The hub's answer, signed with its device key: the root's key, whose name the invitation says.
     package struct Answer: Sendable {
         package var rootKey: [UInt8]
         package var hubKey: [UInt8]

@@ -8,7 +8,7 @@ package import TsunaguCore
 package struct InvitationCode: Sendable {
     /// Proves the invitation; sixteen random bytes.
     package var secret: [UInt8]
-    /// The founding device: every grant is traced back to it.
+    /// The ward's root: every grant is traced back to it.
     package var root: DeviceID
     /// Where the hub is; `nil` where it must be named when joining.
     package var hub: PeerAddress?

@@ -51,7 +51,7 @@ extension Site {
             try transaction.requireAdmin(self)
             try transaction.requireRole(role, ofSiteNamed: named)
             guard let root = try transaction.root() else {
-                throw CommandError(.failed, Localized(ja: "自治体が不明です", en: "the ward's founder is unknown"))
+                throw CommandError(.failed, Localized(ja: "自治体が不明です", en: "the ward's root is unknown"))
             }
             let known: [UInt8]? = if case .bytes(let bytes)? = try transaction.meta(Self.hubPin) { bytes } else { nil }
             let pin = trust == .pin ? known : nil

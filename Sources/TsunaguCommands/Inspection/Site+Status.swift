@@ -91,6 +91,6 @@ extension StoreTransaction {
 }
 
 extension Access {
-    /// What a device is seen as; the founding device is an admin.
+    /// What a device is seen as; the root is an admin.
     package func role(of device: DeviceID) -> Role? { wasAdmin(device) ? .admin : grants[device]?.first?.role }
 }

@@ -5,10 +5,10 @@ extension Access {
     /// Works out who may do what from everything that was said: a pure function of the set.
     ///
     /// - A grant, revocation or adoption counts where its author is an admin's device, and no revocation that counts cuts it off.
-    ///   Admins are whoever a chain of grants that count leads to from the founder.
+    ///   Admins are whoever a chain of grants that count leads to from the root.
     /// - A revocation that would take away what it stands on itself does not count.
     /// - Revocations that would take each other away, two or in a ring, are decided by seniority: within the ring only
-    ///   the word of a senior against a junior counts. The founder is the most senior, then those that it made admins,
+    ///   the word of a senior against a junior counts. The root is the most senior, then those that it made admins,
     ///   then those that they made, and of equals the lower `DeviceID`.
     ///
     /// - Complexity: in the number of facts, times that of the revocations of admins.

@@ -44,7 +44,7 @@ public struct Access: Sendable {
         }
     }
 
-    /// The founding device: whom every member was told of when it joined.
+    /// The ward's root, of which every member was told when it joined: a key that is named like a device.
     public var root: DeviceID
     /// The grants of each device that count, also of those that are revoked: what they wrote before stands on them.
     public var grants: [DeviceID: [Grant]]

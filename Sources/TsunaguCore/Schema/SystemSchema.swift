@@ -5,7 +5,7 @@
 ///
 /// They live in `system`, but for `space_info`, of which every space holds one.
 public enum SystemSchema {
-    /// The ward itself: one record, whose id is derived, written by the founding device.
+    /// The ward itself: one record, whose id is derived, written by the root.
     public static let municipality = CollectionSchema(
         1,
         "municipality",

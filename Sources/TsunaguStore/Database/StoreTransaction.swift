@@ -130,7 +130,7 @@ package final class StoreTransaction {
         return ReplicaID(bytes: bytes)
     }
 
-    /// The founding device of the ward, as this site was told when it began or joined.
+    /// The ward's root, as this site was told when the ward began or it joined.
     package func root() throws -> DeviceID? {
         guard case .bytes(let bytes)? = try meta("root") else { return nil }
         return DeviceID(bytes: bytes)

@@ -334,7 +334,7 @@ extension StoreTransaction {
         return applied
     }
 
-    /// The key that seals a device's changes: from what `system` ever said of it, or the founder's, as this site was told.
+    /// The key that seals a device's changes: from what `system` ever said of it, or the root's, as this site was told.
     package func signingKey(of device: DeviceID) throws -> Curve25519.Signing.PublicKey? {
         if try device == root(), case .bytes(let bytes)? = try meta("root_key") {
             return try? Curve25519.Signing.PublicKey(rawRepresentation: bytes)
