@@ -3,13 +3,14 @@
 
 package import TsunaguCore
 
-/// What a device is told whose rights ended: how far its own chains are held at the peer, under the peer's signature.
+/// What a device is told whose rights ended: how far its own chains are held at the peer, and the peer's own, under the
+/// peer's signature.
 ///
 /// It is the receipt for what the device handed in, and all that it gets.
 package struct Farewell: Hashable, Sendable {
     /// Why the device goes.
     package var mode: Revocation.Mode
-    /// The last number held of each of its chains.
+    /// The last number held of each of its chains and of the peer's.
     package var holds: Revocation.Cut
     /// The peer's signature over `message(to:)`, 64 bytes.
     package var signature: [UInt8]

@@ -17,6 +17,9 @@ package protocol ReplicaStorage {
     /// The rows of the sealed runs that a peer lacks, causes first.
     func runs(of space: SpaceID, lacking known: [ReplicaID: UInt64]) throws -> [Int64]
 
+    /// The rows of the sealed runs that a device is not known to hold, causes first.
+    func runs(of space: SpaceID, lackingAt device: DeviceID) throws -> [Int64]
+
     /// A sealed run by its row.
     func run(_ row: Int64) throws -> RunEnvelope?
 

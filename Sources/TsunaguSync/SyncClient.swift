@@ -109,7 +109,7 @@ package struct SyncClient {
     private var accused: Set<ChainPlace> = []
     private var isIntroduced = false
     /// What was handed in after the peer said that this device's rights ended, and whether it took its leave.
-    private var handedIn: [Int64] = []
+    private var handedIn: [Int64]?
     private var isLeaving = false
     /// What was said of each space in the comparison under way.
     private var named: [SpaceID: SpaceSummary] = [:]
@@ -170,7 +170,9 @@ package struct SyncClient {
         }
     }
 
-    /// Hands in what was written here, by what the peer has of it, and nothing else.
+    /// Hands in what the peer lacks: of what was written here by its own word, of the rest by what it is known to hold.
+    ///
+    /// Others' changes that nobody else has would go with this device's data.
     private mutating func leave(_ farewell: Farewell, _ storage: some ReplicaStorage) throws -> Action {
         guard !isStranger else { return .finish(outcome) }
         if isLeaving {
@@ -178,15 +180,26 @@ package struct SyncClient {
             return .finish(outcome)
         }
         var rows: [Int64] = []
+        var others: Set<Int64> = []
         for space in try storage.summaries().map(\.space) {
-            let known = try storage.vector(of: space).map { entry in
-                let isOwn = entry.replica.device == storage.device
-                return (entry.replica, isOwn ? farewell.holds[space, entry.replica] : entry.seq)
+            let vector = try storage.vector(of: space)
+            let known = vector.map { entry in
+                let isTold = [storage.device, peer].contains(entry.replica.device)
+                return (entry.replica, isTold ? farewell.holds[space, entry.replica] : entry.seq)
+            }
+            // A peer that lacks what it wrote itself is an older copy, and lacks what else came since.
+            let isOlder = vector.contains {
+                $0.replica.device == peer && $0.seq > farewell.holds[space, $0.replica]
             }
             rows += try storage.runs(of: space, lacking: Dictionary(uniqueKeysWithValues: known))
+            others.formUnion(
+                isOlder ? try storage.runs(of: space, lacking: [:]) : try storage.runs(of: space, lackingAt: peer)
+            )
         }
         rows.sort()
-        guard !rows.isEmpty, !Mutant.leavesWhatWaits.isPlanted || rows != handedIn else {
+        let isFirst = handedIn == nil
+        guard !rows.isEmpty || (isFirst && !others.isEmpty), !Mutant.leavesWhatWaits.isPlanted || rows != handedIn
+        else {
             isLeaving = true
             return .send(.leave)
         }
@@ -196,6 +209,7 @@ package struct SyncClient {
             return .finish(outcome)
         }
         handedIn = rows
+        if isFirst { rows = others.union(rows).sorted() }
         wants = [:]
         pushing = FrameWriter(rows: rows, bytesMax: frameBytesMax)
         return try next(storage)

@@ -194,7 +194,9 @@ private struct OpenFile {
         }
         methods.xFileControl = { _, _, _ in SQLITE_NOTFOUND }
         methods.xSectorSize = { _ in Int32(SimulatedDisk.sectorBytes) }
-        methods.xDeviceCharacteristics = { _ in 0 }
+        // As on Linux: a write harms nothing beside it. Otherwise SQLite fills the sector behind a commit, and a commit that
+        // fails there is told as such, but comes back with the power.
+        methods.xDeviceCharacteristics = { _ in SQLITE_IOCAP_POWERSAFE_OVERWRITE }
         methods.xShmMap = { file, index, size, making, region in
             with(file) { (disk, handle) throws(SimulatedDisk.Failure) in
                 region?.pointee = try disk.region(handle, Int(index), bytes: Int(size), making: making != 0)

@@ -383,7 +383,9 @@ extension WardSimulation {
         }
         try forgetNumbers(of: centre)
         if centre.putBack != nil {
-            for place in places.dropFirst() where place.isJoined { try exchange(place, centre, .fair, &generator) }
+            for place in places.dropFirst() where place.isJoined && !isEnding(place) {
+                try exchange(place, centre, .fair, &generator)
+            }
         }
         try endAll(&generator)
         for place in places.dropFirst() {

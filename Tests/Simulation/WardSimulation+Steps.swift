@@ -277,7 +277,8 @@ extension WardSimulation {
     // MARK: - Exchanging
 
     private func exchange(_ place: Place, _ peer: Place, _ generator: inout SeededGenerator) throws {
-        guard place !== peer else { return }
+        // An older disk that closes a retirement gives numbers again that others know.
+        guard place !== peer, mayWrite(peer) || !isEnding(place) else { return }
         var weather = weather
         weather.dropsLarge = generator.chance(10)
         if generator.chance(40) { weather = .fair }

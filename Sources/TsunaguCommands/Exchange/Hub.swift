@@ -192,13 +192,10 @@ package final class Hub: Sendable {
         }
     }
 
-    /// Takes what a revoked device wrote itself, and gives nothing but a receipt for it.
+    /// Takes what a revoked device hands in, and gives nothing but a receipt for it.
     private func answerRevoked(_ request: SyncRequest, _ client: DeviceID) throws -> SyncReply {
         switch request {
         case .push(let frame):
-            guard frame.items.allSatisfy({ $0.origin.replica.device == client }) else {
-                return .failed("this device was revoked; only what it wrote itself is taken")
-            }
             return .receipts(try StoreReplica(site).receive(frame, from: client))
         case .leave: try site.closeRetirement(of: client)
         case .compare: break
@@ -206,7 +203,10 @@ package final class Hub: Sendable {
         }
         let (mode, holds) = try site.read { transaction in
             let isLost = try transaction.currentAccess()?.revocations[client]?.contains { $0.mode == .lost }
-            return (isLost == true ? Revocation.Mode.lost : .retired, try transaction.chains(of: client))
+            return (
+                isLost == true ? Revocation.Mode.lost : .retired,
+                try transaction.chains(of: [client, site.keys.device])
+            )
         }
         return .revoked(try Farewell(to: client, mode: mode, holds: holds, sign: site.keys.sign))
     }

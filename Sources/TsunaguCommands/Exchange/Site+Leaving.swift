@@ -42,7 +42,7 @@ extension Site {
             }
             let draft = try transaction.draft(.system, by: person)
             for device in devices {
-                let cut = mode == .lost ? try transaction.chains(of: device) : nil
+                let cut = mode == .lost ? try transaction.chains(of: [device]) : nil
                 try draft.revoke(device, mode: mode, cut: cut, reason: reason)
             }
             return devices
@@ -89,7 +89,7 @@ extension Site {
             try transaction.draft(.system, by: .daemon).revoke(
                 device,
                 mode: .retired,
-                cut: try transaction.chains(of: device),
+                cut: try transaction.chains(of: [device]),
                 reason: "handed in"
             )
         }
@@ -102,7 +102,7 @@ extension Site {
     /// - Throws: always, with 77: there is nothing left to work on.
     func leave(_ farewell: Farewell, of peer: DeviceID, key: [UInt8]) throws {
         let (isOffice, unsent) = try read { transaction in
-            let own = try transaction.chains(of: keys.device)
+            let own = try transaction.chains(of: [keys.device])
             let unsent = own.last.reduce(0) { sum, space in
                 sum + space.value.reduce(0) { $0 + Int($1.value - min($1.value, farewell.holds[space.key, $1.key])) }
             }
@@ -177,10 +177,10 @@ extension Draft {
 
 extension StoreTransaction {
     /// How far the chains of a device go here.
-    func chains(of device: DeviceID) throws -> Revocation.Cut {
+    func chains(of devices: Set<DeviceID>) throws -> Revocation.Cut {
         var out = Revocation.Cut()
         for space in try spaces() {
-            for entry in try vector(of: space) where entry.replica.device == device {
+            for entry in try vector(of: space) where devices.contains(entry.replica.device) {
                 out.last[space, default: [:]][entry.replica] = entry.seq
             }
         }

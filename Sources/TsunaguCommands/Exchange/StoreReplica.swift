@@ -53,6 +53,10 @@ package struct StoreReplica: ReplicaStorage {
         try site.read { try $0.runs(of: space, lacking: known) }
     }
 
+    package func runs(of space: SpaceID, lackingAt device: DeviceID) throws -> [Int64] {
+        try site.read { try $0.runs(of: space, lackingAt: device) }
+    }
+
     package func run(_ row: Int64) throws -> RunEnvelope? { try site.read { try $0.run(row) } }
 
     package func headerHash(of replica: ReplicaID, at seq: UInt64, in space: SpaceID) throws -> Hash32? {
