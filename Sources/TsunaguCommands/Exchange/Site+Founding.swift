@@ -6,7 +6,8 @@ package import TsunaguStore
 
 extension Site {
     /// The spaces that a ward begins with; a lesson space comes into being with its first lesson.
-    private static let firstSpaces = ["system", "residents", "procedures", "cases"].compactMap { SpaceID($0) }
+    private static let firstSpaces = ["system", "residents", "residents/protected", "procedures", "cases"]
+        .compactMap { SpaceID($0) }
 
     /// Begins a ward with this device as its first admin.
     ///
@@ -43,6 +44,7 @@ extension Site {
             try transaction.setMeta("hub_pin", .bytes(tls.pin))
             try transaction.setMeta("joined", .integer(1))
             for space in firstSpaces { try transaction.found(space, by: person) }
+            try transaction.openIntake(by: site)
             let draft = try transaction.draft(.system, by: person)
             try draft.create(
                 SystemSchema.municipality,

@@ -56,6 +56,20 @@ package struct WardAccess: Sendable, Equatable {
                 readers: [.admin, .branch, .auditor],
                 writers: [.admin, .branch]
             )
+        case WardSchema.carriedNote.number:
+            return WardAccess(
+                sensitivity: .guarded,
+                readers: [.admin, .branch, .auditor],
+                writers: [.admin, .branch]
+            )
+        case WardSchema.mark.number, WardSchema.intake.number, WardSchema.sealedEdit.number:
+            return WardAccess(
+                sensitivity: .office,
+                readers: [.admin, .branch, .auditor],
+                writers: [.admin, .branch]
+            )
+        case WardSchema.protection.number, WardSchema.pendingEdit.number, WardSchema.protectedRead.number:
+            return WardAccess(sensitivity: .guarded, readers: [.admin], writers: [.admin])
         default:
             return WardAccess(sensitivity: .office, readers: Role.allCases, writers: [.admin])
         }
