@@ -32,7 +32,11 @@ import Testing
         #expect(status["site"] as? String == "千代田区" && status["role"] as? String == "admin")
         #expect((status["device"] as? String)?.count == 32 && (status["replica"] as? String)?.count == 48)
         let spaces = status["spaces"] as? [[String: Any]] ?? []
-        #expect(spaces.compactMap { $0["name"] as? String } == ["cases", "procedures", "residents", "residents/protected", "system"])
+        #expect(
+            spaces.compactMap { $0["name"] as? String } == [
+                "cases", "procedures", "residents", "residents/protected", "system",
+            ]
+        )
         let residents = spaces[2]
         #expect(residents["records"] as? Int == 1 && residents["unsent"] as? Int == 2)
         #expect(residents["proved_at"] is NSNull && (residents["waiting_for"] as? [Any])?.isEmpty == true)

@@ -78,7 +78,7 @@ extension StoreTransaction {
 
     /// Whether a row may be shown here, by the same rule.
     func isInScope(_ row: StoredRecord, _ site: Site) throws -> Bool {
-        guard row.space == .protectedResidents else { return true }
+        guard row.space == .protectedResidents else { return !row.isErased }
         return try showsProtected(site) && protection(of: row.id)?.stands == true
     }
 }

@@ -42,7 +42,7 @@ extension StoreTransaction {
     /// against it, notes and links.
     private func bringBack(_ protection: Protection, by site: Site) throws {
         for id in protection.ordinary.sorted() {
-            if let row = try record(WardSchema.resident, id), row.space == .residents {
+            if let row = try record(WardSchema.resident, id), row.space == .residents, !row.isErased {
                 try fold(row, into: protection, by: site)
             } else {
                 try carryAttachments(of: id, to: protection, by: site)

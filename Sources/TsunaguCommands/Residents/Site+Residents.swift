@@ -152,7 +152,9 @@ extension StoreTransaction {
             return nil
         }
         if protection.stands { return try record(WardSchema.resident, protection.resident) }
-        return try protection.ordinary.sorted().lazy.compactMap { try record(WardSchema.resident, $0) }.first
+        return try protection.ordinary.sorted().lazy.compactMap { try record(WardSchema.resident, $0) }.first {
+            !$0.isErased
+        }
     }
 
     /// Refuses exactly a person who is kept at the ward office: another record would be a duplicate, and tell.
