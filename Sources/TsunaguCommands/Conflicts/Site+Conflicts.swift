@@ -27,7 +27,7 @@ extension Site {
                 out += try transaction.conflicts().compactMap { try transaction.openCase($0, places) }
             }
             if kind == nil || kind == .finding {
-                out += try transaction.findings() + transaction.pendingCases(of: nil, places)
+                out += try transaction.findings() + transaction.pendingCases(places, self)
             }
             if kind == nil || kind == .quarantine { out += try transaction.quarantineCases(places) }
             if let site = site.map({ ExactText($0) }) {
@@ -47,7 +47,7 @@ extension Site {
             let found = try transaction.conflicts(id: id).first.flatMap { try transaction.openCase($0, places) }
             let others =
                 try found.map { [$0] }
-                ?? transaction.findings() + transaction.pendingCases(of: nil, places)
+                ?? transaction.findings() + transaction.pendingCases(places, self)
                 + transaction.quarantineCases(places)
             let named = others.filter { $0.id.utf8.elementsEqual(id.utf8) }
             let (shown, seen) = try transaction.shownCases(named, self)

@@ -10,46 +10,51 @@ extension SpaceID {
     package static let protectedResidents = SpaceID("residents/protected")!
 }
 
-/// A protected person: the record with the values, and the file that says that the protection stands.
+/// A protected person: the record with the values, the file that says that the protection stands, and its trace.
 struct Protection {
     /// The person's record in `residents/protected`.
     let resident: RecordID
-    /// The record of `protection`.
-    let file: RecordID
     /// Whether it stands; released otherwise.
     let stands: Bool
     /// The records that the person had among the ordinary ones.
-    var ordinary: Set<RecordID>
-    let marks: [String]
+    var ordinary: Set<RecordID> = []
+    var marks: [String] = []
+
+    /// The protection of a person whom nobody protected before: the same, whoever does it.
+    init(of ordinary: RecordID) {
+        resident = RecordID(derivedFrom: [Array("protected".utf8), ordinary.bytes])
+        stands = false
+    }
+
+    fileprivate init(_ resident: RecordID, stands: Bool) {
+        self.resident = resident
+        self.stands = stands
+    }
+
+    /// The record of `protection`.
+    var file: RecordID { RecordID(derivedFrom: [Array("protection".utf8), resident.bytes]) }
+
+    /// The record of `protection_trace`.
+    var trace: RecordID { RecordID(derivedFrom: [Array("protection_trace".utf8), resident.bytes]) }
 
     /// The ordinary record of the next release.
     var released: RecordID {
         RecordID(derivedFrom: [Array("released".utf8), resident.bytes, Array(String(ordinary.count).utf8)])
-    }
-
-    /// The protection of a person whom nobody protected before.
-    init(of ordinary: RecordID) {
-        resident = RecordID(derivedFrom: [Array("protected".utf8), ordinary.bytes])
-        file = RecordID(derivedFrom: [Array("protection".utf8), resident.bytes])
-        stands = false
-        self.ordinary = []
-        marks = []
-    }
-
-    init?(_ row: StoredRecord) {
-        guard let resident = row.text("resident").flatMap({ RecordID(hex: $0) }) else { return nil }
-        self.resident = resident
-        file = row.id
-        stands = !row.deleted
-        ordinary = Set(SetColumn.members(row.values["ordinary"]).compactMap { RecordID(hex: $0) })
-        marks = SetColumn.members(row.values["marks"])
     }
 }
 
 extension StoreTransaction {
     /// The protections that this site knows of; none where it does not hold their space.
     func protections(where condition: String = "1", _ arguments: [Value] = []) throws -> [Protection] {
-        try records(WardSchema.protection, where: "(\(condition)) ORDER BY id", arguments).compactMap(Protection.init)
+        try records(WardSchema.protection, where: "(\(condition)) ORDER BY id", arguments).compactMap { row in
+            guard let id = row.text("resident").flatMap({ RecordID(hex: $0) }) else { return nil }
+            var out = Protection(id, stands: !row.deleted)
+            if let trace = try record(WardSchema.protectionTrace, out.trace) {
+                out.ordinary = Set(SetColumn.members(trace.values["ordinary"]).compactMap { RecordID(hex: $0) })
+                out.marks = SetColumn.members(trace.values["marks"])
+            }
+            return out
+        }
     }
 
     /// The protection of a person by the record in `residents/protected`.
@@ -59,7 +64,16 @@ extension StoreTransaction {
 
     /// The protection, standing or released, of the person who has or had an ordinary record.
     func protection(ofOrdinary id: RecordID) throws -> Protection? {
-        try protections(where: "instr(ordinary, ?) > 0", [.text(id.description)]).first
+        let condition = "resident IN (SELECT resident FROM protection_trace WHERE instr(ordinary, ?) > 0)"
+        return try protections(where: condition, [.text(id.description)]).first
+    }
+
+    /// The record that a person has now.
+    func present(_ protection: Protection) throws -> StoredRecord? {
+        if protection.stands { return try record(WardSchema.resident, protection.resident) }
+        return try protection.ordinary.sorted().lazy.compactMap { try record(WardSchema.resident, $0) }.first {
+            !$0.isErased
+        }
     }
 
     /// Whether this device may be shown protected residents: it holds them, and can record that it saw them.

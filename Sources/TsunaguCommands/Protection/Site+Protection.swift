@@ -62,7 +62,7 @@ extension StoreTransaction {
 
     /// Fails with 75 where a release would leave something behind that a person is still to decide.
     fileprivate func requireNothingOpen(_ row: StoredRecord) throws {
-        let open = try conflicts(rid: row.rid).map(\.id) + pendingCases(of: row.id).map(\.id)
+        let open = try conflicts(rid: row.rid).map(\.id) + pendingEdits(of: row.id).map(\.id)
         guard let first = open.first else { return }
         throw CommandError(
             .tryAgain,

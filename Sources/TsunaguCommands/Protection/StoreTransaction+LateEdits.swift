@@ -11,15 +11,23 @@ import TsunaguWard
 /// A late edit takes part as it would have in the ordinary space: it replaces what its author had seen, and what its author
 /// had not seen stands beside it until somebody decides. Taking it in again changes nothing, so any number of sites may.
 extension StoreTransaction {
+    /// Writes a late edit into the protected space; one of a person who was erased for good is dropped.
+    func takeIn(_ edit: PersonEdit, by site: Site) throws {
+        guard let protection = try protection(ofOrdinary: edit.record),
+            let causes = try causes(of: edit.origin, in: .residents)
+        else { return }
+        try takeIn(edit, causes: causes, protection, by: site)
+    }
+
     /// Writes a late edit into the protected space.
     ///
     /// - Parameter causes: what its author had seen.
     func takeIn(_ edit: PersonEdit, causes: VersionVector, _ protection: Protection, by site: Site) throws {
         try flushDrafts()
-        guard let file = try record(WardSchema.protection, protection.file),
+        guard let trace = try record(WardSchema.protectionTrace, protection.trace),
             let row = try record(WardSchema.resident, protection.resident)
         else { return }
-        let known = try items(of: file.rid, group: ProtectionGroups.origins)
+        let known = try items(of: trace.rid, group: ProtectionGroups.origins)
         let origins = known.compactMap { item in ValueOrigin(item.content).map { (origin: $0, dot: item.dot) } }
         let draft = try draft(.protectedResidents, by: site.person)
         for (operation, values) in edit.operations {

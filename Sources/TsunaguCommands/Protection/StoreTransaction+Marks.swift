@@ -71,16 +71,22 @@ extension StoreTransaction {
         guard !new.isEmpty else { return }
         let draft = try draft(.protectedResidents, by: site.person)
         let added = new.map { Array($0.utf8) }
-        try draft.edit(WardSchema.protection, protection.file, group: ProtectionGroups.marks, add: added)
+        try draft.edit(WardSchema.protectionTrace, protection.trace, group: ProtectionGroups.marks, add: added)
     }
 
     /// Takes a person's marks away, as far as they are seen here.
     func removeMarks(of protection: Protection, by site: Site) throws {
-        let draft = try draft(.residents, by: site.person)
-        for text in protection.marks {
-            guard let mark = PersonMark(hex: text), try record(WardSchema.mark, mark.record) != nil else { continue }
-            let blinded = Array(try blinded(protection.resident, mark).utf8)
-            try draft.edit(WardSchema.mark, mark.record, group: ProtectionGroups.standing, remove: [blinded])
+        for mark in protection.marks.compactMap({ PersonMark(hex: $0) }) {
+            let blinded = try blinded(protection.resident, mark)
+            guard let row = try record(WardSchema.mark, mark.record),
+                SetColumn.members(row.values["standing"]).contains(blinded)
+            else { continue }
+            try draft(.residents, by: site.person).edit(
+                WardSchema.mark,
+                mark.record,
+                group: ProtectionGroups.standing,
+                remove: [Array(blinded.utf8)]
+            )
         }
     }
 
@@ -104,9 +110,9 @@ extension CommandError {
 
 /// The groups that protection writes.
 enum ProtectionGroups {
-    static let ordinary = WardSchema.protection.group(2)!
-    static let origins = WardSchema.protection.group(3)!
-    static let marks = WardSchema.protection.group(4)!
+    static let ordinary = WardSchema.protectionTrace.group(2)!
+    static let origins = WardSchema.protectionTrace.group(3)!
+    static let marks = WardSchema.protectionTrace.group(4)!
     static let standing = WardSchema.mark.group(2)!
     static let notes = WardSchema.resident.field(named: "notes")!.group
 }

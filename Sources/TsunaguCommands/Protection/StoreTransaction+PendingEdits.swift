@@ -8,6 +8,7 @@ import TsunaguWard
 /// What stands beside a protected person's values as the inbox shows it.
 struct PendingEdit {
     let record: RecordID
+    /// The record that the person has now.
     let resident: StoredRecord
     let edit: PersonEdit
     let operation: Shape.Operation
@@ -52,7 +53,7 @@ extension StoreTransaction {
 
     private func pendingEdit(_ row: StoredRecord) throws -> PendingEdit? {
         guard let id = row.text("resident").flatMap({ RecordID(hex: $0) }),
-            let resident = try record(WardSchema.resident, id),
+            let resident = try protection(of: id).flatMap({ try present($0) }),
             let content = row.text("content").flatMap({ Hex.decode($0) }),
             let edit = try? PersonEdit(decoding: content), let operation = edit.operations.first?.operation
         else { return nil }
@@ -74,9 +75,9 @@ extension StoreTransaction {
     }
 
     /// The same as findings, with both values.
-    func pendingCases(of resident: RecordID? = nil, _ places: Places? = nil) throws -> [Case] {
-        let places = try places ?? Places(self)
-        return try pendingEdits(of: resident).map { (pending: PendingEdit) -> Case in
+    func pendingCases(_ places: Places, _ site: Site) throws -> [Case] {
+        guard try showsProtected(site) else { return [] }
+        return try pendingEdits().map { (pending: PendingEdit) -> Case in
             let head = try pending.group.flatMap { try heads(of: pending.resident.rid, group: $0).max() }
             let latest = try head.flatMap { try header(of: $0, in: pending.resident.space) }
             let other = Case.Alternative(
@@ -118,7 +119,8 @@ extension StoreTransaction {
     func decidePending(_ id: String, _ decision: Decision, reason: ExactText, by site: Site) throws -> RecordID? {
         guard let pending = try pendingEdits().first(where: { $0.id.utf8.elementsEqual(id.utf8) }) else { return nil }
         try requireWrite(site, .protectedResidents)
-        let draft = try draft(.protectedResidents, by: site.person)
+        try requireWrite(site, pending.resident.space)
+        let draft = try draft(pending.resident.space, by: site.person)
         draft.reason = reason
         let resident = pending.resident.id
         switch decision {
@@ -141,7 +143,11 @@ extension StoreTransaction {
             let assignments = try FieldAssignment.parse(words, WardSchema.resident)
             _ = try draft.write(assignments, to: pending.resident, self)
         }
-        try draft.set(WardSchema.pendingEdit, pending.record, [(3, .text("decided"))])
+        try self.draft(.protectedResidents, by: site.person).set(
+            WardSchema.pendingEdit,
+            pending.record,
+            [(3, .text("decided"))]
+        )
         return resident
     }
 }

@@ -26,6 +26,11 @@ extension StoreTransaction {
         let draft = try draft(.protectedResidents, by: site.person)
         draft.reason = reason
         try draft.create(WardSchema.protection, id: protection.file, [(1, .text(protection.resident.description))])
+        try draft.create(
+            WardSchema.protectionTrace,
+            id: protection.trace,
+            [(1, .text(protection.resident.description))]
+        )
         // Said again where it is known, it stands against a release that is not.
         try draft.revive(WardSchema.protection, protection.file)
         try copyValues(of: row, to: protection, draft)
@@ -97,8 +102,8 @@ extension StoreTransaction {
         let hidden = try draft(.protectedResidents, by: site.person)
         let draft = try draft(.residents, by: site.person)
         try hidden.edit(
-            WardSchema.protection,
-            protection.file,
+            WardSchema.protectionTrace,
+            protection.trace,
             group: ProtectionGroups.ordinary,
             add: [Array(row.id.description.utf8)]
         )
@@ -145,8 +150,8 @@ extension StoreTransaction {
         try hidden.delete(WardSchema.protection, protection.file, reason: reason)
         try hidden.delete(WardSchema.resident, row.id, reason: reason)
         try hidden.edit(
-            WardSchema.protection,
-            protection.file,
+            WardSchema.protectionTrace,
+            protection.trace,
             group: ProtectionGroups.ordinary,
             add: [Array(id.description.utf8)]
         )
@@ -166,7 +171,7 @@ extension Draft {
     /// Notes that a group of a protected person holds what some changes of ordinary records wrote.
     func addOrigins(_ dots: [Dot], of group: UInt32, _ protection: Protection) throws {
         let origins = dots.map { Array(ValueOrigin(group: group, dot: $0).text.utf8) }
-        try edit(WardSchema.protection, protection.file, group: ProtectionGroups.origins, add: origins)
+        try edit(WardSchema.protectionTrace, protection.trace, group: ProtectionGroups.origins, add: origins)
     }
 }
 

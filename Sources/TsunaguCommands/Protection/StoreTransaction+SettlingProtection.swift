@@ -18,7 +18,14 @@ extension StoreTransaction {
         try openSealedEdits(by: site, erases: access.isAdmin(site.keys.device))
         // Only an admin's erasure counts.
         guard access.isAdmin(site.keys.device) else { return }
-        for protection in try protections(where: "deleted = 0") { try bringBack(protection, by: site) }
+        for protection in try protections() {
+            if protection.stands {
+                try bringBack(protection, by: site)
+            } else {
+                // One that was set again by somebody who did not know of the release.
+                try removeMarks(of: protection, by: site)
+            }
+        }
         try flushDrafts()
     }
 
@@ -28,11 +35,9 @@ extension StoreTransaction {
         let key = try PersonEdit.intakeKey(secret: secret)
         for box in boxes {
             guard let content = box.text("box").flatMap({ Hex.decode($0) }),
-                let edit = PersonEdit(opening: content, with: key),
-                let protection = try protection(ofOrdinary: edit.record),
-                let causes = try causes(of: edit.origin, in: .residents)
+                let edit = PersonEdit(opening: content, with: key)
             else { continue }
-            try takeIn(edit, causes: causes, protection, by: site)
+            try takeIn(edit, by: site)
             if erases { try draft(.residents, by: site.person).erase(WardSchema.sealedEdit, box.id) }
         }
         try flushDrafts()
@@ -77,9 +82,9 @@ extension StoreTransaction {
     /// Whether a change made an ordinary record of a protected person: it said nothing new.
     private func isRelease(_ dot: Dot, of row: StoredRecord, _ protection: Protection) throws -> Bool {
         guard let header = try header(of: dot, in: row.space), let own = header.transaction else { return false }
-        guard let file = try record(WardSchema.protection, protection.file) else { return false }
+        guard let trace = try record(WardSchema.protectionTrace, protection.trace) else { return false }
         let name = Array(row.id.description.utf8)
-        return try items(of: file.rid, group: ProtectionGroups.ordinary).contains { item in
+        return try items(of: trace.rid, group: ProtectionGroups.ordinary).contains { item in
             try item.content == name && self.header(of: item.dot, in: .protectedResidents)?.transaction?.id == own.id
         }
     }

@@ -148,13 +148,8 @@ extension StoreTransaction {
 
     /// The record that now stands for a person who had another one, as far as this site may know.
     private func successor(of id: RecordID, _ site: Site) throws -> StoredRecord? {
-        guard try showsProtected(site), let protection = try protection(ofOrdinary: id) ?? protection(of: id) else {
-            return nil
-        }
-        if protection.stands { return try record(WardSchema.resident, protection.resident) }
-        return try protection.ordinary.sorted().lazy.compactMap { try record(WardSchema.resident, $0) }.first {
-            !$0.isErased
-        }
+        guard try showsProtected(site) else { return nil }
+        return try (protection(ofOrdinary: id) ?? protection(of: id)).flatMap { try present($0) }
     }
 
     /// Refuses exactly a person who is kept at the ward office: another record would be a duplicate, and tell.

@@ -68,7 +68,8 @@ package struct WardAccess: Sendable, Equatable {
                 readers: [.admin, .branch, .auditor],
                 writers: [.admin, .branch]
             )
-        case WardSchema.protection.number, WardSchema.pendingEdit.number, WardSchema.protectedRead.number:
+        case WardSchema.protection.number, WardSchema.protectionTrace.number, WardSchema.pendingEdit.number,
+            WardSchema.protectedRead.number:
             return WardAccess(sensitivity: .guarded, readers: [.admin], writers: [.admin])
         default:
             return WardAccess(sensitivity: .office, readers: Role.allCases, writers: [.admin])

@@ -8,11 +8,20 @@ package import TsunaguCore
 /// A protected person is a `resident` record in `residents/protected`. All that refers to it lives there too, but for
 /// the marks and the sealed edits, which tell a site without the grant nothing but "ask the ward office".
 extension WardSchema {
-    /// 支援措置: one protected person, alive while the protection stands.
+    /// 支援措置: one protected person, alive while the protection stands; nothing else is ever written on it.
     package static let protection = CollectionSchema(
         21,
         "protection",
         "支援措置",
+        spaces: "residents/protected",
+        groups: [MergeGroup(1, "resident", "住民", .latest, [Field(1, "resident", "住民", indexed: true)])]
+    )
+
+    /// 支援措置の経過: what a protected person's values and marks come from.
+    package static let protectionTrace = CollectionSchema(
+        28,
+        "protection_trace",
+        "支援措置の経過",
         spaces: "residents/protected",
         groups: [
             MergeGroup(1, "resident", "住民", .latest, [Field(1, "resident", "住民", indexed: true)]),
