@@ -44,7 +44,6 @@ extension Site {
             try transaction.setMeta("hub_pin", .bytes(tls.pin))
             try transaction.setMeta("joined", .integer(1))
             for space in firstSpaces { try transaction.found(space, by: person) }
-            try transaction.openIntake(by: site)
             let draft = try transaction.draft(.system, by: person)
             try draft.create(
                 SystemSchema.municipality,

@@ -107,7 +107,7 @@ extension StoreTransaction {
 
     /// Tells the holders of `residents` the key that edits of protected people are sealed for.
     func openIntake(by site: Site) throws {
-        guard let secret = try secret(of: .protectedResidents) else { return }
+        guard let secret = try secret(of: .protectedResidents), try isEmpty(WardSchema.intake) else { return }
         let key = Array(try PersonEdit.intakeKey(secret: secret).publicKey.rawRepresentation)
         try draft(.residents, by: site.person).create(
             WardSchema.intake,

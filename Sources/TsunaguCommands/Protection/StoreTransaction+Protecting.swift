@@ -21,6 +21,7 @@ extension StoreTransaction {
             try setMarks(of: protection, with: { row.text($0) }, by: site, anew: true)
             return row.id
         }
+        try openIntake(by: site)
         var protection = try protection(ofOrdinary: row.id) ?? Protection(of: row.id)
         protection.ordinary.insert(row.id)
         let draft = try draft(.protectedResidents, by: site.person)

@@ -91,7 +91,7 @@ extension WardSchema {
         "照会の印",
         spaces: "residents",
         groups: [
-            MergeGroup(1, "key", "照合値", .latest, [Field(1, "key", "照合値", indexed: true)]),
+            MergeGroup(1, "key", "照合値", .latest, [Field(1, "mark_key", "照合値", indexed: true)]),
             // Whose marks they are, blinded; one that is set anew stands against a removal that had not seen it.
             MergeGroup(2, "standing", "有効", .set, [Field(2, "standing", "有効")]),
         ]

@@ -12,6 +12,8 @@ enum ExportedFile: ExpressibleByArgument {
     case records(TransferFile)
     case audit
 
+    static var allValueStrings: [String] { TransferFile.allValueStrings + ["audit"] }
+
     init?(argument: String) {
         if argument == "audit" {
             self = .audit
