@@ -42,6 +42,17 @@ struct PersonEdit {
 }
 
 extension PersonEdit {
+    init(_ entry: WithdrawnEntry) {
+        self.init(
+            origin: entry.header.dot,
+            record: entry.id,
+            person: entry.header.author,
+            timestamp: entry.header.timestamp,
+            shape: entry.shape,
+            values: entry.values
+        )
+    }
+
     private static let bytesMax = 1 << 20
 
     /// Version 1: where it comes from, who, when, and the entry's canonical form.

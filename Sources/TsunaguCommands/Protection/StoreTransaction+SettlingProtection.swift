@@ -11,6 +11,7 @@ import TsunaguWard
 extension StoreTransaction {
     /// Takes in edits that were sealed for this space, and brings back under protection what is found outside it.
     func settleProtection(by site: Site) throws {
+        try keepWithdrawn(by: site)
         guard !appliedSpaces.isDisjoint(with: [.residents, .protectedResidents]), try showsProtected(site),
             let access = try currentAccess(), access.mayWrite(site.keys.device, .residents)
         else { return }
@@ -24,6 +25,23 @@ extension StoreTransaction {
             } else {
                 // One that was set again by somebody who did not know of the release.
                 try removeMarks(of: protection, by: site)
+            }
+        }
+        try flushDrafts()
+    }
+
+    /// Keeps edits that this site has to give up: in the protected space, or sealed for who holds it.
+    private func keepWithdrawn(by site: Site) throws {
+        let edits = withdrawn.filter { entry in
+            entry.header.space == .residents && entry.shape.collection == WardSchema.resident.number
+        }.map(PersonEdit.init)
+        withdrawn = []
+        guard let access = try currentAccess() else { return }
+        for edit in edits {
+            if try showsProtected(site) {
+                try takeIn(edit, by: site)
+            } else if access.mayWrite(site.keys.device, .residents) {
+                try seal(edit, by: site)
             }
         }
         try flushDrafts()

@@ -84,7 +84,9 @@ extension WardSchema {
         ]
     )
 
-    /// 照会の印: exactly this person is kept at the ward office. Neither who nor why can be read from it.
+    /// 照会の印: exactly this person is kept at the ward office.
+    ///
+    /// Neither who nor why can be read from it.
     package static let mark = CollectionSchema(
         25,
         "mark",
