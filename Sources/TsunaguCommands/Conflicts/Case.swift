@@ -81,12 +81,11 @@ extension StoreTransaction {
 
     /// The cases that may be shown here, and the protected residents that they show.
     func shownCases(_ cases: [Case], _ site: Site) throws -> ([Case], [RecordID]) {
-        let isHeld = try spaces().contains(.protectedResidents)
-        guard isHeld, !cases.isEmpty else { return (cases, []) }
         let shows = try showsProtected(site)
         var seen: [RecordID] = []
         let shown = try cases.filter { open in
             guard open.collection?.name == "resident" else { return true }
+            if let row = try record(WardSchema.resident, open.records[0]), try isErased(row) { return false }
             let hidden = try open.records.filter { try record(WardSchema.resident, $0)?.space == .protectedResidents }
             seen += hidden
             return shows || hidden.isEmpty

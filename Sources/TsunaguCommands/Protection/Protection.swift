@@ -71,8 +71,8 @@ extension StoreTransaction {
     /// The record that a person has now.
     func present(_ protection: Protection) throws -> StoredRecord? {
         if protection.stands { return try record(WardSchema.resident, protection.resident) }
-        return try protection.ordinary.sorted().lazy.compactMap { try record(WardSchema.resident, $0) }.first {
-            !$0.isErased
+        return try protection.ordinary.sorted().compactMap { try record(WardSchema.resident, $0) }.first {
+            try !isErased($0)
         }
     }
 
@@ -92,7 +92,7 @@ extension StoreTransaction {
 
     /// Whether a row may be shown here, by the same rule.
     func isInScope(_ row: StoredRecord, _ site: Site) throws -> Bool {
-        guard row.space == .protectedResidents else { return !row.isErased }
+        guard row.space == .protectedResidents else { return try !isErased(row) }
         return try showsProtected(site) && protection(of: row.id)?.stands == true
     }
 }

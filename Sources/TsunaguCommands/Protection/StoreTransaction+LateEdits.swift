@@ -41,7 +41,7 @@ extension StoreTransaction {
                 continue
             }
             let mine = origins.filter { $0.origin.group == group.number }
-            if !protection.stands {
+            if operation.mergeClass != .log, !protection.stands {
                 try keepBeside(edit.part(operation, values), row.id, by: site)
             } else if operation.mergeClass == .register {
                 let heads = try heads(of: row.rid, group: group)
@@ -54,7 +54,7 @@ extension StoreTransaction {
                 try draft.addOrigins([edit.origin], of: group.number, protection)
             } else if case .bytes(let body)? = values.first {
                 let items = try body.withMemory { memory throws(CodecError) in try Items(decoding: memory) }
-                try takeIn(items, of: group, edit, row, draft)
+                try takeIn(items, of: group, edit, row, protection, by: site)
                 try draft.addOrigins([edit.origin], of: group.number, protection)
             }
         }
@@ -69,10 +69,11 @@ extension StoreTransaction {
         of group: MergeGroup,
         _ edit: PersonEdit,
         _ row: StoredRecord,
-        _ draft: Draft
+        _ protection: Protection,
+        by site: Site
     ) throws {
         guard group.kind == .log else {
-            return try draft.edit(
+            return try draft(.protectedResidents, by: site.person).edit(
                 WardSchema.resident,
                 row.id,
                 group: group,
@@ -90,7 +91,8 @@ extension StoreTransaction {
                 place: place,
                 name: edit.origin.name + [UInt8(truncatingIfNeeded: place)]
             )
-            try draft.create(note, for: row.id)
+            guard let present = try present(protection) else { continue }
+            try self.draft(present.space, by: site.person).create(note, for: present.id)
         }
     }
 

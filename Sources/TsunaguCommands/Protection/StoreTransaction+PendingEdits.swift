@@ -22,9 +22,20 @@ struct PendingEdit {
         String(Base32.encode(RecordID(derivedFrom: [Array(Self.code.utf8), record.bytes]).bytes.prefix(8)).prefix(12))
     }
 
+    /// What is added to a set and taken from it; `nil` for a register.
+    var items: Items? {
+        guard group?.kind == .set, case .bytes(let body)? = edit.values.first else { return nil }
+        return try? body.withMemory { memory throws(CodecError) in try Items(decoding: memory) }
+    }
+
     /// The members that were written, with what was written.
     var written: [(field: Field, value: Value)] {
-        zip(operation.fields, edit.values).compactMap { number, value in
+        if let items, let field = group?.fields.first {
+            let signed = items.added.map { ("+", $0.content) } + items.removed.map { ("-", $0) }
+            let text = signed.map { $0 + String(decoding: $1, as: UTF8.self) }.joined(separator: " ")
+            return [(field, .text(text))]
+        }
+        return zip(operation.fields, edit.values).compactMap { number, value in
             group?.fields.first { $0.number == number }.map { ($0, value) }
         }
     }
@@ -64,7 +75,11 @@ extension StoreTransaction {
 
     private func isOpen(_ pending: PendingEdit) throws -> Bool {
         guard let group = pending.group else { return pending.deletes != pending.resident.deleted }
-        guard group.kind.mergeClass == .register else { return true }
+        if let wanted = pending.items {
+            let members = Set(try items(of: pending.resident.rid, group: group).map(\.content))
+            return wanted.added.contains { !members.contains($0.content) }
+                || wanted.removed.contains { members.contains($0) }
+        }
         if pending.written.map(\.value) == pending.shown.map(\.value) { return false }
         return try !conflicts(rid: pending.resident.rid).filter { $0.group?.number == group.number }
             .flatMap(\.alternatives).contains { alternative in
@@ -126,7 +141,15 @@ extension StoreTransaction {
         switch decision {
         case .take(1): break
         case .take(2):
-            if pending.group?.kind.mergeClass == .register {
+            if let items = pending.items, let group = pending.group {
+                try draft.edit(
+                    WardSchema.resident,
+                    resident,
+                    group: group,
+                    add: items.added.map(\.content),
+                    remove: items.removed
+                )
+            } else if pending.group?.kind.mergeClass == .register {
                 try draft.set(WardSchema.resident, resident, pending.written.map { ($0.field.number, $0.value) })
             } else if pending.deletes {
                 try draft.delete(WardSchema.resident, resident, reason: reason)

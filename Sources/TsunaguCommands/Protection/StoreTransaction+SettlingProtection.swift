@@ -20,11 +20,14 @@ extension StoreTransaction {
         // Only an admin's erasure counts.
         guard access.isAdmin(site.keys.device) else { return }
         for protection in try protections() {
+            for row in try protection.ordinary.sorted().compactMap({ try record(WardSchema.resident, $0) })
+            where try isErased(row) {
+                for edit in try lateEdits(of: row) { try takeIn(edit, by: site) }
+            }
             if protection.stands {
                 try bringBack(protection, by: site)
             } else {
-                // One that was set again by somebody who did not know of the release.
-                try removeMarks(of: protection, by: site)
+                try followRelease(of: protection, by: site)
             }
         }
         try flushDrafts()
@@ -65,7 +68,7 @@ extension StoreTransaction {
     /// against it, notes and links.
     private func bringBack(_ protection: Protection, by site: Site) throws {
         for id in protection.ordinary.sorted() {
-            if let row = try record(WardSchema.resident, id), row.space == .residents, !row.isErased {
+            if let row = try record(WardSchema.resident, id), try !isErased(row) {
                 try fold(row, into: protection, by: site)
             } else {
                 try carryAttachments(of: id, to: protection, by: site)
@@ -77,24 +80,60 @@ extension StoreTransaction {
 
     /// Erases an ordinary record of a protected person; what was written on it since the release stands beside.
     private func fold(_ row: StoredRecord, into protection: Protection, by site: Site) throws {
-        for group in row.collection.groups where group.kind.mergeClass == .register {
-            for head in try heads(of: row.rid, group: group) {
-                guard let header = try header(of: head, in: row.space),
-                    try !isRelease(head, of: row, protection)
-                else { continue }
-                let operation = Shape.Operation(group: group.number, .register, fields: group.fields.map(\.number))
-                let edit = PersonEdit(
-                    origin: head,
-                    record: row.id,
-                    person: header.author,
-                    timestamp: header.timestamp,
-                    shape: Shape(collection: row.collection.number, operations: [operation]),
-                    values: group.fields.map { row.values[$0.name] ?? .null }
-                )
-                try keepBeside(edit, protection.resident, by: site)
+        try keepNews(of: row, beside: protection, by: site) { try !isRelease($0, of: row, protection) }
+        try carryOver(row, to: protection, by: site)
+    }
+
+    /// Takes over to the ordinary record what was written on a protected one by somebody who did not know of its release.
+    private func followRelease(of protection: Protection, by site: Site) throws {
+        // One that was set again by somebody who did not know of the release.
+        try removeMarks(of: protection, by: site)
+        guard let file = try record(WardSchema.protection, protection.file),
+            let hidden = try record(WardSchema.resident, protection.resident), let row = try present(protection)
+        else { return }
+        let releases = try lifeHeads(of: file.rid).compactMap { try causes(of: $0, in: .protectedResidents) }
+        let known = Set(try lifeHeads(of: file.rid))
+        try keepNews(of: hidden, beside: protection, by: site) { dot in
+            !known.contains(dot) && !releases.contains { $0.covers(dot) }
+        }
+        for note in try notes(of: hidden) {
+            let isThere = try record(WardSchema.carriedNote, note.record(for: row.id)) != nil
+            if !isThere { try draft(.residents, by: site.person).create(note, for: row.id) }
+        }
+    }
+
+    /// Keeps what some changes wrote on one record of a person beside the present one.
+    private func keepNews(
+        of row: StoredRecord,
+        beside protection: Protection,
+        by site: Site,
+        where isNew: (Dot) throws -> Bool
+    ) throws {
+        func keep(_ dot: Dot, _ operation: Shape.Operation, _ values: [Value]) throws {
+            guard try isNew(dot), let header = try header(of: dot, in: row.space) else { return }
+            let edit = PersonEdit(
+                origin: dot,
+                record: row.id,
+                person: header.author,
+                timestamp: header.timestamp,
+                shape: Shape(collection: row.collection.number, operations: [operation]),
+                values: values
+            )
+            try keepBeside(edit, protection.resident, by: site)
+        }
+        for group in row.collection.groups {
+            if group.kind.mergeClass == .register {
+                for head in try heads(of: row.rid, group: group) {
+                    let operation = Shape.Operation(group: group.number, .register, fields: group.fields.map(\.number))
+                    try keep(head, operation, group.fields.map { row.values[$0.name] ?? .null })
+                }
+            } else if group.kind == .set {
+                for item in try items(of: row.rid, group: group) {
+                    let added = Items(added: [Items.Item(item.content)])
+                    try keep(item.dot, Shape.Operation(group: group.number, .set), [.bytes(added.encoded)])
+                }
             }
         }
-        try carryOver(row, to: protection, by: site)
     }
 
     /// Whether a change made an ordinary record of a protected person: it said nothing new.

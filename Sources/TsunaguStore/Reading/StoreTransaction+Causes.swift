@@ -5,12 +5,17 @@ package import TsunaguCore
 
 /// What stands behind a state: which changes it comes from, and what their authors had seen.
 extension StoreTransaction {
+    /// The changes that say last whether a record lives.
+    package func lifeHeads(of rid: Int64) throws -> [Dot] { try heads(of: rid, 0) }
+
     /// The changes that hold a register group of a record now; several where sites differ or wrote the same at once.
-    package func heads(of rid: Int64, group: MergeGroup) throws -> [Dot] {
+    package func heads(of rid: Int64, group: MergeGroup) throws -> [Dot] { try heads(of: rid, group.number) }
+
+    private func heads(of rid: Int64, _ group: UInt32) throws -> [Dot] {
         guard let name = try recordName(rid), let space = try space(name.space),
             let found = try findRecord(space, name.collection, name.id)
         else { return [] }
-        return try found.meta.heads(of: group.number).map { Dot(try replica($0.dot.author), $0.dot.seq) }
+        return try found.meta.heads(of: group).map { Dot(try replica($0.dot.author), $0.dot.seq) }
     }
 
     /// What the author of a change in the log had seen; `nil` where the log does not hold it.
@@ -26,6 +31,14 @@ extension StoreTransaction {
         var causes = chain.deps
         causes[dot.replica] = dot.seq - 1
         return causes
+    }
+
+    /// What was written on a record and is in effect, in causal order.
+    package func entries(on rid: Int64) throws -> [WithdrawnEntry] {
+        guard let name = try recordName(rid) else { return [] }
+        return try past(rid).map {
+            WithdrawnEntry(header: $0.header, id: name.id, shape: $0.entry.shape, values: $0.entry.values)
+        }
     }
 
     /// Goes through all that the log of a space holds, author by author.
