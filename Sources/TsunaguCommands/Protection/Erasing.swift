@@ -18,15 +18,11 @@ extension Draft {
 
 extension StoreTransaction {
     /// What the deletion says that stands for an erasure.
-    fileprivate static let erased: ExactText = "erased"
+    static let erased: ExactText = "erased"
 
     /// Whether a record was erased, whatever was written on it by those who did not know.
     func isErased(_ row: StoredRecord) throws -> Bool {
-        guard
-            row.collection.groups.filter({ $0.kind.mergeClass == .register }).contains(where: { group in
-                group.fields.allSatisfy { (row.values[$0.name] ?? .null) == .null }
-            })
-        else { return false }
+        guard try row.deleted || conflicts(rid: row.rid).contains(where: { $0.group == nil }) else { return false }
         return try entries(on: row.rid).contains { $0.isErasure }
     }
 
