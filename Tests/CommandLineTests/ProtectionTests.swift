@@ -43,6 +43,41 @@ import Testing
         #expect(try branch.json("resident", "show", "00012345678").object["id"] as? String == back["id"] as? String)
     }
 
+    @Test func `No command of a branch tells anything of the person`() throws {
+        let centre = try TestSite.ward()
+        try centre.start()
+        let branch = try centre.invite("麹町出張所", role: "branch")
+        let id = try #require(try centre.run(["resident", "add", "--json"] + Self.person).object["id"] as? String)
+        _ = try centre.json("resident", "note", id, "秘密町へ転居")
+        _ = try centre.add("family_name=佐藤", "number=2")
+        try branch.sync()
+        let hidden = try #require(
+            try centre.json("resident", "protect", id, "--reason", "加害者が探している").object["id"] as? String
+        )
+        try branch.sync()
+        let words = [
+            ["resident", "show", id], ["resident", "show", hidden], ["resident", "history", id],
+            ["resident", "find", "秘子"],
+            ["resident", "find", "隠岐", "--all"], ["resident", "find", "隠岐 1980-02-03"],
+            ["resident", "set", id, "sex=女"],
+            ["resident", "delete", id, "--reason", "x"], ["export", "residents"], ["export", "bookings"],
+            ["conflict", "list"], ["status"], ["log"], ["digest"], ["doctor"], ["audit"], ["site", "list"], ["sync"],
+        ]
+        for words in words {
+            for form in [["--json"], []] {
+                let told = try branch.run(words + form)
+                let text = String(decoding: told.output, as: UTF8.self) + told.errors
+                for secret in ["秘子", "1980-02-03", "00012345678", "03-9999-0001", "秘密町", "加害者"] {
+                    #expect(!text.contains(secret), "\(words) \(secret)")
+                }
+                if !words.contains(hidden) { #expect(!text.contains(hidden), "\(words)") }
+            }
+        }
+        #expect(try branch.isSound() && centre.isSound())
+        let rows = try branch.run("export", "residents").output
+        #expect(String(decoding: rows, as: UTF8.self).contains("佐藤"))
+    }
+
     @Test func `The audit log is a list, a file, and not for everybody`() throws {
         let centre = try TestSite.ward()
         try centre.start()

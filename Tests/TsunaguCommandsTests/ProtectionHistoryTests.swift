@@ -120,6 +120,11 @@ private struct PersonModel {
         let story = Comment(rawValue: "seed \(seed): " + trace.joined(separator: ", "))
         for _ in 0..<3 { for name in names { try exchange(name) } }
 
+        // Whoever takes in what others did is done with it.
+        let changes = try ward.centre.status().spaces.map(\.changes)
+        for name in names { try exchange(name) }
+        #expect(try ward.centre.status().spaces.map(\.changes) == changes, story)
+
         // One state.
         for name in ["second", "north", "south"] {
             let (own, centre) = (try ward.digests(sites[name]!), try ward.digests(ward.centre))

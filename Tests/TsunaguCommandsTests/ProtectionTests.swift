@@ -118,6 +118,41 @@ import TsunaguWard
         #expect(code { _ = try ward.centre.addBooking(lesson: lesson.description, .resident(id)) } == .notPermitted)
     }
 
+    @Test func `Whose a booking is, only the office knows, also where a branch noted it too late`() throws {
+        let lesson = try ward.centre.addLesson(
+            LessonPlan(
+                space: "lessons/kudan",
+                code: "K1",
+                title: "入門",
+                date: "2026-12-01",
+                time: "10:00-12:00",
+                capacity: "3"
+            )
+        )
+        try ward.sync(branch)
+        try ward.sync(branch)
+        let other = try ward.centre.addLesson(
+            LessonPlan(
+                space: "lessons/kudan",
+                code: "K2",
+                title: "応用",
+                date: "2026-12-02",
+                time: "10:00-12:00",
+                capacity: "3"
+            )
+        )
+        let early = try ward.centre.addBooking(lesson: other.description, .resident(id)).record.id
+        let late = try branch.addBooking(lesson: lesson.description, .resident(id)).record.id
+        let done = try ward.centre.protectResident(id, reason: "x")
+        #expect(done.bookings == [early])
+        for _ in 0..<2 { try ward.sync(branch) }
+        for booking in [early, late] {
+            #expect(try ward.centre.booking(booking.description).resident == done.id)
+            #expect(try branch.booking(booking.description).resident == nil)
+        }
+        #expect(try Set(ward.centre.protectResident(id, reason: "x").bookings) == [early, late])
+    }
+
     // MARK: - Twice, and back
 
     @Test func `Protecting twice, also at two offices at once, is one record without a conflict`() throws {

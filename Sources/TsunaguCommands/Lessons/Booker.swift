@@ -77,10 +77,16 @@ extension StoreTransaction {
 
     private static let noDay = Day(year: 1, month: 1, day: 1)!
 
+    /// Whose booking it is, as far as this site may know: a protected resident's link stands in the protected space.
+    func bookingLink(of booking: RecordID) throws -> StoredRecord? {
+        let id = PersonKey.link(of: booking)
+        return try records(WardSchema.bookingLink, where: "id = ? AND deleted = 0", [.bytes(id.bytes)]).first
+    }
+
     /// Notes among the residents whose booking it is.
     func link(_ booking: RecordID, _ space: SpaceID, _ resident: RecordID, _ site: Site) throws {
         let id = PersonKey.link(of: booking)
-        guard try record(WardSchema.bookingLink, id)?.text("resident") != resident.description else { return }
+        guard try bookingLink(of: booking)?.text("resident") != resident.description else { return }
         let values = BookingFields.link(booking, space, resident)
         try draft(.residents, by: site.person).create(WardSchema.bookingLink, id: id, values)
     }

@@ -193,7 +193,7 @@ extension StoreTransaction {
     }
 
     private func number(of booking: StoredRecord) throws -> String? {
-        let link = try record(WardSchema.bookingLink, PersonKey.link(of: booking.id))
+        let link = try bookingLink(of: booking.id)
         guard let id = link?.text("resident").flatMap({ RecordID(hex: $0) }),
             let row = try record(WardSchema.resident, id), row.space == .residents
         else { return nil }
