@@ -7,10 +7,6 @@ import Testing
 
 /// Changes on a stick between sites that no line joins.
 @Suite struct BundleTests {
-    private func digest(_ site: TestSite) throws -> [String: String] {
-        try #require(try site.json("digest").object as? [String: String])
-    }
-
     @Test func aSiteJoinsByStick() throws {
         let centre = try TestSite.ward()
         let id = try centre.add("family_name=佐藤")
@@ -29,7 +25,7 @@ import Testing
         )
         #expect(try (kojimachi.json("join", "--answer", answer).object["received"] as? Int ?? 0) > 0)
         #expect(try kojimachi.json("resident", "show", id).object["family_name"] as? String == "佐藤")
-        #expect(try digest(kojimachi) == digest(centre))
+        #expect(try kojimachi.digests() == centre.digests())
 
         let thief = try TestSite("thief", beside: centre)
         _ = try thief.json("join", code, "--request", request)
@@ -62,7 +58,7 @@ import Testing
         let back = try centre.file("back.tsunagu")
         _ = try kojimachi.json("bundle", "export", back, "--for", "神保町出張所", "--max-size", "1M")
         for _ in 1...2 { #expect(try jimbocho.run("bundle", "import", back).status == 0) }
-        #expect(try digest(kojimachi) == digest(jimbocho))
+        #expect(try kojimachi.digests() == jimbocho.digests())
         let text = try kojimachi.run("bundle", "inspect", stick, "--lang", "ja").output
         #expect(text.contains("神保町出張所") && text.contains("うち新しいもの 0"))
 

@@ -7,10 +7,6 @@ import Testing
 
 /// Two sites in one network while the ward office is out of reach.
 @Suite struct PeerTests {
-    private func digest(_ site: TestSite) throws -> [String: String] {
-        try #require(try site.json("digest").object as? [String: String])
-    }
-
     @Test func sitesOfOneNetworkExchangeWithoutTheHub() throws {
         let centre = try TestSite.ward()
         try centre.start()
@@ -30,13 +26,13 @@ import Testing
         let sync = try jimbocho.json("sync", peer).object
         #expect(sync["up_to_date"] as? Bool == true && (sync["sent"] as? Int ?? 0) > 0)
         #expect(try kojimachi.json("resident", "show", id).object["phone"] as? String == "03-1111-2222")
-        #expect(try digest(jimbocho) == digest(kojimachi))
+        #expect(try jimbocho.digests() == kojimachi.digests())
         #expect(try jimbocho.json("sync", peer, "--lang", "en").object["received"] as? Int == 0)
 
         let told = try venue.json("sync", peer).object
         let proved = (told["peers"] as? [[String: Any]])?.first?["proved"] as? [String] ?? []
         #expect(Set(proved).isSubset(of: ["lessons/kudan", "system"]) && proved.contains("system"))
-        #expect(try Set(digest(venue).keys).isSubset(of: ["lessons/kudan", "system"]))
+        #expect(try Set(venue.digests().keys).isSubset(of: ["lessons/kudan", "system"]))
         #expect(try venue.run("resident", "show", id).status == 66)
 
         // A branch admits nobody to the ward.
@@ -56,7 +52,7 @@ import Testing
         let peers = late.object["peers"] as? [[String: Any]] ?? []
         #expect(peers.map { $0["up_to_date"] as? Bool } == [true, false])
         #expect(peers.allSatisfy { $0["sent"] as? Int == 0 })
-        #expect(try digest(jimbocho) == digest(centre))
+        #expect(try jimbocho.digests() == centre.digests())
         let devices = try centre.json("site", "list").list.flatMap { $0["devices"] as? [[String: Any]] ?? [] }
         func device(_ site: TestSite) throws -> [String: Any] {
             let id = try site.json("status").object["device"] as? String

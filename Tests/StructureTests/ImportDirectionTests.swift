@@ -17,8 +17,7 @@ struct ImportDirectionTests {
             "TsunaguCommands",
             [
                 "TsunaguCore", "TsunaguSync", "TsunaguWard", "TsunaguStore", "Crypto", "CryptoExtras", "Logging",
-                "Glibc",
-                "Synchronization",
+                "FoundationEssentials", "Glibc", "Synchronization",
             ]
         ),
         (

@@ -3,6 +3,7 @@
 
 package import TsunaguCore
 import TsunaguStore
+import TsunaguWard
 
 /// Something that a person has to look at: a conflict, a finding, or what is quarantined.
 package struct Case: Sendable {
@@ -76,6 +77,20 @@ extension StoreTransaction {
             values: values,
             shown: row.shown + 1
         )
+    }
+
+    /// The cases that may be shown here, and the protected residents that they show.
+    func shownCases(_ cases: [Case], _ site: Site) throws -> ([Case], [RecordID]) {
+        let shows = try showsProtected(site)
+        var seen: [RecordID] = []
+        let shown = try cases.filter { open in
+            guard open.collection?.name == "resident" else { return true }
+            if let row = try record(WardSchema.resident, open.records[0]), try isErased(row) { return false }
+            let hidden = try open.records.filter { try record(WardSchema.resident, $0)?.space == .protectedResidents }
+            seen += hidden
+            return shows || hidden.isEmpty
+        }
+        return (shown, shows ? seen : [])
     }
 
     /// What people call a record.

@@ -20,13 +20,15 @@ extension Site {
     ///   - site: only what this site had a part in, by its name.
     ///   - source: only what an import from this source had a part in.
     package func cases(_ kind: Case.Kind? = nil, site: String? = nil, source: String? = nil) throws -> [Case] {
-        try read { transaction in
+        try reading(.conflict) { transaction in
             let places = try Places(transaction)
             var out: [Case] = []
             if kind == nil || kind == .conflict {
                 out += try transaction.conflicts().compactMap { try transaction.openCase($0, places) }
             }
-            if kind == nil || kind == .finding { out += try transaction.findings() }
+            if kind == nil || kind == .finding {
+                out += try transaction.findings() + transaction.pendingCases(places, self)
+            }
             if kind == nil || kind == .quarantine { out += try transaction.quarantineCases(places) }
             if let site = site.map({ ExactText($0) }) {
                 out.removeAll { !$0.values.contains { $0.author.site == site } }
@@ -34,20 +36,23 @@ extension Site {
             if let source = source.map({ ExactText($0) }) {
                 out.removeAll { !$0.values.contains { $0.source == source } }
             }
-            return out
+            return try transaction.shownCases(out, self)
         }
     }
 
     /// One case by its id.
     package func openCase(_ id: String) throws -> Case {
-        try read { transaction in
+        try reading(.conflict) { transaction in
             let places = try Places(transaction)
-            if let row = try transaction.conflicts(id: id).first, let found = try transaction.openCase(row, places) {
-                return found
-            }
-            let others = try transaction.findings() + transaction.quarantineCases(places)
-            guard let other = others.first(where: { $0.id.utf8.elementsEqual(id.utf8) }) else { throw Self.notOpen(id) }
-            return other
+            let found = try transaction.conflicts(id: id).first.flatMap { try transaction.openCase($0, places) }
+            let others =
+                try found.map { [$0] }
+                ?? transaction.findings() + transaction.pendingCases(places, self)
+                + transaction.quarantineCases(places)
+            let named = others.filter { $0.id.utf8.elementsEqual(id.utf8) }
+            let (shown, seen) = try transaction.shownCases(named, self)
+            guard let open = shown.first else { throw Self.notOpen(id) }
+            return (open, seen)
         }
     }
 
@@ -57,6 +62,7 @@ extension Site {
     package func resolve(_ id: String, _ decision: Decision, reason: String) throws -> RecordID {
         let reason = try Self.checkedReason(reason)
         return try write { transaction in
+            if let record = try transaction.decidePending(id, decision, reason: reason, by: self) { return record }
             guard let conflict = try transaction.conflicts(id: id).first,
                 let name = try transaction.recordName(conflict.rid),
                 let collection = transaction.schema.collection(name.collection)

@@ -6,7 +6,8 @@ package import TsunaguStore
 
 extension Site {
     /// The spaces that a ward begins with; a lesson space comes into being with its first lesson.
-    private static let firstSpaces = ["system", "residents", "procedures", "cases"].compactMap { SpaceID($0) }
+    private static let firstSpaces = ["system", "residents", "residents/protected", "procedures", "cases"]
+        .compactMap { SpaceID($0) }
 
     /// Begins a ward with this device as its first admin; or again, by its recovery key, where the centre lost its
     /// database: then what the other sites hold comes back with their next sync.

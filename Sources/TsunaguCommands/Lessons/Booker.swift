@@ -18,7 +18,7 @@ extension StoreTransaction {
     func booker(_ who: BookingPerson, _ lesson: StoredRecord, _ site: Site) throws -> Booker {
         switch who {
         case .resident(let name):
-            let row = try resident(name)
+            let row = try resident(name, site)
             guard !row.deleted else { throw CommandError.deleted(row) }
             return try booker(row, lesson, site)
         case .guest(let name, let kana, let phone, let ageGroup):
@@ -49,6 +49,19 @@ extension StoreTransaction {
     /// A resident: the name as the lesson needs it, and no date of birth but the age group.
     func booker(_ row: StoredRecord, _ lesson: StoredRecord, _ site: Site) throws -> Booker {
         try requireWrite(site, .residents)
+        guard row.space == .residents else {
+            throw CommandError(
+                .notPermitted,
+                Localized(
+                    ja: "支援措置の住民の値は教室の空間に書けません",
+                    en: "nothing of a protected resident is written in a lesson's space"
+                ),
+                hint: Localized(
+                    ja: "会場に伝えてよい名前を本人と決め、--name で予約してください",
+                    en: "agree with the person what the venue may know, and book with --name"
+                )
+            )
+        }
         guard let secret = try secret(of: .residents) else {
             throw CommandError(
                 .notPermitted,
@@ -64,10 +77,16 @@ extension StoreTransaction {
 
     private static let noDay = Day(year: 1, month: 1, day: 1)!
 
+    /// Whose booking it is, as far as this site may know: a protected resident's link stands in the protected space.
+    func bookingLink(of booking: RecordID) throws -> StoredRecord? {
+        let id = PersonKey.link(of: booking)
+        return try records(WardSchema.bookingLink, where: "id = ? AND deleted = 0", [.bytes(id.bytes)]).first
+    }
+
     /// Notes among the residents whose booking it is.
     func link(_ booking: RecordID, _ space: SpaceID, _ resident: RecordID, _ site: Site) throws {
         let id = PersonKey.link(of: booking)
-        guard try record(WardSchema.bookingLink, id)?.text("resident") != resident.description else { return }
+        guard try bookingLink(of: booking)?.text("resident") != resident.description else { return }
         let values = BookingFields.link(booking, space, resident)
         try draft(.residents, by: site.person).create(WardSchema.bookingLink, id: id, values)
     }

@@ -142,7 +142,7 @@ extension StoreTransaction {
         _ places: Places
     ) throws -> BookingView {
         let (status, position) = seats.status(of: row.id)
-        let link = try record(WardSchema.bookingLink, PersonKey.link(of: row.id))
+        let link = try bookingLink(of: row.id)
         return BookingView(
             record: try view(row, places),
             status: status,

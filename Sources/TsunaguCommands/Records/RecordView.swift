@@ -78,12 +78,19 @@ extension StoreTransaction {
     }
 
     private func entries(_ row: StoredRecord, _ group: MergeGroup, _ places: Places) throws -> [RecordView.Entry] {
-        try items(of: row.rid, group: group).compactMap { item in
-            guard let text = ExactText(validating: item.content), let header = try header(of: item.dot, in: row.space)
-            else {
-                return nil
-            }
-            return RecordView.Entry(text: text, author: places.authorship(header))
+        // What a resident's person brought along from another record stands first.
+        let carried = try row.collection.name == "resident" ? carriedNotes(of: row.id) : []
+        let brought = carried.map { _, note in
+            RecordView.Entry(text: note.text, author: places.authorship(note.person, note.device, note.timestamp))
         }
+        return try brought
+            + items(of: row.rid, group: group).compactMap { item in
+                guard let text = ExactText(validating: item.content),
+                    let header = try header(of: item.dot, in: row.space)
+                else {
+                    return nil
+                }
+                return RecordView.Entry(text: text, author: places.authorship(header))
+            }
     }
 }

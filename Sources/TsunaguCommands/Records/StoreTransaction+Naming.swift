@@ -10,22 +10,29 @@ extension StoreTransaction {
     ///
     /// A live record's key stands above a deleted one's, and both above the beginning of an id.
     ///
-    /// - Parameter key: the field that the office names records by.
+    /// - Parameters:
+    ///   - key: the field that the office names records by.
+    ///   - isShown: whether a record may be meant at all.
     /// - Throws: 66 where there is none, 65 with the candidates where there are several.
-    package func find(_ collection: CollectionSchema, _ name: String, key: Field?) throws -> StoredRecord {
+    package func find(
+        _ collection: CollectionSchema,
+        _ name: String,
+        key: Field?,
+        where isShown: (StoredRecord) throws -> Bool = { _ in true }
+    ) throws -> StoredRecord {
         if let key, !name.isEmpty {
             let byKey = try records(
                 collection,
                 where: "\(key.name) = ? ORDER BY deleted, id",
                 [.text(name)],
                 limit: 20
-            )
+            ).filter(isShown)
             let live = byKey.filter { !$0.deleted }
             let named = live.isEmpty ? byKey : live
             if named.count > 1 { throw Self.ambiguous(collection, name, named) }
             if let only = named.first { return only }
         }
-        let byID = try records(collection, idPrefix: name)
+        let byID = try records(collection, idPrefix: name).filter(isShown)
         if byID.count > 1 { throw Self.ambiguous(collection, name, byID) }
         guard let only = byID.first else { throw try notFound(collection, name) }
         return only

@@ -16,10 +16,8 @@ extension Site {
     /// - Parameter all: finds deleted ones too.
     /// - Complexity: one pass over the keys of the register.
     package func findResidents(_ text: String, all: Bool = false, limit: Int = findLimit) throws -> [RecordView] {
-        let words = text.unicodeScalars.split(whereSeparator: \.properties.isWhitespace).map {
-            SearchKey.fold(String($0))
-        }
-        .filter { !$0.isEmpty }
+        let typed = text.unicodeScalars.split(whereSeparator: \.properties.isWhitespace).map { String($0) }
+        let words = typed.map(SearchKey.fold).filter { !$0.isEmpty }
         guard !words.isEmpty else {
             throw CommandError(
                 .usage,
@@ -33,16 +31,21 @@ extension Site {
                 ? "instr(search, ?) > 0" : "instr(replace(search, char(10), ''), ?) > 0"
         }
         if !all { conditions.append("deleted = 0") }
-        let condition = conditions.joined(separator: " AND ") + " ORDER BY family_kana, given_kana, number, id"
-        return try read { transaction in
+        return try reading(.find) { transaction in
             try transaction.requireHeld(.residents)
+            let scope = try transaction.residentScope(self)
+            if try !transaction.showsProtected(self), try transaction.isMarked(words: typed) {
+                throw CommandError.askWardOffice
+            }
             let places = try Places(transaction)
-            return try transaction.records(
+            let rows = try transaction.records(
                 WardSchema.resident,
-                where: condition,
+                where: (conditions + [scope]).joined(separator: " AND ")
+                    + " ORDER BY family_kana, given_kana, number, id",
                 words.map { .text($0) },
                 limit: limit
-            ).map { try transaction.view($0, places, entries: false) }
+            )
+            return (try rows.map { try transaction.view($0, places, entries: false) }, transaction.seen(rows))
         }
     }
 }

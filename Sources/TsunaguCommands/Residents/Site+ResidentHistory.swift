@@ -37,11 +37,22 @@ package struct HistoryEntry: Sendable {
 extension Site {
     /// Every value that a resident's fields ever had, in causal order.
     package func residentHistory(_ name: String) throws -> [HistoryEntry] {
-        try read { transaction in
+        try reading(.history) { transaction in
             let places = try Places(transaction)
-            let rid = try transaction.resident(name).rid
+            let resident = try transaction.resident(name, self)
+            let rid = resident.rid
             let live = try Self.members(of: rid, transaction)
-            return try transaction.history(of: rid).map { row in
+            let carried = try transaction.carriedNotes(of: resident.id).map { _, note in
+                HistoryEntry(
+                    field: ProtectionGroups.notes.name,
+                    label: ProtectionGroups.notes.label,
+                    content: .value(.text(note.text)),
+                    author: places.authorship(note.person, note.device, note.timestamp),
+                    state: .current,
+                    reason: nil
+                )
+            }
+            let own = try transaction.history(of: rid).map { row in
                 let author = places.authorship(row.header)
                 var state = HistoryEntry.State(rawValue: row.state.rawValue)!
                 if let field = row.field, let members = live[field.number], case .bytes(let content) = row.value {
@@ -66,6 +77,7 @@ extension Site {
                     reason: row.header.reason
                 )
             }
+            return (carried + own, transaction.seen([resident]))
         }
     }
 

@@ -34,15 +34,17 @@ extension Site {
         }
         return try write { transaction in
             try transaction.requireWrite(self, .residents)
-            try transaction.requireFreeNumber(assignments, for: nil)
+            try transaction.requireUnmarked(assignments, self)
+            try transaction.requireFreeNumber(assignments, for: nil, self)
             return try transaction.draft(.residents, by: person).create(WardSchema.resident, assignments)
         }
     }
 
     /// One resident in full.
     package func resident(_ name: String) throws -> RecordView {
-        try read { transaction in
-            try transaction.view(transaction.resident(name), Places(transaction))
+        try reading(.show) { transaction in
+            let row = try transaction.resident(name, self)
+            return (try transaction.view(row, Places(transaction)), transaction.seen([row]))
         }
     }
 
@@ -55,13 +57,19 @@ extension Site {
             throw CommandError(.usage, Localized(ja: "項目=値 がありません", en: "there is no field=value"))
         }
         return try write { transaction in
-            try transaction.requireWrite(self, .residents)
-            let row = try transaction.resident(name)
+            let row = try transaction.resident(name, self)
+            try transaction.requireWrite(self, row.space)
             guard !row.deleted else { throw CommandError.deleted(row) }
-            try transaction.requireFreeNumber(assignments, for: row.id)
+            try transaction.requireFreeNumber(assignments, for: row.id, self)
             try transaction.requireDecided(row, assignments.map(\.field.name))
-            let draft = try transaction.draft(.residents, by: person)
-            return (row.id, try draft.write(assignments, to: row, transaction))
+            let draft = try transaction.draft(row.space, by: person)
+            let changed = try draft.write(assignments, to: row, transaction)
+            if let protection = try transaction.protection(of: row.id) {
+                try transaction.flushDrafts()
+                let new = try transaction.record(WardSchema.resident, row.id)
+                try transaction.setMarks(of: protection, with: { new?.text($0) }, by: self)
+            }
+            return (row.id, changed)
         }
     }
 
@@ -69,9 +77,9 @@ extension Site {
     package func noteResident(_ name: String, _ text: String) throws -> RecordID {
         let assignments = try FieldAssignment.parse(["notes=" + text], WardSchema.resident, record: name)
         return try write { transaction in
-            try transaction.requireWrite(self, .residents)
-            let row = try transaction.resident(name)
-            _ = try transaction.draft(.residents, by: person).write(assignments, to: row, transaction)
+            let row = try transaction.resident(name, self)
+            try transaction.requireWrite(self, row.space)
+            _ = try transaction.draft(row.space, by: person).write(assignments, to: row, transaction)
             return row.id
         }
     }
@@ -80,10 +88,10 @@ extension Site {
     package func deleteResident(_ name: String, reason: String) throws -> RecordID {
         let reason = try Self.checkedReason(reason)
         return try write { transaction in
-            try transaction.requireWrite(self, .residents)
-            let row = try transaction.resident(name)
+            let row = try transaction.resident(name, self)
+            try transaction.requireWrite(self, row.space)
             if !row.deleted {
-                try transaction.draft(.residents, by: person).delete(WardSchema.resident, row.id, reason: reason)
+                try transaction.draft(row.space, by: person).delete(WardSchema.resident, row.id, reason: reason)
             }
             return row.id
         }
@@ -93,11 +101,11 @@ extension Site {
     package func reviveResident(_ name: String, reason: String) throws -> RecordID {
         let reason = try Self.checkedReason(reason)
         return try write { transaction in
-            try transaction.requireWrite(self, .residents)
-            let row = try transaction.resident(name)
+            let row = try transaction.resident(name, self)
+            try transaction.requireWrite(self, row.space)
             // Also where another site edits what this one deleted: reviving decides between the two.
             if try row.deleted || transaction.conflicts(rid: row.rid).contains(where: { $0.group == nil }) {
-                let draft = try transaction.draft(.residents, by: person)
+                let draft = try transaction.draft(row.space, by: person)
                 draft.reason = reason
                 try draft.revive(WardSchema.resident, row.id)
             }
@@ -126,19 +134,51 @@ extension FieldAssignment {
 }
 
 extension StoreTransaction {
-    /// The resident of a 宛名番号, an id or the beginning of one.
-    func resident(_ name: String) throws -> StoredRecord {
-        try find(WardSchema.resident, name, key: WardSchema.residentNumber)
+    /// The resident of a 宛名番号, an id or the beginning of one; the id that a person had before is good too.
+    ///
+    /// - Throws: 77 where exactly this person is kept at the ward office.
+    func resident(_ name: String, _ site: Site) throws -> StoredRecord {
+        do {
+            return try find(WardSchema.resident, name, key: WardSchema.residentNumber) { try isInScope($0, site) }
+        } catch let error as CommandError where error.code == .notFound {
+            if let id = RecordID(hex: name), let row = try successor(of: id, site) { return row }
+            throw try isMarked(words: [name]) ? CommandError.askWardOffice : error
+        }
+    }
+
+    /// The record that now stands for a person who had another one, as far as this site may know.
+    private func successor(of id: RecordID, _ site: Site) throws -> StoredRecord? {
+        guard try showsProtected(site) else { return nil }
+        return try (protection(ofOrdinary: id) ?? protection(of: id)).flatMap { try present($0) }
+    }
+
+    /// Refuses exactly a person who is kept at the ward office: another record would be a duplicate, and tell.
+    fileprivate func requireUnmarked(_ assignments: [FieldAssignment], _ site: Site) throws {
+        let values = assignments.reduce(into: [String: String]()) { values, assignment in
+            if case .value(.text(let text)) = assignment.content { values[assignment.field.name] = text.string }
+        }
+        guard try isMarked({ values[$0] }) else { return }
+        guard try showsProtected(site) else { throw CommandError.askWardOffice }
+        throw CommandError(
+            .badInput,
+            Localized(ja: "支援措置の住民として登録されています", en: "the person is registered, as a protected resident"),
+            hint: Localized(ja: "tsunagu resident find で探してください", en: "look with 'tsunagu resident find'")
+        )
     }
 
     /// Refuses a number that another living resident has here.
     ///
     /// What two sites give out at once becomes a finding.
-    fileprivate func requireFreeNumber(_ assignments: [FieldAssignment], for id: RecordID?) throws {
+    fileprivate func requireFreeNumber(
+        _ assignments: [FieldAssignment],
+        for id: RecordID?,
+        _ site: Site
+    ) throws {
         guard let assignment = assignments.first(where: { $0.field.number == WardSchema.residentNumber.number }),
             case .value(let value) = assignment.content, value != .null
         else { return }
-        let others = try records(WardSchema.resident, where: "number = ? AND deleted = 0", [value], limit: 2)
+        let condition = try "number = ? AND deleted = 0 AND " + residentScope(site)
+        let others = try records(WardSchema.resident, where: condition, [value], limit: 2)
         guard let other = others.first(where: { $0.id != id }) else { return }
         throw CommandError(
             .badInput,

@@ -15,6 +15,8 @@ package struct CommandError: Error, Sendable {
         case unreachable
         case tryAgain = "try_again"
         case notPermitted = "not_permitted"
+        /// Exactly this person is kept at the ward office.
+        case askWardOffice = "ask_ward_office"
 
         /// After `sysexits.h`.
         package var exitStatus: Int32 {
@@ -25,7 +27,7 @@ package struct CommandError: Error, Sendable {
             case .notFound: 66
             case .unreachable: 69
             case .tryAgain: 75
-            case .notPermitted: 77
+            case .notPermitted, .askWardOffice: 77
             }
         }
     }

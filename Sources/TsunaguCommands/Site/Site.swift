@@ -132,6 +132,7 @@ package final class Site: Sendable {
             try store.write { transaction in
                 let result = try body(transaction)
                 try transaction.settle()
+                try transaction.settleProtection(by: self)
                 try transaction.beginIncarnationWhereDue(keys)
                 return result
             }

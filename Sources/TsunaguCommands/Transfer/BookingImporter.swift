@@ -75,8 +75,12 @@ final class BookingImporter: RowImporter {
                 limit: 2
             )
             guard let resident = found.first, found.count == 1 else {
+                if try found.isEmpty && transaction.isMarked(words: [number.string]) {
+                    return [.askWardOffice(line: line)]
+                }
                 return [Self.unknown(number, line: line, isAmbiguous: found.count > 1)]
             }
+            guard resident.space == .residents else { return [.askWardOffice(line: line)] }
             booker = try transaction.booker(resident, lesson, site)
         }
         let id = booker.key.booking(of: lesson.id)

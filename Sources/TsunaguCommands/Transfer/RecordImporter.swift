@@ -21,6 +21,8 @@ final class RecordImporter: RowImporter {
     private let lookup: RecordLookup
     /// Before the first row of an empty ward, nothing needs to be looked up.
     private let isFirst: Bool
+    /// Whether a row may be one of a person who is kept at the ward office.
+    private let hasMarks: Bool
     private var reader: RecordRowReader?
     private var shapes: RowShapes
     private var entry: RowEntry
@@ -39,6 +41,7 @@ final class RecordImporter: RowImporter {
         registerPlace = places
         lookup = try transaction.lookup(collection, by: file.keyField, reading: registers)
         isFirst = try transaction.isEmpty(collection)
+        hasMarks = try file == .residents && transaction.hasMarks()
         shapes = RowShapes(collection)
         entry = RowEntry(shapes)
         if file != .lessons { try transaction.requireWrite(site, SpaceID(collection.spaces)!) }
@@ -63,6 +66,9 @@ final class RecordImporter: RowImporter {
             return [.doubled(line: line, column: file.keyField.name, value: row.key.string, first: Int(first))]
         }
         guard !isFirst, let found = try lookup.find(.text(row.key)) else {
+            if hasMarks, try transaction.isMarked({ row.text($0) }) {
+                return [.askWardOffice(line: line)]
+            }
             counts.created += 1
             if applies { try create(row) } else if let space = row.space { _ = try mayWrite(space) }
             return []
@@ -131,6 +137,9 @@ final class RecordImporter: RowImporter {
         applies: Bool
     ) throws -> [ImportProblem] {
         guard let space = try transaction.recordName(found.rid)?.space else { return [] }
+        guard try space != .protectedResidents || transaction.showsProtected(site) else {
+            return [.askWardOffice(line: line)]
+        }
         if let wanted = row.space, wanted != space {
             return [
                 ImportProblem(
@@ -197,5 +206,13 @@ final class RecordImporter: RowImporter {
         guard !present.contains(where: { $0.content == content }) else { return }
         let depth = (present.map(\.depth).max() ?? 0) + 1
         entry.write(Items(added: [Items.Item(depth: depth, content)]), at: shapes.place(of: number))
+    }
+}
+
+extension RecordRow {
+    /// The text of a resident's field.
+    fileprivate func text(_ name: String) -> String? {
+        guard let number = WardSchema.resident.field(named: name)?.field.number else { return nil }
+        return fields.first { $0.number == number }?.value.text?.string
     }
 }

@@ -19,7 +19,8 @@ extension Site {
     /// - Parameter path: a file, or standard output for `nil`.
     /// - Returns: how many rows.
     package func exportFile(_ kind: TransferFile, to path: String?, _ format: ExportFormat = .csv) throws -> Int {
-        try read { transaction in
+        let hidden = kind == .residents ? try recordExport() : []
+        return try read { transaction in
             switch kind {
             case .residents: try transaction.requireHeld(.residents)
             case .procedures: try transaction.requireHeld(.procedures)
@@ -28,13 +29,27 @@ extension Site {
             let output = try OutputFile(path)
             var rows = ExportWriter(format, output)
             if let records = kind.records {
-                try transaction.export(records, to: &rows)
+                try transaction.export(records, to: &rows, hidden: hidden)
             } else {
                 try transaction.exportBookings(to: &rows)
             }
             try rows.finish()
             return rows.count
         }
+    }
+
+    /// Records that the protected residents whom an export will hold were seen.
+    ///
+    /// - Returns: these; what comes under protection meanwhile stays out of the file.
+    private func recordExport() throws -> Set<RecordID> {
+        let residents = try reading(.export) { transaction in
+            let shown = try transaction.showsProtected(self) ? transaction.protections(where: "deleted = 0") : []
+            let ids = try shown.map(\.resident).filter {
+                try transaction.record(WardSchema.resident, $0)?.deleted == false
+            }
+            return (ids, ids)
+        }
+        return Set(residents)
     }
 }
 
@@ -120,29 +135,37 @@ extension ExportWriter.Cell {
 }
 
 extension StoreTransaction {
-    fileprivate func export(_ file: RecordRowReader.File, to rows: inout ExportWriter) throws {
+    /// - Parameter hidden: the protected residents that the file may hold.
+    fileprivate func export(
+        _ file: RecordRowReader.File,
+        to rows: inout ExportWriter,
+        hidden: Set<RecordID>
+    ) throws {
         let collection = file.collection
         // Lists have many entries, a cell has one: they stay out of the file.
         let names = RecordRowReader.columns(of: file).map(\.name).filter { name in
             collection.field(named: name)?.group.kind != .log
         }
         let sets = Set(collection.groups.filter { $0.kind == .set }.map { $0.fields[0].name })
-        rows.header(names)
+        // Whoever opens the file sees who in it is protected.
+        let tells = file == .residents && !hidden.isEmpty
+        rows.header(names + (tells ? ["protected"] : []))
         let condition = "deleted = 0 ORDER BY \(file.keyField.name), id"
         // The rows go out while they are read; nothing is kept.
         var writer = rows
         try forEachRecord(collection, where: condition) { row in
-            try writer.row(
-                names.map { name in
-                    if sets.contains(name) { return .members(SetColumn.members(row.values[name])) }
-                    switch (file, name) {
-                    case (.lessons, "space"): return .text(row.space.name)
-                    case (.lessons, "time"):
-                        return .text("\(row.text("start_time") ?? "")-\(row.text("end_time") ?? "")")
-                    default: return ExportWriter.Cell(row.values[name])
-                    }
+            let isProtected = row.space == .protectedResidents
+            guard !isProtected || hidden.contains(row.id) else { return }
+            let cells = names.map { name -> ExportWriter.Cell in
+                if sets.contains(name) { return .members(SetColumn.members(row.values[name])) }
+                switch (file, name) {
+                case (.lessons, "space"): return .text(row.space.name)
+                case (.lessons, "time"):
+                    return .text("\(row.text("start_time") ?? "")-\(row.text("end_time") ?? "")")
+                default: return ExportWriter.Cell(row.values[name])
                 }
-            )
+            }
+            try writer.row(cells + (tells ? [isProtected ? .text("protected") : .empty] : []))
         }
         rows = writer
     }
@@ -170,9 +193,11 @@ extension StoreTransaction {
     }
 
     private func number(of booking: StoredRecord) throws -> String? {
-        let link = try record(WardSchema.bookingLink, PersonKey.link(of: booking.id))
-        guard let id = link?.text("resident").flatMap({ RecordID(hex: $0) }) else { return nil }
-        return try record(WardSchema.resident, id)?.text("number")
+        let link = try bookingLink(of: booking.id)
+        guard let id = link?.text("resident").flatMap({ RecordID(hex: $0) }),
+            let row = try record(WardSchema.resident, id), row.space == .residents
+        else { return nil }
+        return row.text("number")
     }
 }
 

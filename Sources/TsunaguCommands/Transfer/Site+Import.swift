@@ -203,6 +203,16 @@ extension ImportProblem {
         )
     }
 
+    /// A row of exactly a person who is kept at the ward office.
+    static func askWardOffice(line: Int) -> ImportProblem {
+        ImportProblem(
+            line: line,
+            code: CommandError.Code.askWardOffice.rawValue,
+            CommandError.askWardOffice.message,
+            hint: Localized(ja: "この行を除いて、本庁に渡してください", en: "leave the row out, and hand it to the ward office")
+        )
+    }
+
     /// A key of a record that was deleted: a file does not bring anybody back by itself.
     static func deleted(line: Int, column: String, value: String, _ id: RecordID) -> ImportProblem {
         ImportProblem(

@@ -63,6 +63,9 @@ package final class StoreTransaction {
     package internal(set) var returner: DeviceID?
     /// Spaces in which something took effect that was written elsewhere.
     package var appliedSpaces: Set<SpaceID> = []
+    /// What is to be redacted here though the eraser had not seen it, before it is gone: whoever may keep it elsewhere does
+    /// so in this transaction.
+    package var withdrawn: [WithdrawnEntry] = []
     /// Records that a run under way leaves to be worked out from their history.
     var recordsToRederive: Set<Int64> = []
     /// Groups whose items moved since they were shown.

@@ -50,6 +50,19 @@ package struct WardAccess: Sendable, Equatable {
                 sensitivity: .guarded,
                 readers: [.admin, .branch, .auditor]
             )
+        case WardSchema.carriedNote.number:
+            return WardAccess(
+                sensitivity: .guarded,
+                readers: [.admin, .branch, .auditor]
+            )
+        case WardSchema.mark.number, WardSchema.intake.number, WardSchema.sealedEdit.number:
+            return WardAccess(
+                sensitivity: .office,
+                readers: [.admin, .branch, .auditor]
+            )
+        case WardSchema.protection.number, WardSchema.protectionTrace.number, WardSchema.pendingEdit.number,
+            WardSchema.protectedRead.number:
+            return WardAccess(sensitivity: .guarded, readers: [.admin])
         default:
             return WardAccess(sensitivity: .office, readers: Role.allCases)
         }

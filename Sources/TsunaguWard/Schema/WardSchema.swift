@@ -11,7 +11,11 @@ package enum WardSchema {
     /// The schema that every ward runs.
     package static let schema = Schema(
         version: 1,
-        collections: [resident, procedure, lesson, booking, bookingLink],
+        collections: [
+            resident, procedure, lesson, booking, bookingLink, protection, pendingEdit, carriedNote, protectedRead,
+            mark,
+            intake, sealedEdit, protectionTrace,
+        ],
         searchKey: SearchKey.fold
     )
 

@@ -124,7 +124,7 @@ struct Tsunagu: ParsableCommand {
             ),
             CommandGroup(
                 name: tr("点検", "Inspection"),
-                subcommands: [Digest.self, Log.self, Doctor.self, Schema.self, DemoCommand.self]
+                subcommands: [Digest.self, Log.self, Audit.self, Doctor.self, Schema.self, DemoCommand.self]
             ),
         ]
     )

@@ -7,6 +7,24 @@ import TsunaguCommands
 extension TransferFile: ExpressibleByArgument {}
 extension ExportFormat: ExpressibleByArgument {}
 
+/// What `export` writes: the records of a kind, or the audit log.
+enum ExportedFile: ExpressibleByArgument {
+    case records(TransferFile)
+    case audit
+
+    static var allValueStrings: [String] { TransferFile.allValueStrings + ["audit"] }
+
+    init?(argument: String) {
+        if argument == "audit" {
+            self = .audit
+        } else if let kind = TransferFile(rawValue: argument) {
+            self = .records(kind)
+        } else {
+            return nil
+        }
+    }
+}
+
 struct Import: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: tr("CSV を取り込む（すべてか、何もしないか）", "Takes a CSV file in, all of it or nothing.")
@@ -64,8 +82,8 @@ struct Export: ParsableCommand {
         abstract: tr("この拠点が持つものを書き出す", "Writes out what this site holds."),
         discussion: tr("CSV は import で同じものに戻ります。", "The CSV is read back by import to the same records.")
     )
-    @Argument(help: ArgumentHelp(tr("種類", "What to write."), valueName: "residents|procedures|lessons|bookings"))
-    var kind: TransferFile
+    @Argument(help: ArgumentHelp(tr("種類", "What to write."), valueName: "residents|procedures|lessons|bookings|audit"))
+    var kind: ExportedFile
     @Argument(
         help: ArgumentHelp(tr("ファイル。なければ標準出力", "The file; standard output without it."), valueName: "file"),
         completion: .file()
@@ -78,7 +96,13 @@ struct Export: ParsableCommand {
     func run() throws {
         // Without a file, the rows are the output, and `--json` says which form they have.
         let toFile = file != nil && file != "-"
-        let rows = try globals.site().exportFile(kind, to: file, globals.json && !toFile ? .json : format)
+        let form = globals.json && !toFile ? .json : format
+        let site = try globals.site()
+        let rows =
+            switch kind {
+            case .records(let kind): try site.exportFile(kind, to: file, form)
+            case .audit: try site.exportAudit(to: file, form) { TokyoTime($0).iso }
+            }
         guard toFile else { return }
         globals.confirm(
             .object([("rows", JSON(rows)), ("file", JSON(file))]),

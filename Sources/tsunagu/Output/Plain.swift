@@ -38,6 +38,9 @@ enum Plain {
                 for entry in entries { table.row([label(field), "\(entry.text)  — \(author(entry.author))"]) }
             }
         }
+        if view.space == .protectedResidents {
+            table.row([tr("支援措置", "protected"), tr("本庁以外に教えない", "to be told to nobody outside the ward office")])
+        }
         if view.deleted { table.row([tr("状態", "state"), tr("削除済み", "deleted")]) }
         for id in view.conflicts { table.row([tr("競合", "conflict"), id]) }
         return table.text
@@ -51,7 +54,9 @@ enum Plain {
             func text(_ names: String...) -> String {
                 names.compactMap { view.text($0)?.string }.joined(separator: " ")
             }
-            let mark = (view.conflicts.isEmpty ? "" : " !") + (view.deleted ? " ✕" : "")
+            let mark =
+                (view.conflicts.isEmpty ? "" : " !") + (view.deleted ? " ✕" : "")
+                + (view.space == .protectedResidents ? tr(" 支援措置", " protected") : "")
             table.row([
                 String(view.id.description.prefix(8)) + mark, text("number"), text("family_name", "given_name"),
                 text("family_kana", "given_kana"), text("birth_date"), text("address", "building"),

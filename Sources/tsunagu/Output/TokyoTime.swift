@@ -22,6 +22,20 @@ struct TokyoTime {
 
     init(_ timestamp: Timestamp) { self.init(milliseconds: timestamp.milliseconds) }
 
+    /// The first moment of a day such as 2026-12-01, in Unix milliseconds; `nil` for anything else.
+    static func start(of day: String) -> UInt64? {
+        let parts = day.split(separator: "-", omittingEmptySubsequences: false).map { Int32($0) }
+        guard day.utf8.count == 10, parts.count == 3, let year = parts[0], let month = parts[1], let number = parts[2]
+        else { return nil }
+        var time = tm()
+        (time.tm_year, time.tm_mon, time.tm_mday) = (year - 1900, month - 1, number)
+        let wanted = time
+        let seconds = timegm(&time) - 9 * 3600
+        // A day that is none would become another one.
+        guard seconds >= 0, time.tm_mon == wanted.tm_mon, time.tm_mday == wanted.tm_mday else { return nil }
+        return UInt64(seconds) * 1000
+    }
+
     private var date: String {
         "\(Self.padded(Int(parts.tm_year) + 1900, 4))-\(Self.padded(Int(parts.tm_mon) + 1, 2))-\(Self.padded(Int(parts.tm_mday), 2))"
     }

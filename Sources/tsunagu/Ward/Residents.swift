@@ -9,7 +9,10 @@ struct Residents: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "resident",
         abstract: tr("住民", "Residents."),
-        subcommands: [Add.self, Show.self, Find.self, Set.self, Note.self, History.self, Delete.self, Revive.self]
+        subcommands: [
+            Add.self, Show.self, Find.self, Set.self, Note.self, History.self, Delete.self, Revive.self, Protect.self,
+            Unprotect.self,
+        ]
     )
 
     /// What one resident is named by.
@@ -148,13 +151,69 @@ struct Residents: ParsableCommand {
     }
 }
 
+extension Residents {
+    struct Protect: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: tr("支援措置の対象にする", "Puts a resident under protection."),
+            discussion: tr(
+                "記録は residents/protected に移り、ほかの端末からは消えます。理由もそこだけに残ります。",
+                "The record moves to residents/protected and is erased elsewhere; the reason stays there too."
+            )
+        )
+        @OptionGroup var name: Name
+        @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
+        var reason: String
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let done = try globals.site().protectResident(name.id, reason: reason)
+            globals.confirm(.protected(done, true), Plain.protected(done, tr("支援措置の対象にしました", "protected")))
+        }
+    }
+
+    struct Unprotect: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: tr("支援措置を解く", "Ends a resident's protection."),
+            discussion: tr(
+                "消した記録の id は戻りません。新しい id で、宛名番号はそのままです。",
+                "An erased id never comes back: the record gets a new one and keeps its number."
+            )
+        )
+        @OptionGroup var name: Name
+        @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
+        var reason: String
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let done = try globals.site().unprotectResident(name.id, reason: reason)
+            globals.confirm(.protected(done, false), Plain.protected(done, tr("支援措置を解きました", "released")))
+        }
+    }
+}
+
 extension JSON {
+    static func protected(_ done: Site.Protected, _ isProtected: Bool) -> JSON {
+        .object([
+            ("id", JSON(done.id)), ("protected", .bool(isProtected)),
+            ("bookings", .array(done.bookings.map { JSON($0) })),
+        ])
+    }
+
     static func changed(_ id: RecordID, _ fields: [String]) -> JSON {
         .object([("id", JSON(id)), ("changed", .array(fields.map { .text($0) }))])
     }
 }
 
 extension Plain {
+    static func protected(_ done: Site.Protected, _ what: String) -> String {
+        var text = "\(what): \(done.id)"
+        if !done.bookings.isEmpty {
+            let ids = done.bookings.map(\.description).joined(separator: "\n  ")
+            text += tr("\n教室の空間に名前が残る予約:\n  \(ids)", "\nbookings that tell a lesson's space the name:\n  \(ids)")
+        }
+        return text
+    }
+
     static func changed(_ id: RecordID, _ fields: [String]) -> String {
         fields.isEmpty
             ? tr("変わりはありません: \(id)", "nothing changed: \(id)")

@@ -1,0 +1,77 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+import TsunaguStore
+import TsunaguWard
+
+extension Site {
+    /// What a person is found under from now on.
+    package struct Protected: Sendable {
+        /// The person's record: in `residents/protected`, or among the ordinary residents after a release.
+        package let id: RecordID
+        /// Bookings whose lesson spaces were told the person's name: for the office to talk about.
+        package let bookings: [RecordID]
+    }
+
+    /// Puts a resident under protection (支援措置): from now on only devices with a grant for `residents/protected` hold
+    /// the record, and everywhere else its values are erased.
+    ///
+    /// - Throws: 77 unless this device may write both spaces and is an admin's, since only an admin's erasure counts.
+    package func protectResident(_ name: String, reason: String) throws -> Protected {
+        let reason = try Self.checkedReason(reason)
+        return try write { transaction in
+            try transaction.requireProtecting(self)
+            let row = try transaction.resident(name, self)
+            let id = try transaction.protect(row, reason: reason, by: self)
+            try transaction.flushDrafts()
+            return Protected(id: id, bookings: try transaction.bookings(of: id))
+        }
+    }
+
+    /// Ends a protection: the person gets a new ordinary record with the values of the protected one.
+    ///
+    /// - Throws: 75 while something of the person is undecided.
+    package func unprotectResident(_ name: String, reason: String) throws -> Protected {
+        let reason = try Self.checkedReason(reason)
+        return try write { transaction in
+            try transaction.requireProtecting(self)
+            let row = try transaction.resident(name, self)
+            guard let protection = try transaction.protection(of: row.id), protection.stands else {
+                throw CommandError(
+                    .badInput,
+                    Localized(ja: "支援措置の住民ではありません: \(row.id)", en: "the resident \(row.id) is not protected"),
+                    record: row.id.description
+                )
+            }
+            try transaction.requireNothingOpen(row)
+            let id = try transaction.release(protection, row, reason: reason, by: self)
+            try transaction.flushDrafts()
+            return Protected(id: id, bookings: try transaction.bookings(of: row.id))
+        }
+    }
+}
+
+extension StoreTransaction {
+    fileprivate func requireProtecting(_ site: Site) throws {
+        try requireWrite(site, .residents)
+        try requireWrite(site, .protectedResidents)
+        try requireAdmin(site)
+        guard try spaces().contains(.protectedResidents) else { throw CommandError.lacksProtected }
+    }
+
+    /// Fails with 75 where a release would leave something behind that a person is still to decide.
+    fileprivate func requireNothingOpen(_ row: StoredRecord) throws {
+        let open = try conflicts(rid: row.rid).map(\.id) + pendingEdits(of: row.id).map(\.id)
+        guard let first = open.first else { return }
+        throw CommandError(
+            .tryAgain,
+            Localized(ja: "\(first) を先に決めてください", en: "\(first) is still to be decided"),
+            record: row.id.description,
+            hint: Localized(
+                ja: "tsunagu conflict resolve \(first) で決めてください",
+                en: "decide it with 'tsunagu conflict resolve \(first)'"
+            )
+        )
+    }
+}
