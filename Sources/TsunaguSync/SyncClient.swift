@@ -181,7 +181,8 @@ package struct SyncClient {
         }
         var rows: [Int64] = []
         var others: Set<Int64> = []
-        for space in try storage.summaries().map(\.space) {
+        let scope = try storage.scope(with: peer)
+        for space in try storage.summaries().map(\.space) where scope.mayName(space) {
             let vector = try storage.vector(of: space)
             let known = vector.map { entry in
                 let isTold = [storage.device, peer].contains(entry.replica.device)

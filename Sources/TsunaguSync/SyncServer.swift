@@ -55,8 +55,20 @@ package struct SyncServer {
 
     /// What the client may not hold, it may not bring either, nor what this side may not.
     private func take(_ frame: SyncFrame, _ storage: some ReplicaStorage) throws -> [Receipt] {
-        let scope = try storage.scope(with: client)
-        let isAllowed = frame.items.map { scope.isShared($0.space) }
+        try take(frame, storage, where: storage.scope(with: client).isShared)
+    }
+
+    /// What a client hands in that leaves: it may hold nothing any more, and this side no more than before.
+    package func takeFromLeaving(_ frame: SyncFrame, _ storage: some ReplicaStorage) throws -> [Receipt] {
+        try take(frame, storage, where: storage.scope(with: client).mayTake)
+    }
+
+    private func take(
+        _ frame: SyncFrame,
+        _ storage: some ReplicaStorage,
+        where isGranted: (SpaceID) -> Bool
+    ) throws -> [Receipt] {
+        let isAllowed = frame.items.map { isGranted($0.space) }
         let allowed = SyncFrame(items: zip(frame.items, isAllowed).filter(\.1).map(\.0))
         var receipts = try storage.receive(allowed, from: client)[...]
         return isAllowed.map { $0 ? receipts.removeFirst() : .refused(.notGranted) }

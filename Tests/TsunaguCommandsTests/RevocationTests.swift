@@ -113,7 +113,7 @@ struct RevokedDeviceTests {
         #expect(try ward.centre.read { try $0.currentAccess()?.isRevoked(branch.keys.device) } == true)
     }
 
-    @Test func `A retirement is not closed while work that was handed in waits for somebody else's`() throws {
+    @Test func `Somebody else's work that one's own builds on is handed in with it`() throws {
         let ward = try WardFixture()
         let (branch, neighbour) = (try ward.join("branch"), try ward.join("neighbour"))
         try ward.sync(branch)
@@ -124,12 +124,26 @@ struct RevokedDeviceTests {
         _ = try ward.centre.revoke("branch", mode: .retired, reason: "返却")
 
         #expect(try branch.sync(with: ward.transport()).failure?.code == .notPermitted)
-        #expect(!isErased(branch))
-        try ward.sync(neighbour)
-        #expect(try branch.sync(with: ward.transport()).failure?.code == .notPermitted)
         #expect(isErased(branch))
         #expect(try names(ward.centre) == ["隣の続き"])
         #expect(try ward.centre.status().quarantined == 0)
+        #expect(try ward.sync(neighbour).upToDate)
+    }
+
+    @Test func `Whoever leaves hands a venue nothing that it may not hold`() throws {
+        let ward = try WardFixture()
+        let branch = try ward.join("branch")
+        let venue = try ward.join("venue", role: .venue, spaces: ["lessons/kudan"])
+        try ward.sync(branch)
+        _ = try branch.addResident(["family_name=秘密"])
+        _ = try ward.centre.revoke("branch", mode: .lost, reason: "紛失")
+        try ward.sync(venue)
+        let report = try branch.sync(with: LoopbackTransport(Hub(venue)))
+        #expect(report.failure?.code == .notPermitted)
+        #expect(!isErased(branch))
+        #expect(try venue.status().spaces.map(\.id).allSatisfy { $0 == .system || $0.name.hasPrefix("lessons/") })
+        // Nor was it offered, or it would have been refused.
+        #expect(report.outcome.refused.isEmpty)
     }
 
     @Test func `A peer that is no admin's is no reason to erase`() throws {

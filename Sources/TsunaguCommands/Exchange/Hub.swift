@@ -196,7 +196,7 @@ package final class Hub: Sendable {
     private func answerRevoked(_ request: SyncRequest, _ client: DeviceID) throws -> SyncReply {
         switch request {
         case .push(let frame):
-            return .receipts(try StoreReplica(site).receive(frame, from: client))
+            return .receipts(try SyncServer(client: client).takeFromLeaving(frame, StoreReplica(site)))
         case .leave: try site.closeRetirement(of: client)
         case .compare: break
         case .pull, .sums, .run: return .failed("this device was revoked")

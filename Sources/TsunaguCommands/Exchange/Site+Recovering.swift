@@ -77,7 +77,7 @@ extension Site {
                 let draft = try transaction.draft(.system, by: person)
                 for device in admitted { try draft.grant(device, role: .admin, spaces: "*", writes: true) }
                 for device in revoked {
-                    try draft.revoke(device, mode: .lost, cut: transaction.chains(of: device), reason: reason)
+                    try draft.revoke(device, mode: .lost, cut: transaction.chains(of: [device]), reason: reason)
                 }
                 draft.reason = reason
             }
