@@ -89,6 +89,7 @@ private struct PersonModel {
         for name in names { try exchange(name) }
 
         var trace: [String] = []
+        var notes: [ExactText] = []
         for step in 0..<Int.random(in: 10...30, using: &random) {
             let name = names.randomElement(using: &random)!
             let site = sites[name]!
@@ -99,6 +100,11 @@ private struct PersonModel {
                     _ = try site.setResident(number, ["phone=\(value)"])
                     model.act(.edit(value), at: name)
                     trace.append("\(name) \(value)")
+                case 9:
+                    let text = ExactText("記事 \(step)")
+                    _ = try site.noteResident(number, text.string)
+                    notes.append(text)
+                    trace.append("\(name) notes \(step)")
                 case 4:
                     _ = try site.protectResident(number, reason: "申出")
                     model.act(.protect, at: name)
@@ -144,6 +150,13 @@ private struct PersonModel {
                 #expect(try sites[name]!.resident(number).space == .residents, story)
             }
         }
+        // Every note is there, once.
+        let view = try ward.centre.resident(number)
+        guard case .entries(let entries)? = view.fields.first(where: { $0.field.name == "notes" })?.shown else {
+            Issue.record("no list of notes")
+            return
+        }
+        #expect(entries.map(\.text).sorted() == notes.sorted(), story)
         // No value that nobody wrote over is lost: it is shown, or waits for a decision.
         let shown = try ward.centre.resident(number).text("phone")?.string
         let waiting = try ward.centre.cases().flatMap(\.values).flatMap(\.fields).compactMap { $0.value.text?.string }

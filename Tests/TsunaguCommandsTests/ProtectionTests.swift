@@ -153,6 +153,15 @@ import TsunaguWard
         #expect(try Set(ward.centre.protectResident(id, reason: "x").bookings) == [early, late])
     }
 
+    @Test func `A resident who was deleted, with whatever reason, is still found as deleted`() throws {
+        _ = try ward.centre.deleteResident(id, reason: "erased")
+        #expect(try ward.centre.resident(id).deleted)
+        let hidden = try ward.centre.protectResident(id, reason: "x").id
+        #expect(try ward.centre.resident(hidden.description).deleted)
+        let released = try ward.centre.unprotectResident(id, reason: "over").id
+        #expect(try ward.centre.resident(released.description).deleted)
+    }
+
     // MARK: - Twice, and back
 
     @Test func `Protecting twice, also at two offices at once, is one record without a conflict`() throws {

@@ -150,7 +150,7 @@ extension AuditEntry {
             return [(life == .null ? .protect : .unprotect, id, nil, life.text)]
         default:
             guard let life = entry.life else { return [] }
-            if life.text == StoreTransaction.erased { return [(.erase, id, nil, nil)] }
+            if life.text == StoreTransaction.erased, !entry.registers.isEmpty { return [(.erase, id, nil, nil)] }
             return life == .null ? [(.revive, id, nil, nil)] : [(.delete, id, nil, life.text)]
         }
     }

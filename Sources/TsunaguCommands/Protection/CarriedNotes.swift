@@ -13,7 +13,7 @@ struct CarriedNote {
     let timestamp: Timestamp
     /// The place in the list that it comes from.
     let place: Int
-    /// Names it, so that whoever carries it makes one record.
+    /// The change that wrote it, and its place there: whoever carries it makes one record.
     let name: [UInt8]
 
     init(_ text: ExactText, _ person: Operator, _ device: DeviceID, _ timestamp: Timestamp, place: Int, name: [UInt8]) {
@@ -34,7 +34,7 @@ struct CarriedNote {
             device,
             Timestamp(raw: UInt64(bitPattern: row.integer("stamp") ?? 0)),
             place: Int(row.integer("place") ?? 0),
-            name: row.id.bytes
+            name: row.text("origin").flatMap { Hex.decode($0) } ?? row.id.bytes
         )
     }
 
@@ -48,7 +48,7 @@ struct CarriedNote {
         [
             (1, .text(resident.description)), (2, .text(text)), (3, .text(person.id)), (4, .text(person.label)),
             (5, .text(device.description)), (6, .integer(Int64(bitPattern: timestamp.raw))),
-            (7, .integer(Int64(place))),
+            (7, .integer(Int64(place))), (8, .text(Hex.encode(name))),
         ]
     }
 }
@@ -69,6 +69,14 @@ extension StoreTransaction {
         ).compactMap { row in CarriedNote(row).map { (row.id, $0) } }
     }
 
+    /// The notes that a resident's person brought along, less those that came back to where they were written.
+    func notesBrought(to row: StoredRecord) throws -> [CarriedNote] {
+        let brought = try carriedNotes(of: row.id).map(\.note)
+        if brought.isEmpty { return [] }
+        let own = Set(try items(of: row.rid, group: ProtectionGroups.notes).map { CarriedNote.name($0, in: row.space) })
+        return brought.filter { !own.contains($0.name) }
+    }
+
     /// All notes of a resident, those that were brought along first.
     func notes(of row: StoredRecord) throws -> [CarriedNote] {
         let own = try items(of: row.rid, group: ProtectionGroups.notes).compactMap { item -> CarriedNote? in
@@ -80,10 +88,25 @@ extension StoreTransaction {
                 item.dot.replica.device,
                 item.timestamp,
                 place: item.index,
-                name: item.dot.name + [UInt8(truncatingIfNeeded: item.index)]
+                name: CarriedNote.name(item, in: row.space)
             )
         }
-        return try carriedNotes(of: row.id).map(\.note) + own
+        return try notesBrought(to: row) + own
+    }
+}
+
+extension CarriedNote {
+    /// What an entry of a list is called once it is carried on.
+    fileprivate static func name(_ item: StoreTransaction.ItemRow, in space: SpaceID) -> [UInt8] {
+        name(item.dot, in: space, place: item.index)
+    }
+
+    /// The same of an entry by its change and place; chains of different spaces number alike.
+    static func name(_ dot: Dot, in space: SpaceID, place: Int) -> [UInt8] {
+        var name = dot.name
+        name.appendVarint(UInt64(place))
+        name += space.name.utf8
+        return name
     }
 }
 

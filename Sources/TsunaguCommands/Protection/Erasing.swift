@@ -37,7 +37,9 @@ extension StoreTransaction {
 }
 
 extension WithdrawnEntry {
+    /// A person who deletes a record with the same word does not empty it.
     fileprivate var isErasure: Bool {
-        shape.operations.first?.group == 0 && values.first == .text(StoreTransaction.erased)
+        shape.operations.first?.group == 0 && values.count > 1 && values[0] == .text(StoreTransaction.erased)
+            && values[1...].allSatisfy { $0 == .null }
     }
 }

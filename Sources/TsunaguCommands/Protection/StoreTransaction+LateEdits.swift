@@ -89,7 +89,7 @@ extension StoreTransaction {
                 edit.origin.replica.device,
                 edit.timestamp,
                 place: place,
-                name: edit.origin.name + [UInt8(truncatingIfNeeded: place)]
+                name: CarriedNote.name(edit.origin, in: .residents, place: place)
             )
             guard let present = try present(protection) else { continue }
             try self.draft(present.space, by: site.person).create(note, for: present.id)

@@ -79,8 +79,8 @@ extension StoreTransaction {
 
     private func entries(_ row: StoredRecord, _ group: MergeGroup, _ places: Places) throws -> [RecordView.Entry] {
         // What a resident's person brought along from another record stands first.
-        let carried = try row.collection.name == "resident" ? carriedNotes(of: row.id) : []
-        let brought = carried.map { _, note in
+        let carried = try row.collection.name == "resident" ? notesBrought(to: row) : []
+        let brought = carried.map { note in
             RecordView.Entry(text: note.text, author: places.authorship(note.person, note.device, note.timestamp))
         }
         return try brought

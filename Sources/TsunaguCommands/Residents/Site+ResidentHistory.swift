@@ -42,7 +42,7 @@ extension Site {
             let resident = try transaction.resident(name, self)
             let rid = resident.rid
             let live = try Self.members(of: rid, transaction)
-            let carried = try transaction.carriedNotes(of: resident.id).map { _, note in
+            let carried = try transaction.notesBrought(to: resident).map { note in
                 HistoryEntry(
                     field: ProtectionGroups.notes.name,
                     label: ProtectionGroups.notes.label,

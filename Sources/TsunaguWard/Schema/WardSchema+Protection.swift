@@ -72,6 +72,8 @@ extension WardSchema {
                     Field(1, "resident", "住民", indexed: true), Field(2, "text", "文"), Field(3, "operator_id", "操作者"),
                     Field(4, "operator_label", "操作者名"), Field(5, "device", "端末"), Field(6, "stamp", "時刻", .integer),
                     Field(7, "place", "順", .integer),
+                    // The change that wrote it and its place there: the same however often it is carried on.
+                    Field(8, "origin", "由来"),
                 ]
             )
         ]
