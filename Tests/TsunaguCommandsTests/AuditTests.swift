@@ -3,11 +3,10 @@
 
 import Foundation
 import Testing
+import TsunaguCommands
 import TsunaguCore
 import TsunaguStore
 import TsunaguWard
-
-@testable import TsunaguCommands
 
 /// The audit log: what admins did and who saw protected residents, read off the signed logs.
 @Suite struct AuditTests {

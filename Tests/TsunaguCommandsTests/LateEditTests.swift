@@ -3,11 +3,10 @@
 
 import Crypto
 import Testing
+import TsunaguCommands
 import TsunaguCore
 import TsunaguStore
 import TsunaguWard
-
-@testable import TsunaguCommands
 
 /// Edits of a person who was protected meanwhile: what a site gives up reaches the office and takes part as an edit.
 @Suite struct LateEditTests {

@@ -4,11 +4,10 @@
 import Foundation
 import TestSupport
 import Testing
+import TsunaguCommands
 import TsunaguCore
 import TsunaguStore
 import TsunaguWard
-
-@testable import TsunaguCommands
 
 /// What should come of acts on one person, worked out from nothing but who knew of which.
 private struct PersonModel {

@@ -3,11 +3,10 @@
 
 import Foundation
 import Testing
+import TsunaguCommands
 import TsunaguCore
 import TsunaguStore
 import TsunaguWard
-
-@testable import TsunaguCommands
 
 /// Protected residents (支援措置): who is shown them, what others are told, and what comes of those who did not know.
 @Suite struct ProtectionTests {

@@ -1,14 +1,14 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-import Crypto
+package import Crypto
 import FoundationEssentials
 import TsunaguCore
-import TsunaguStore
+package import TsunaguStore
 import TsunaguWard
 
 /// What somebody wrote on a resident's record, apart from the log: it is all that is left once the record is erased.
-struct PersonEdit {
+package struct PersonEdit {
     /// The change that wrote it.
     let origin: Dot
     /// The ordinary record.
@@ -42,7 +42,7 @@ struct PersonEdit {
 }
 
 extension PersonEdit {
-    init(_ entry: WithdrawnEntry) {
+    package init(_ entry: WithdrawnEntry) {
         self.init(
             origin: entry.header.dot,
             record: entry.id,
@@ -56,7 +56,7 @@ extension PersonEdit {
     private static let bytesMax = 1 << 20
 
     /// Version 1: where it comes from, who, when, and the entry's canonical form.
-    var encoded: [UInt8] {
+    package var encoded: [UInt8] {
         var out: [UInt8] = [1]
         out.append(origin.replica)
         out.appendVarint(origin.seq)
@@ -103,7 +103,7 @@ extension PersonEdit {
     private static let info = Data("tsunagu/sealed-edit/1".utf8)
 
     /// The key that opens, for who knows the secret of the space.
-    static func intakeKey(secret: [UInt8]) throws -> Curve25519.KeyAgreement.PrivateKey {
+    package static func intakeKey(secret: [UInt8]) throws -> Curve25519.KeyAgreement.PrivateKey {
         let raw = HKDF<SHA256>.deriveKey(
             inputKeyMaterial: SymmetricKey(data: secret),
             info: Array("tsunagu/intake/1".utf8),
@@ -112,7 +112,7 @@ extension PersonEdit {
         return try Curve25519.KeyAgreement.PrivateKey(rawRepresentation: raw.withUnsafeBytes { Data($0) })
     }
 
-    func sealed(for key: [UInt8]) throws -> [UInt8] {
+    package func sealed(for key: [UInt8]) throws -> [UInt8] {
         var sender = try HPKE.Sender(
             recipientKey: Curve25519.KeyAgreement.PublicKey(rawRepresentation: key),
             ciphersuite: Self.ciphersuite,
@@ -126,7 +126,7 @@ extension PersonEdit {
     }
 
     /// Opens what `sealed` made; `nil` for anything else.
-    init?(opening box: [UInt8], with key: Curve25519.KeyAgreement.PrivateKey) {
+    package init?(opening box: [UInt8], with key: Curve25519.KeyAgreement.PrivateKey) {
         guard box.count > 32, box.count <= Self.bytesMax,
             var recipient = try? HPKE.Recipient(
                 privateKey: key,
