@@ -51,7 +51,7 @@ import Testing
         let log = try site.json("log", "--space", "residents", "--limit", "3").list
         #expect(log.compactMap { $0["seq"] as? Int } == [7, 6, 5])
         #expect(log.allSatisfy { $0["operator"] as? String == "centre" && $0["site"] as? String == "千代田区" })
-        #expect(try site.json("log").list.count == 11)
+        #expect(try site.json("log").list.count == 12)
         let stamps = try site.json("log").list.compactMap { $0["at"] as? String }
         #expect(stamps == stamps.sorted(by: >))
     }
