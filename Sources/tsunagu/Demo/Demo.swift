@@ -15,18 +15,18 @@ final class Demo {
     }
 
     private let residents: Int
-    private let directory: String
+    let directory: String
     private let isJapanese: Bool
     private let tell: (Step) -> Void
-    private let centre: DemoSite
-    private let kojimachi: DemoSite
-    private let jimbocho: DemoSite
-    private let venue: DemoSite
+    let centre: DemoSite
+    let kojimachi: DemoSite
+    let jimbocho: DemoSite
+    let venue: DemoSite
     private(set) var steps: [Step] = []
 
     private var space = ""
-    private var full = (id: "", capacity: 0)
-    private var shared: JSONValue = .null
+    private(set) var full = (id: "", capacity: 0)
+    private(set) var shared: JSONValue = .null
     private var newcomer = ""
     private var conflicts: [JSONValue] = []
 
@@ -45,9 +45,11 @@ final class Demo {
     }
 
     private var branches: [DemoSite] { [kojimachi, jimbocho] }
-    private var everybody: [DemoSite] { [centre] + branches + [venue] }
+    /// Those whose rights have not ended.
+    private var everybody: [DemoSite] { [centre] + branches + (isVenueRevoked ? [] : [venue]) }
+    var isVenueRevoked = false
 
-    private func say(_ ja: String, _ en: String) -> String { isJapanese ? ja : en }
+    func say(_ ja: String, _ en: String) -> String { isJapanese ? ja : en }
 
     /// Plays the whole story.
     ///
@@ -67,7 +69,11 @@ final class Demo {
             (say("負けた値も履歴に残る", "the loser stays in the history"), history),
             (say("満席の教室は定員を超えない", "a full lesson is not overbooked"), seats),
             (say("会場に住民はない", "the venue holds no resident"), venueHoldsNothing),
+            (say("会わない出張所どうしが USB メモリで渡す", "branches that never meet exchange by stick"), carry),
+            (say("壊れた端末がバックアップから戻る", "a broken machine comes back from its backup"), restore),
             (say("どの拠点も同じダイジェスト", "the same digest everywhere"), digests),
+            (say("盗まれた端末は渡すだけで、何も得ない", "a stolen laptop hands in and gets nothing"), revoke),
+            (say("その端末の入力は承認されるまで効かない", "what it wrote does not count until an admin adopts it"), quarantine),
             (say("doctor が何も見つけない", "doctor finds nothing"), doctor),
         ]
         for (name, act) in story {
@@ -93,7 +99,7 @@ final class Demo {
         return true
     }
 
-    private func claim(_ holds: Bool, _ ja: String, _ en: String) throws {
+    func claim(_ holds: Bool, _ ja: String, _ en: String) throws {
         if !holds { throw ChildProcess.Failure(description: say(ja, en)) }
     }
 
@@ -323,6 +329,6 @@ final class Demo {
             let report = try site.run("doctor")
             try claim(report["ok"]?.bool == true, "\(site.name) に異常があります", "something is wrong at \(site.name)")
         }
-        return say("4拠点", "4 sites")
+        return say("\(everybody.count)拠点", "\(everybody.count) sites")
     }
 }

@@ -105,17 +105,22 @@ final class DemoSite {
     /// Whether any file of the data directory holds some bytes.
     func holds(_ needle: String) -> Bool {
         guard let files = try? FileManager.default.contentsOfDirectory(atPath: directory) else { return false }
-        let needle = Array(needle.utf8)
         return files.contains { file in
-            guard let bytes = FileManager.default.contents(atPath: directory + "/" + file) else { return false }
-            return Array(bytes).withUnsafeBytes { memory in
-                var rest = memory[...]
-                while let start = rest.firstIndex(of: needle[0]) {
-                    if memory[start...].starts(with: needle) { return true }
-                    rest = memory[(start + 1)...]
-                }
-                return false
+            FileManager.default.contents(atPath: directory + "/" + file).map { Self.contains(needle, Array($0)) }
+                == true
+        }
+    }
+
+    /// Whether some bytes hold a text's.
+    static func contains(_ needle: String, _ bytes: [UInt8]) -> Bool {
+        let needle = Array(needle.utf8)
+        return bytes.withUnsafeBytes { memory in
+            var rest = memory[...]
+            while let start = rest.firstIndex(of: needle[0]) {
+                if memory[start...].starts(with: needle) { return true }
+                rest = memory[(start + 1)...]
             }
+            return false
         }
     }
 }
