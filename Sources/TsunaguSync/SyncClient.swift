@@ -193,6 +193,7 @@ package struct SyncClient {
                 $0.replica.device == peer && $0.seq > farewell.holds[space, $0.replica]
             }
             rows += try storage.runs(of: space, lacking: Dictionary(uniqueKeysWithValues: known))
+            if Mutant.leavesWhatWaits.isPlanted { continue }
             others.formUnion(
                 isOlder ? try storage.runs(of: space, lacking: [:]) : try storage.runs(of: space, lackingAt: peer)
             )

@@ -45,7 +45,7 @@ package enum Mutant: String, CaseIterable, Sendable {
     case cutsAreIgnored
     /// A device whose rights have ended is a member as before.
     case revokedStayMembers
-    /// A retirement is closed while what was handed in still waits for others' changes.
+    /// Whoever leaves keeps others' changes to itself, and goes while what it handed in waits for them.
     case leavesWhatWaits
     // Sync
     /// "Up to date" without a second look.
