@@ -7,6 +7,7 @@ package import TsunaguCore
 package enum Bodies {
     /// The same run without compression.
     package static func stored(_ body: [UInt8]) throws(CodecError) -> [UInt8] {
+        if body.first == 3 { return try [3] + stored(Array(body.dropFirst())) }
         guard body.first == 2 else { return body }
         return try [1]
             + body.withMemory { memory throws(CodecError) -> [UInt8] in

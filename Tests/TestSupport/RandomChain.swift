@@ -68,7 +68,7 @@ package struct RandomChain {
             raw: (1_700_000_000_000 + UInt64(generator.below(1 << 30))) << 16
                 | UInt64(generator.pick([0, 0, 1, 0xffff]))
         )
-        var payload = Payload(salts: Salts(blockSeed: block.seed, seq: seq, timestamp: timestamp))
+        var payload = Payload(salts: Salts(blockSeed: block.seed!, seq: seq, timestamp: timestamp))
         for _ in 0...generator.below(4) { append(to: &payload, seq, &generator) }
         var deps = chain.deps
         for other in others where generator.chance(20) { deps[other] += 1 + UInt64(generator.below(300)) }
@@ -112,10 +112,9 @@ package struct RandomChain {
         let reference: RecordReference
         if generator.chance(60) {
             (id, reference) = (payload.nextID, .created)
-        } else if let earlier = changes.last, generator.chance(60) {
+        } else if let earlier = changes.last, let created = earlier.payload.createdID(payload.entries.count) {
             // Another entry than any other of this change names, so that no record stands twice in it.
-            let index = payload.entries.count
-            (id, reference) = (earlier.payload.idOfEntry(index), .of(earlier.header.dot, index: index))
+            (id, reference) = (created, .of(earlier.header.dot, index: payload.entries.count))
         } else {
             (id, reference) = (RecordID(Bytes16(generator.bytes(16))!), .explicit)
         }
@@ -136,6 +135,17 @@ package struct RandomChain {
         }
     }
 
+    /// Erases what was written on some records, and gives up the seeds of the blocks that held it.
+    package mutating func erase(_ ids: Set<RecordID>) {
+        for place in changes.indices {
+            let change = changes[place].redacted { ids.contains($0.id) }
+            if change.payload.salts == nil {
+                blocks[blocks.firstIndex { $0.start == change.header.blockStart }!].seed = nil
+            }
+            changes[place] = change
+        }
+    }
+
     /// A run of some of the changes, by place.
     package func encode(_ places: Range<Int>) -> [UInt8] {
         RunEncoder.encode(changes[places]) { block($0) }
@@ -145,7 +155,7 @@ package struct RandomChain {
     package func decode(_ body: [UInt8], at place: Int, count: Int) throws(CodecError) -> RunDecoder.Run {
         let context = RunDecoder.Context(space: space, author: author, chain: bases[place]) { dot, index in
             guard dot.replica == author, let change = changes.first(where: { $0.header.dot == dot }) else { return nil }
-            return change.payload.idOfEntry(index)
+            return change.payload.createdID(index)
         }
         return try RunDecoder.decode(body, count: count, in: context)
     }

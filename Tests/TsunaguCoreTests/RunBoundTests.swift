@@ -17,7 +17,7 @@ struct RunBoundTests {
         var changes: [Change] = []
         for seq in 1...UInt64(count) {
             let timestamp = Timestamp(milliseconds: 1_000_000 + seq)
-            var payload = Payload(salts: Salts(blockSeed: block.seed, seq: seq, timestamp: timestamp))
+            var payload = Payload(salts: Salts(blockSeed: block.seed!, seq: seq, timestamp: timestamp))
             payload.append(shape, id: payload.nextID, reference: .created) { out in
                 out.appendSlot(tag: 1, [UInt8](repeating: 48, count: bytes))
             }

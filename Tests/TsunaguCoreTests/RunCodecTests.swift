@@ -144,7 +144,7 @@ import TsunaguCore
     {
         let author = ReplicaID(device: DeviceID(signingKey: [1]), incarnation: 1)
         let block = RunEncoder.Block(start: 1, seed: Bytes16(7))
-        var payload = Payload(salts: Salts(blockSeed: block.seed, seq: 1, timestamp: Timestamp(milliseconds: 5)))
+        var payload = Payload(salts: Salts(blockSeed: block.seed!, seq: 1, timestamp: Timestamp(milliseconds: 5)))
         for _ in 0..<times {
             payload.append(shape, id: explicit ?? payload.nextID, reference: explicit == nil ? .created : .explicit) {
                 $0 += slots

@@ -41,7 +41,7 @@ import TsunaguStore
         ) throws {
             let seq = chain.seq + 1
             let timestamp = Timestamp(milliseconds: 1_800_000_000_000 + seq)
-            var payload = Payload(salts: Salts(blockSeed: block.seed, seq: seq, timestamp: timestamp))
+            var payload = Payload(salts: Salts(blockSeed: block.seed!, seq: seq, timestamp: timestamp))
             let shape = Shape(collection: 20, operations: [Shape.Operation(group: 1, .register, fields: [1])])
             payload.append(shape, id: id, reference: .explicit) { $0.appendSlot(.text(title)) }
             func delta(_ entries: [ReplicaID: UInt64], _ exceptions: [VersionVector.Exception]?) -> DepsDelta {

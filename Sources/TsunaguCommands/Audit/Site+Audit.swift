@@ -145,12 +145,14 @@ extension AuditEntry {
         case SystemSchema.revocation.number: return [(.revoke, text(1), text(2), entry.registers[4]?.text)]
         case WardSchema.protectedRead.number:
             return text(2).split(separator: " ").map { (.read, String($0), text(1), nil) }
+        case SystemSchema.erasure.number where entry.registers[1]?.integer == Int64(WardSchema.resident.number):
+            return [(.erase, text(2), nil, nil)]
+        case SystemSchema.erasure.number: return []
         case WardSchema.protection.number:
             guard let life = entry.life else { return [] }
             return [(life == .null ? .protect : .unprotect, id, nil, life.text)]
         default:
             guard let life = entry.life else { return [] }
-            if life.text == StoreTransaction.erased, !entry.registers.isEmpty { return [(.erase, id, nil, nil)] }
             return life == .null ? [(.revive, id, nil, nil)] : [(.delete, id, nil, life.text)]
         }
     }
@@ -169,7 +171,7 @@ extension Change {
 
     fileprivate func content() throws -> [Content] {
         try payload.bytes.withUnsafeBytes { memory in
-            try payload.entries.map { entry in
+            try payload.entries.filter { !$0.isErased }.map { entry in
                 var out = Content(collection: entry.shape.collection, id: entry.id)
                 let slots = UnsafeRawBufferPointer(rebasing: memory[entry.slotsStart..<entry.range.upperBound])
                 var reader = ByteReader(slots)

@@ -85,7 +85,6 @@ extension StoreTransaction {
         var seen: [RecordID] = []
         let shown = try cases.filter { open in
             guard open.collection?.name == "resident" else { return true }
-            if let row = try record(WardSchema.resident, open.records[0]), try isErased(row) { return false }
             let hidden = try open.records.filter { try record(WardSchema.resident, $0)?.space == .protectedResidents }
             seen += hidden
             return shows || hidden.isEmpty

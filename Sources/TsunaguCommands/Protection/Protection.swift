@@ -71,9 +71,7 @@ extension StoreTransaction {
     /// The record that a person has now.
     func present(_ protection: Protection) throws -> StoredRecord? {
         if protection.stands { return try record(WardSchema.resident, protection.resident) }
-        return try protection.ordinary.sorted().compactMap { try record(WardSchema.resident, $0) }.first {
-            try !isErased($0)
-        }
+        return try protection.ordinary.sorted().compactMap { try record(WardSchema.resident, $0) }.first
     }
 
     /// Whether this device may be shown protected residents: it holds them, and can record that it saw them.
@@ -92,7 +90,7 @@ extension StoreTransaction {
 
     /// Whether a row may be shown here, by the same rule.
     func isInScope(_ row: StoredRecord, _ site: Site) throws -> Bool {
-        guard row.space == .protectedResidents else { return try !isErased(row) }
+        guard row.space == .protectedResidents else { return true }
         return try showsProtected(site) && protection(of: row.id)?.stands == true
     }
 }

@@ -121,7 +121,7 @@ extension StoreTransaction {
     /// Seals an edit that this site has to give up, for those who hold the protected residents.
     func seal(_ edit: PersonEdit, by site: Site) throws {
         let id = RecordID(derivedFrom: [Array("sealed_edit".utf8), edit.origin.name, edit.record.bytes])
-        guard try record(WardSchema.sealedEdit, id) == nil,
+        guard try record(WardSchema.sealedEdit, id) == nil, try !isErased(WardSchema.sealedEdit, id, in: .residents),
             let key = try records(WardSchema.intake).first?.text("public_key").flatMap({ Hex.decode($0) })
         else { return }
         let box = try edit.sealed(for: key)

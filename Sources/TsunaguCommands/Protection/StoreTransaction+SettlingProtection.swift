@@ -20,10 +20,6 @@ extension StoreTransaction {
         // Only an admin's erasure counts.
         guard access.isAdmin(site.keys.device) else { return }
         for protection in try protections() {
-            for row in try protection.ordinary.sorted().compactMap({ try record(WardSchema.resident, $0) })
-            where try isErased(row) {
-                for edit in try lateEdits(of: row) { try takeIn(edit, by: site) }
-            }
             if protection.stands {
                 try bringBack(protection, by: site)
             } else {
@@ -68,7 +64,7 @@ extension StoreTransaction {
     /// against it, notes and links.
     private func bringBack(_ protection: Protection, by site: Site) throws {
         for id in protection.ordinary.sorted() {
-            if let row = try record(WardSchema.resident, id), try !isErased(row) {
+            if let row = try record(WardSchema.resident, id) {
                 try fold(row, into: protection, by: site)
             } else {
                 try carryAttachments(of: id, to: protection, by: site)

@@ -20,6 +20,11 @@ package struct Change: Sendable {
         self.payload = payload
     }
 
+    /// The same change without the content of some entries: its hash stays.
+    package func redacted(where isErased: (Payload.Entry) -> Bool) -> Change {
+        Change(header: header, payload: payload.redacted(where: isErased))
+    }
+
     /// What counts towards the bound of a seal.
     package var sealedBytes: Int { payload.bytes.count + header.extensions.count }
 

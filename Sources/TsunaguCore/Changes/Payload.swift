@@ -25,24 +25,48 @@ package struct Payload: Sendable {
         package let range: Range<Int>
         /// Where its first slot begins in `bytes`.
         package let slotsStart: Int
+
+        /// Whether nothing is left of it but its commitment, its shape and its record's name.
+        package var isErased: Bool { range.isEmpty }
+    }
+
+    /// What stands for an entry's salt in a change of which an entry was erased.
+    package enum Opening: Sendable {
+        case salt(Bytes16)
+        /// The commitment of an erased entry, 32 bytes.
+        case leaf(Hash32)
     }
 
     /// The canonical forms, one after another.
     package private(set) var bytes: [UInt8] = []
     package private(set) var entries: [Entry] = []
-    private let salts: Salts
+    /// `nil` in a change of which an entry was erased: the others' salts then stand one by one.
+    package let salts: Salts?
+    /// One an entry where there are no `salts`, else none.
+    package private(set) var openings: [Opening] = []
 
     /// A change is applied in one piece, so it must fit in memory many times over.
     package static let bytesMax = 1 << 20
     package static let entriesMax = 4096
 
-    package init(salts: Salts) { self.salts = salts }
+    package init(salts: Salts?) { self.salts = salts }
 
-    /// The id that an entry at a place gives to a record it creates.
-    package func idOfEntry(_ index: Int) -> RecordID { salts.entry(index).id }
+    /// The id that an entry at a place gives to a record it creates, in a change being made.
+    package func idOfEntry(_ index: Int) -> RecordID {
+        guard let salts else { preconditionFailure("a change being made has its seed") }
+        return salts.entry(index).id
+    }
 
     /// The id that the next entry gives to a record it creates.
-    package var nextID: RecordID { salts.entry(entries.count).id }
+    package var nextID: RecordID { idOfEntry(entries.count) }
+
+    /// The id that the entry at a place gave to the record it created; `nil` where it created none.
+    package func createdID(_ index: Int) -> RecordID? {
+        guard entries.indices.contains(index) else { return nil }
+        let id = entries[index].id
+        let isCreated = salts.map { $0.entry(index).id == id } ?? (entries[index].reference == .created)
+        return isCreated ? id : nil
+    }
 
     /// Appends a record's group of operations.
     ///
@@ -51,6 +75,7 @@ package struct Payload: Sendable {
         _ shape: Shape,
         id: RecordID,
         reference: RecordReference,
+        salt: Bytes16? = nil,
         writeSlots: (inout [UInt8]) throws -> Void
     ) rethrows {
         let start = bytes.count
@@ -61,6 +86,54 @@ package struct Payload: Sendable {
         entries.append(
             Entry(shape: shape, id: id, reference: reference, range: start..<bytes.count, slotsStart: slotsStart)
         )
+        if let salt { openings.append(.salt(salt)) }
+    }
+
+    /// Appends what is left of an erased entry; only where there are no `salts`.
+    package mutating func appendErased(_ shape: Shape, id: RecordID, isCreated: Bool, leaf: Hash32) {
+        let end = bytes.count
+        let reference: RecordReference = isCreated ? .created : .explicit
+        entries.append(Entry(shape: shape, id: id, reference: reference, range: end..<end, slotsStart: end))
+        openings.append(.leaf(leaf))
+    }
+
+    /// The same without the content of some entries.
+    ///
+    /// The change's seed is given up with it, since that and the commitment would let a short value be guessed.
+    package func redacted(where isErased: (Entry) -> Bool) -> Payload {
+        guard entries.contains(where: { !$0.isErased && isErased($0) }) else { return self }
+        let leaves = leaves()
+        var out = Payload(salts: nil)
+        for (index, entry) in entries.enumerated() {
+            let isCreated = createdID(index) != nil
+            if entry.isErased || isErased(entry) {
+                let leaf = Array(leaves[32 * index..<32 * (index + 1)])
+                out.appendErased(entry.shape, id: entry.id, isCreated: isCreated, leaf: leaf)
+            } else {
+                let reference = isCreated ? .created : entry.reference
+                out.append(entry.shape, id: entry.id, reference: reference, salt: salt(index)) {
+                    $0 += bytes[entry.slotsStart..<entry.range.upperBound]
+                }
+            }
+        }
+        return out
+    }
+
+    /// The salt of an entry that is not erased.
+    private func salt(_ index: Int) -> Bytes16 {
+        if let salts { return salts.entry(index).salt }
+        guard case .salt(let salt) = openings[index] else { preconditionFailure("entry \(index) is erased") }
+        return salt
+    }
+
+    /// An entry's values, one a slot of its shape.
+    package func values(of entry: Entry) throws(CodecError) -> [Value] {
+        try bytes.withMemory { memory throws(CodecError) in
+            var reader = ByteReader(UnsafeRawBufferPointer(rebasing: memory[entry.slotsStart..<entry.range.upperBound]))
+            var values: [Value] = []
+            for _ in 0..<entry.shape.slotCount { values.append(try reader.slot().value()) }
+            return values
+        }
     }
 
     /// The salted hashes of all entries, 32 bytes each, one after another.
@@ -69,8 +142,12 @@ package struct Payload: Sendable {
         out.reserveCapacity(32 * entries.count)
         bytes.withUnsafeBytes { memory in
             for (index, entry) in entries.enumerated() {
+                if !openings.isEmpty, case .leaf(let leaf) = openings[index] {
+                    out += leaf
+                    continue
+                }
                 let content = UnsafeRawBufferPointer(rebasing: memory[entry.range])
-                Commitment.appendLeaf(salt: salts.entry(index).salt, entry: content, to: &out)
+                Commitment.appendLeaf(salt: salt(index), entry: content, to: &out)
             }
         }
         return out

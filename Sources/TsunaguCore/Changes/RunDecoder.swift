@@ -50,6 +50,8 @@ package struct RunDecoder {
     private var headers: ByteReader
     private var entries: ByteReader
     private var ids: ByteReader
+    /// What stands in the place of seeds; there in the redacted form alone.
+    private var openings: ByteReader?
     private var columnLengths: [ByteReader] = []
     private var columnContents: [ByteReader] = []
     private var replicas: [ReplicaID] = []
@@ -61,7 +63,6 @@ package struct RunDecoder {
     private let context: Context
     private var run = Run()
     private var runBytes = 0
-    private var salts: [UInt64: Salts] = [:]
 
     /// The deps of the change being read.
     private var deps = DepsDelta.none
@@ -76,23 +77,26 @@ package struct RunDecoder {
         guard (1...Seal.changesMax).contains(count) else {
             throw .tooLarge(what: "changes in a run", found: UInt64(max(count, 0)), bound: UInt64(Seal.changesMax))
         }
-        let raw = try expand(body)
+        let (raw, isRedacted) = try expand(body)
         return try raw.withMemory { memory throws(CodecError) -> Run in
-            var decoder = try RunDecoder(memory, context)
+            var decoder = try RunDecoder(memory, isRedacted: isRedacted, context)
             for _ in 0..<count { try decoder.readChange() }
             return try decoder.finish()
         }
     }
 
-    private static func expand(_ body: [UInt8]) throws(CodecError) -> [UInt8] {
-        try body.withMemory { memory throws(CodecError) -> [UInt8] in
+    private static func expand(_ body: [UInt8]) throws(CodecError) -> (raw: [UInt8], isRedacted: Bool) {
+        try body.withMemory { memory throws(CodecError) in
             var reader = ByteReader(memory)
-            switch try reader.byte() {
+            var code = try reader.byte()
+            let isRedacted = code == RunEncoder.redacted
+            if isRedacted { code = try reader.byte() }
+            switch code {
             case RunEncoder.stored:
-                return Array(try reader.bytes(reader.count))
+                return (Array(try reader.bytes(reader.count)), isRedacted)
             case RunEncoder.zstd:
                 let size = try reader.varint("run", atMost: UInt64(RunEncoder.rawBytesMax))
-                return try Zstd.decompress(try reader.bytes(reader.count), size: size)
+                return (try Zstd.decompress(try reader.bytes(reader.count), size: size), isRedacted)
             case let version:
                 throw .unknownVersion(version)
             }
@@ -101,13 +105,18 @@ package struct RunDecoder {
 
     /// Whether a body can be taken apart, as far as that can be told without the chain before it.
     package static func checkForm(_ body: [UInt8]) throws(CodecError) {
-        _ = try expand(body).withMemory { memory throws(CodecError) in try streams(memory).count }
+        let (raw, isRedacted) = try expand(body)
+        _ = try raw.withMemory { memory throws(CodecError) in try streams(memory, isRedacted).count }
     }
 
-    private static func streams(_ memory: UnsafeRawBufferPointer) throws(CodecError) -> [ByteReader] {
+    private static func streams(
+        _ memory: UnsafeRawBufferPointer,
+        _ isRedacted: Bool
+    ) throws(CodecError) -> [ByteReader] {
         var reader = ByteReader(memory)
         let streamCount = try reader.varint("streams", atMost: 4096)
-        guard streamCount >= 4, streamCount % 2 == 0 else { throw .invalid("\(streamCount) streams") }
+        let fixed = isRedacted ? 5 : 4
+        guard streamCount >= fixed, (streamCount - fixed) % 2 == 0 else { throw .invalid("\(streamCount) streams") }
         var lengths: [Int] = []
         for _ in 0..<streamCount { lengths.append(try reader.varint("stream", atMost: UInt64(memory.count))) }
         var streams: [ByteReader] = []
@@ -116,14 +125,19 @@ package struct RunDecoder {
         return streams
     }
 
-    private init(_ memory: UnsafeRawBufferPointer, _ context: Context) throws(CodecError) {
+    private init(
+        _ memory: UnsafeRawBufferPointer,
+        isRedacted: Bool,
+        _ context: Context
+    ) throws(CodecError) {
         self.context = context
         run.chain = context.chain
-        let streams = try Self.streams(memory)
+        let streams = try Self.streams(memory, isRedacted)
         headers = streams[1]
         entries = streams[2]
         ids = streams[3]
-        for index in stride(from: 4, to: streams.count, by: 2) {
+        if isRedacted { openings = streams[4] }
+        for index in stride(from: isRedacted ? 5 : 4, to: streams.count, by: 2) {
             columnLengths.append(streams[index])
             columnContents.append(streams[index + 1])
         }
@@ -134,7 +148,7 @@ package struct RunDecoder {
         var reader = stream
         let start = try reader.varint()
         guard (1...context.chain.seq + 1).contains(start) else { throw .invalid("a block that begins later") }
-        run.blocks.append(RunEncoder.Block(start: start, seed: try reader.bytes16()))
+        run.blocks.append(RunEncoder.Block(start: start, seed: try readSeed(&reader)))
         for _ in 0..<(try reader.varint("replicas", atMost: 65_536)) { replicas.append(try reader.replica()) }
         for _ in 0..<(try reader.varint("operators", atMost: 1024)) {
             let id = try reader.text("operator", atMost: Operator.bytesMax)
@@ -159,6 +173,29 @@ package struct RunDecoder {
         try reader.expectEnd()
     }
 
+    private func readSeed(_ reader: inout ByteReader) throws(CodecError) -> Bytes16? {
+        guard openings != nil else { return try reader.bytes16() }
+        switch try reader.byte() {
+        case 0: return nil
+        case 1: return try reader.bytes16()
+        case let code: throw .invalid("a seed's code \(code)")
+        }
+    }
+
+    /// The salts of a change; `nil` where they stand one by one.
+    private mutating func readSalts(
+        _ block: RunEncoder.Block,
+        _ seq: UInt64,
+        _ timestamp: Timestamp
+    ) throws(CodecError) -> Salts? {
+        if let seed = block.seed { return Salts(blockSeed: seed, seq: seq, timestamp: timestamp) }
+        switch try openings!.byte() {
+        case 0: return nil
+        case 1: return Salts(changeSeed: Array(try openings!.bytes(32)))
+        case let code: throw .invalid("the code \(code) of a change's salts")
+        }
+    }
+
     private mutating func readChange() throws(CodecError) {
         typealias Flags = RunEncoder.ChangeFlags
         let flags = try headers.byte()
@@ -176,7 +213,7 @@ package struct RunDecoder {
         self.deps = deps
         let systemDeps = try readDeps(flags & Flags.systemDeps != 0, flags & Flags.systemExceptions != 0)
         if flags & Flags.block != 0 {
-            run.blocks.append(RunEncoder.Block(start: seq, seed: try headers.bytes16()))
+            run.blocks.append(RunEncoder.Block(start: seq, seed: try readSeed(&headers)))
         }
         var transaction: ChangeHeader.Transaction?
         var extensions: [UInt8] = []
@@ -213,18 +250,17 @@ package struct RunDecoder {
             extensions: extensions,
             payloadHash: ChangeHeader.noHash
         )
-        let salts = Salts(blockSeed: block.seed, seq: seq, timestamp: timestamp)
-        self.salts[seq] = salts
+        let salts = try readSalts(block, seq, timestamp)
         var payload = Payload(salts: salts)
         var named = Set<[UInt8]>()
         for _ in 0..<entryCount {
             try readEntry(into: &payload)
             let entry = payload.entries[payload.entries.count - 1]
-            guard entry.reference != .created else { continue }
+            guard entry.reference != .created || salts == nil else { continue }
             guard named.insert(Self.name(of: entry)).inserted else { throw Self.twice }
         }
         // Created ids differ from each other; one may still be spelled out beside.
-        if !named.isEmpty {
+        if !named.isEmpty, salts != nil {
             for entry in payload.entries where entry.reference == .created && named.contains(Self.name(of: entry)) {
                 throw Self.twice
             }
@@ -295,13 +331,19 @@ package struct RunDecoder {
     }
 
     private mutating func readEntry(into payload: inout Payload) throws(CodecError) {
-        let shapeIndex = Int(clamping: try entries.varint())
+        var shapeIndex = Int(clamping: try entries.varint())
+        if openings != nil {
+            if shapeIndex == 0 { return try readErased(into: &payload) }
+            shapeIndex -= 1
+        }
         let shape = try element(of: shapes, UInt64(shapeIndex), "shape")
-        let (id, reference) = try readReference(payload.nextID)
+        let salt: Bytes16? = payload.salts == nil ? try openings!.bytes16() : nil
+        let created = payload.salts?.entry(payload.entries.count).id
+        let (id, reference) = try readReference(created)
         let classes = slotClasses[shapeIndex]
         // A closure with typed throws in the middle of a generic rethrow keeps the error's type only by hand.
         var failure: CodecError?
-        payload.append(shape, id: id, reference: reference) { out in
+        payload.append(shape, id: id, reference: reference, salt: salt) { out in
             do throws(CodecError) {
                 for (place, column) in shapeColumns[shapeIndex].enumerated() {
                     let head = try columnLengths[column].varint()
@@ -334,6 +376,20 @@ package struct RunDecoder {
         }
     }
 
+    /// What is left of an erased entry.
+    private mutating func readErased(into payload: inout Payload) throws(CodecError) {
+        guard payload.salts == nil else { throw .invalid("an erased entry beside its seed") }
+        let shape = try element(of: shapes, try entries.varint(), "shape")
+        let isCreated: Bool
+        switch try ids.varint() {
+        case 0: isCreated = false
+        case 1: isCreated = true
+        case let code: throw .invalid("the code \(code) of an erased entry's id")
+        }
+        let id = RecordID(try ids.bytes16())
+        payload.appendErased(shape, id: id, isCreated: isCreated, leaf: Array(try openings!.bytes(32)))
+    }
+
     /// What is signed must also be well formed: a value that nobody can read would otherwise stop whoever applies it.
     private static func check(_ slot: Slot, of mergeClass: MergeClass) throws(CodecError) {
         guard mergeClass != .register else { return try slot.check() }
@@ -343,10 +399,13 @@ package struct RunDecoder {
         guard mergeClass == .set || items.removed.isEmpty else { throw .invalid("a removal from what is no set") }
     }
 
-    private mutating func readReference(_ created: RecordID) throws(CodecError) -> (RecordID, RecordReference) {
+    /// - Parameter created: the id that the entry gives; it stands there where the salts are given one by one.
+    private mutating func readReference(_ created: RecordID?) throws(CodecError) -> (RecordID, RecordReference) {
         switch try ids.varint() {
         case 0: return (RecordID(try ids.bytes16()), .explicit)
-        case 1: return (created, .created)
+        case 1:
+            if let created { return (created, .created) }
+            return (RecordID(try ids.bytes16()), .created)
         case let code:
             let dot = Dot(try element(of: replicas, code - 2, "replica"), try ids.varint())
             let index = try ids.varint("entry", atMost: UInt64(Payload.entriesMax))
@@ -355,12 +414,17 @@ package struct RunDecoder {
             guard isOwn ? dot.seq >= 1 && dot.seq <= run.chain.seq : saw(dot) else {
                 throw .invalid("a reference to a change that its author had not seen")
             }
-            let known = isOwn ? salts[dot.seq]?.entry(index).id : nil
-            guard let id = known ?? context.resolve(dot, index) else {
+            guard let id = isOwn && dot.seq > context.chain.seq ? ownID(dot.seq, index) : context.resolve(dot, index)
+            else {
                 throw isOwn ? .invalid("a reference to no entry") : .unresolvedReference(dot)
             }
             return (id, .of(dot, index: index))
         }
+    }
+
+    /// The id that an entry of an earlier change of this run gave.
+    private func ownID(_ seq: UInt64, _ index: Int) -> RecordID? {
+        run.changes[Int(seq - context.chain.seq - 1)].payload.createdID(index)
     }
 
     /// Whether the change being read had seen another author's change.
@@ -380,6 +444,7 @@ package struct RunDecoder {
         try headers.expectEnd()
         try entries.expectEnd()
         try ids.expectEnd()
+        try openings?.expectEnd()
         for column in columnLengths.indices {
             try columnLengths[column].expectEnd()
             try columnContents[column].expectEnd()

@@ -10,9 +10,10 @@ package struct RunEncoder {
     /// The seed of a block, and the number of its first change.
     package struct Block: Hashable, Sendable {
         package var start: UInt64
-        package var seed: Bytes16
+        /// `nil` where it was given up, since an entry of the block was erased.
+        package var seed: Bytes16?
 
-        package init(start: UInt64, seed: Bytes16) {
+        package init(start: UInt64, seed: Bytes16?) {
             self.start = start
             self.seed = seed
         }
@@ -20,6 +21,8 @@ package struct RunEncoder {
 
     static let stored: UInt8 = 1
     static let zstd: UInt8 = 2
+    /// In front of one of the others: the redacted form.
+    static let redacted: UInt8 = 3
     static let rawBytesMax = 8 << 20
 
     /// What a column holds: a member of a group in a collection.
@@ -61,26 +64,30 @@ package struct RunEncoder {
     private var headers: [UInt8] = []
     private var entries: [UInt8] = []
     private var ids: [UInt8] = []
+    /// What stands in the place of seeds; only the redacted form has it.
+    private var openings: [UInt8] = []
+    private let isRedacted: Bool
 
-    private init() {}
+    private init(isRedacted: Bool) { self.isRedacted = isRedacted }
 
-    /// - Precondition: the changes follow each other, and `block(seq)` knows the block of each.
+    /// - Precondition: the changes follow each other, and `block(seq)` knows the block of each; one that has a seed is
+    ///   that of changes without erased entries.
     package static func encode(_ changes: some Collection<Change>, block: (UInt64) -> Block) -> [UInt8] {
-        var encoder = RunEncoder()
+        var encoder = RunEncoder(isRedacted: changes.contains { block($0.header.dot.seq).seed == nil })
         let first = changes.first!.header
         let firstBlock = block(first.dot.seq)
         var previous: ChangeHeader?
         var current = firstBlock
         for change in changes {
             let next = block(change.header.dot.seq)
-            encoder.append(change, after: previous, newBlock: next == current ? nil : next)
+            encoder.append(change, in: next, after: previous, isNew: next != current)
             previous = change.header
             current = next
         }
         return encoder.finish(firstBlock)
     }
 
-    private mutating func append(_ change: Change, after previous: ChangeHeader?, newBlock: Block?) {
+    private mutating func append(_ change: Change, in block: Block, after previous: ChangeHeader?, isNew: Bool) {
         let header = change.header
         var flags: UInt8 = 0
         var more: UInt8 = 0
@@ -89,7 +96,7 @@ package struct RunEncoder {
         if header.deps.exceptions != nil { flags |= ChangeFlags.exceptions }
         if !header.systemDeps.entries.isEmpty { flags |= ChangeFlags.systemDeps }
         if header.systemDeps.exceptions != nil { flags |= ChangeFlags.systemExceptions }
-        if newBlock != nil { flags |= ChangeFlags.block }
+        if isNew { flags |= ChangeFlags.block }
         if header.schemaVersion != previous?.schemaVersion { more |= MoreFlags.schemaVersion }
         if let batch = header.batch {
             more |= batch == previous?.batch ? MoreFlags.sameBatch : MoreFlags.batch
@@ -106,12 +113,27 @@ package struct RunEncoder {
         if let exceptions = header.deps.exceptions { appendExceptions(exceptions) }
         if flags & ChangeFlags.systemDeps != 0 { appendDots(header.systemDeps.entries) }
         if let exceptions = header.systemDeps.exceptions { appendExceptions(exceptions) }
-        if let newBlock { headers.append(newBlock.seed) }
+        if isNew { append(block.seed, to: &headers) }
         if more != 0 { appendMore(more, header) }
 
-        change.payload.bytes.withUnsafeBytes { memory in
-            for entry in change.payload.entries { append(entry, in: memory) }
+        let payload = change.payload
+        if block.seed == nil { append(payload.salts) }
+        payload.bytes.withUnsafeBytes { memory in
+            for (index, entry) in payload.entries.enumerated() {
+                append(entry, payload.openings.isEmpty ? nil : payload.openings[index], in: memory)
+            }
         }
+    }
+
+    private func append(_ seed: Bytes16?, to out: inout [UInt8]) {
+        if isRedacted { out.append(seed == nil ? 0 : 1) }
+        if let seed { out.append(seed) }
+    }
+
+    /// The seed of a change whose block has none.
+    private mutating func append(_ salts: Salts?) {
+        openings.append(salts == nil ? 0 : 1)
+        if let salts { openings += salts.changeSeed }
     }
 
     private mutating func appendMore(_ more: UInt8, _ header: ChangeHeader) {
@@ -151,9 +173,29 @@ package struct RunEncoder {
         }
     }
 
-    private mutating func append(_ entry: Payload.Entry, in memory: UnsafeRawBufferPointer) {
+    private mutating func append(
+        _ entry: Payload.Entry,
+        _ opening: Payload.Opening?,
+        in memory: UnsafeRawBufferPointer
+    ) {
         let shape = index(of: entry.shape)
-        entries.appendVarint(UInt64(shape))
+        if entry.isErased { entries.append(0) }
+        entries.appendVarint(UInt64(shape) + (isRedacted && !entry.isErased ? 1 : 0))
+        switch opening {
+        case .leaf(let leaf):
+            openings += leaf
+            ids.append(entry.reference == .created ? 1 : 0)
+            ids.append(entry.id.raw)
+            return
+        case .salt(let salt):
+            openings.append(salt)
+            if entry.reference == .created {
+                ids.append(1)
+                ids.append(entry.id.raw)
+                return
+            }
+        case nil: break
+        }
         switch entry.reference {
         case .explicit:
             ids.append(0)
@@ -221,7 +263,7 @@ package struct RunEncoder {
     private func finish(_ firstBlock: Block) -> [UInt8] {
         var dictionary: [UInt8] = []
         dictionary.appendVarint(firstBlock.start)
-        dictionary.append(firstBlock.seed)
+        append(firstBlock.seed, to: &dictionary)
         dictionary.appendVarint(UInt64(replicaList.count))
         for replica in replicaList { dictionary.append(replica) }
         dictionary.appendVarint(UInt64(operatorList.count))
@@ -232,7 +274,7 @@ package struct RunEncoder {
         dictionary.appendVarint(UInt64(shapeList.count))
         for shape in shapeList { dictionary.append(contentsOf: shape.encoded) }
 
-        var streams = [dictionary, headers, entries, ids]
+        var streams = [dictionary, headers, entries, ids] + (isRedacted ? [openings] : [])
         for column in lengths.indices { streams += [lengths[column], contents[column]] }
         var raw: [UInt8] = []
         raw.appendVarint(UInt64(streams.count))
@@ -241,7 +283,7 @@ package struct RunEncoder {
         precondition(raw.count <= Self.rawBytesMax, "a run of \(raw.count) bytes, at most \(Self.rawBytesMax)")
 
         let compressed = Zstd.compress(raw)
-        var out: [UInt8] = []
+        var out: [UInt8] = isRedacted ? [Self.redacted] : []
         if compressed.count < raw.count {
             out.append(Self.zstd)
             out.appendVarint(UInt64(raw.count))

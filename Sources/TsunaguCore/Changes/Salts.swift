@@ -9,7 +9,8 @@ import Crypto
 /// The same call names new records: the second half of an entry's output is public, the first stays as secret as the
 /// content. Names cost no bytes on disk or wire that way.
 package struct Salts: Sendable {
-    private let changeSeed: SHA256Digest
+    /// Thirty-two bytes; it stands in the log itself where the block's seed was given up.
+    package let changeSeed: Hash32
 
     /// The salts of one change.
     ///
@@ -20,8 +21,11 @@ package struct Salts: Sendable {
         bytes.append(blockSeed)
         bytes.appendUInt64(seq)
         bytes.appendUInt64(timestamp.raw)
-        changeSeed = SHA256.hash(data: bytes)
+        changeSeed = Array(SHA256.hash(data: bytes))
     }
+
+    /// The salts of one change of a block whose seed was given up.
+    package init(changeSeed: Hash32) { self.changeSeed = changeSeed }
 
     /// The salt of an entry, and the id that the entry gives to a record which it creates.
     package func entry(_ index: Int) -> (salt: Bytes16, id: RecordID) {

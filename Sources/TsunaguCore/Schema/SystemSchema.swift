@@ -144,6 +144,28 @@ public enum SystemSchema {
         ]
     )
 
+    /// The receipt of an erasure: which record of the space it stands in holds nothing any more.
+    ///
+    /// The record's id is derived from what it names.
+    public static let erasure = CollectionSchema(
+        9,
+        "erasure",
+        "消去",
+        spaces: "*",
+        writers: [.admin],
+        groups: [
+            MergeGroup(
+                1,
+                "erasure",
+                "消去",
+                .review,
+                [Field(1, "collection", "種類", .integer), Field(2, "record", "記録")]
+            )
+        ]
+    )
+
     /// All of them, in the order of their numbers.
-    public static let collections = [municipality, site, device, grant, invitation, spaceInfo, revocation, adoption]
+    public static let collections = [
+        municipality, site, device, grant, invitation, spaceInfo, revocation, adoption, erasure,
+    ]
 }

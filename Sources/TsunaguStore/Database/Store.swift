@@ -118,6 +118,10 @@ package final class Store: Sendable {
             let written = try store.queue.read { try store.schemaVersion($0) }
             guard written <= Int(schema.version) else { throw StoreError.tooNew(path: path, version: written) }
             if version < StoreLayout.version || written < Int(schema.version) { try store.upgrade() }
+            let isScrubDue = try store.queue.read {
+                try Bool.fetchOne($0, sql: "SELECT EXISTS(SELECT 1 FROM meta WHERE key = 'scrub_is_due')") ?? false
+            }
+            if isScrubDue { try? store.scrub() }
         }
         return store
     }
@@ -230,14 +234,24 @@ package final class Store: Sendable {
     /// Runs `body` in one transaction: log, state, digest, cursors and metadata move together or not at all.
     package func write<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
         try translating {
-            try queue.write { db in
+            let (result, isScrubDue) = try queue.write { db in
                 let transaction = StoreTransaction(db, schema: schema, environment: environment)
                 defer { environment.observe?(transaction.usedSQL) }
                 let result = try body(transaction)
                 try transaction.finish()
-                return result
+                return (result, transaction.isScrubDue)
             }
+            // What was written is written; where this fails, the next opening tries again.
+            if isScrubDue { try? scrub() }
+            return result
         }
+    }
+
+    /// Writes the file anew where its free pages, or the write-ahead log, may hold what was erased.
+    private func scrub() throws {
+        try vacuum()
+        try checkpoint()
+        try queue.write { try $0.execute(sql: "DELETE FROM meta WHERE key = 'scrub_is_due'") }
     }
 
     func translating<R>(_ body: () throws -> R) throws -> R {

@@ -47,12 +47,23 @@ enum StoreLayout {
             PRIMARY KEY(space, author)
         ) WITHOUT ROWID;
 
+        -- Records whose content is erased, by the receipts in the log.
+        CREATE TABLE erased(
+            space INTEGER NOT NULL,
+            collection INTEGER NOT NULL,
+            id BLOB NOT NULL,                   -- 16 bytes
+            author INTEGER NOT NULL,            -- of the receipt
+            seq INTEGER NOT NULL,
+            counts INTEGER NOT NULL,            -- 1: its author is or was an admin, and the content is gone
+            PRIMARY KEY(space, collection, id, author, seq)
+        ) WITHOUT ROWID;
+
         -- Seeds of blocks: salts and the ids of created records come from them.
         CREATE TABLE seed(
             space INTEGER NOT NULL,
             author INTEGER NOT NULL,
             start INTEGER NOT NULL,             -- first number of the block
-            seed BLOB NOT NULL,                 -- 16 bytes
+            seed BLOB NOT NULL,                 -- 16 bytes; none once an entry of the block is erased
             PRIMARY KEY(space, author, start)
         ) WITHOUT ROWID;
 

@@ -15,6 +15,9 @@ package final class StoreTransaction {
     var chains: [ChainKey: ChainRow] = [:]
     var barredChains: [ChainKey: [Role: UInt64]] = [:]
     var exceptionCache: [Int64: [VersionVector.Exception]] = [:]
+    var erasedCache: [Int64: Set<ErasedKey>] = [:]
+    /// Whether pages of the file that are free now may hold what was erased.
+    var isScrubDue = false
     var drafts: [SpaceID: Draft] = [:]
     /// Who the rows of an import come from: every change of this transaction says it.
     package var source: ExactText?
@@ -87,6 +90,7 @@ package final class StoreTransaction {
             update.bind(2, row.no)
             try update.run()
         }
+        if isScrubDue { try setMeta("scrub_is_due", .integer(1)) }
         if let clock, !Mutant.clockIsForgotten.isPlanted {
             try setMeta("clock", .integer(Int64(bitPattern: clock.last.raw)))
         }

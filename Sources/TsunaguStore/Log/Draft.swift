@@ -136,6 +136,18 @@ package final class Draft {
         pending[place(Key(collection: collection.number, id: id), isNew: false)].life = .text(reason)
     }
 
+    /// Erases what a record holds, here and wherever the space is held: its content goes, a receipt without values stays.
+    ///
+    /// It is final: what others write on the record is erased as it arrives. Only an admin's word counts.
+    package func erase(_ collection: CollectionSchema, _ id: RecordID) throws {
+        let number = Array(String(collection.number).utf8)
+        try create(
+            SystemSchema.erasure,
+            id: RecordID(derivedFrom: [Array("erasure".utf8), number, id.bytes]),
+            [(1, .integer(Int64(collection.number))), (2, .text(ExactText(id.description)))]
+        )
+    }
+
     /// Says that a record lives, against deletions that this replica has seen.
     package func revive(_ collection: CollectionSchema, _ id: RecordID) throws {
         _ = try beginEditing()
@@ -202,18 +214,17 @@ package final class Draft {
         let row = try transaction.chainRow(space, author)
         let seq = row.chain.seq + 1
         let isNewBlock = seq == 1 || seq - row.block >= Self.blockChangesMax
-        let block =
-            try isNewBlock
-            ? nil : transaction.block(space, author, seq)
+        let known = try isNewBlock ? nil : transaction.block(space, author, seq)
         let timestamp = try transaction.tick()
-        let used = block ?? RunEncoder.Block(start: seq, seed: Bytes16(transaction.random128()))
-        let salts = Salts(blockSeed: used.seed, seq: seq, timestamp: timestamp)
+        // What was given up for an erasure does not go on.
+        let seed = known?.seed ?? Bytes16(transaction.random128())
+        let isGoingOn = known?.seed != nil
         let new = Open(
             seq: seq,
             timestamp: timestamp,
-            block: used,
-            isNewBlock: block == nil,
-            payload: Payload(salts: salts)
+            block: RunEncoder.Block(start: isGoingOn ? known!.start : seq, seed: seed),
+            isNewBlock: !isGoingOn,
+            payload: Payload(salts: Salts(blockSeed: seed, seq: seq, timestamp: timestamp))
         )
         open = new
         return new
@@ -257,7 +268,13 @@ package final class Draft {
         try row.chain.advance(by: change.header, hash: change.hash)
         row.block = open.block.start
         if open.isNewBlock { try transaction.insertSeed(space, author, open.block) }
-        let body = RunEncoder.encode([change]) { _ in open.block }
+        let erased = try transaction.noteErasures(by: [change], space, author)
+        var run = RunDecoder.Run()
+        run.changes = [change]
+        run.blocks = [open.block]
+        run.chain = row.chain
+        let kept = try transaction.kept(run, space, author)
+        let body = kept?.body ?? RunEncoder.encode([change]) { _ in open.block }
         try transaction.insertRun(
             space,
             author,
@@ -271,8 +288,9 @@ package final class Draft {
         try transaction.insertParts(of: [change], space, author)
         try transaction.noteBarred(by: [change], space, author)
         if space.id == .system { try transaction.noteKeys(in: [change]) }
-        try transaction.apply(change, at: row.chain, space)
+        try transaction.apply(kept?.run.changes[0] ?? change, at: row.chain, space)
         try transaction.endApplying()
+        try transaction.erase(erased, in: space)
         self.open = nil
         bulk = []
         reason = nil

@@ -111,13 +111,13 @@ extension StoreTransaction {
     }
 
     /// What a change writes in the registers of a collection's records, by field.
-    private func values(
+    func values(
         of collection: CollectionSchema,
         in change: Change
     ) throws -> [(reference: RecordReference, values: [UInt32: Value])] {
         try change.payload.bytes.withUnsafeBytes { memory in
             try change.payload.entries.compactMap { entry in
-                guard entry.shape.collection == collection.number else { return nil }
+                guard entry.shape.collection == collection.number, !entry.isErased else { return nil }
                 let content = UnsafeRawBufferPointer(rebasing: memory[entry.slotsStart..<entry.range.upperBound])
                 var reader = ByteReader(content)
                 var slots: [Slot] = []
@@ -144,6 +144,7 @@ extension StoreTransaction {
     func judgeAnew(areWritersNews: Bool = false) throws -> Int {
         if Mutant.quarantineIsForEver.isPlanted { return 0 }
         guard let access = try currentAccess() else { return 0 }
+        try judgeErasuresAnew(access)
         var applied = 0
         for (space, author) in try chainsToJudge(access, areWritersNews) {
             let replica = try replica(author)
@@ -214,7 +215,7 @@ extension StoreTransaction {
         var ids: Set<RecordID> = []
         try forEachRun(space, author, holding: numbers) { run, _ in
             for change in run.changes where numbers.contains(change.header.dot.seq) {
-                ids.formUnion(change.payload.entries.map(\.id))
+                ids.formUnion(change.payload.entries.filter { !$0.isErased }.map(\.id))
             }
         }
         _ = try restate(ids, in: space.id)

@@ -137,7 +137,7 @@ extension StoreTransaction {
         insert.bind(1, space.no)
         insert.bind(2, author)
         insert.bind(3, block.start)
-        insert.bind(4, block.seed)
+        insert.bind(4, block.seed?.bytes ?? [])
         try insert.run()
     }
 
@@ -150,15 +150,15 @@ extension StoreTransaction {
         select.bind(2, author)
         select.bind(3, seq)
         defer { select.reset() }
-        guard try select.step(), let seed = Bytes16(select.bytes(1)) else { return nil }
-        return RunEncoder.Block(start: select.unsigned(0), seed: seed)
+        guard try select.step() else { return nil }
+        return RunEncoder.Block(start: select.unsigned(0), seed: Bytes16(select.bytes(1)))
     }
 
     /// The id that an entry of a change in the log gave to the record it created.
     func createdID(_ space: SpaceRow, _ dot: Dot, entry: Int) throws -> RecordID? {
         guard let author = try knownAuthor(dot.replica) else { return nil }
         guard let run = try run(space, author, containing: dot.seq) else { return nil }
-        return run.changes.first { $0.header.dot.seq == dot.seq }?.payload.idOfEntry(entry)
+        return run.changes.first { $0.header.dot.seq == dot.seq }?.payload.createdID(entry)
     }
 
     func context(_ id: SpaceID, _ replica: ReplicaID, _ chain: Chain) -> RunDecoder.Context {

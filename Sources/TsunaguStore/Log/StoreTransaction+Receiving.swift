@@ -165,6 +165,10 @@ extension StoreTransaction {
         try noteBarred(by: decoded.changes, space, author)
         let barred = try barred(space, author)
         let honoured = isWithheld ? 0 : try currentAccess()?.honours(run.replica, in: run.space, barred: barred) ?? 0
+        // Blocks first, and what is erased: nothing of that is ever written.
+        for block in decoded.blocks { try insertSeed(space, author, block) }
+        let erased = try noteErasures(by: decoded.changes, space, author)
+        let kept = try kept(decoded, space, author)
         try insertRun(
             space,
             author,
@@ -172,9 +176,8 @@ extension StoreTransaction {
             last: run.last,
             base: try encode(base),
             signature: run.signature,
-            body: run.body
+            body: kept.map(\.body) ?? run.body
         )
-        for block in decoded.blocks { try insertSeed(space, author, block) }
         try insertParts(of: decoded.changes, space, author)
         if space.id == .system {
             try noteKeys(in: decoded.changes)
@@ -190,7 +193,9 @@ extension StoreTransaction {
         if honoured < run.last, !isWithheld {
             try setWithheld(space, author, from: max(honoured, base.seq) + 1)
         }
-        let applied = try apply(decoded, from: base, space) { $0 <= honoured }
+        let applied = try apply(kept?.run ?? decoded, from: base, space) { $0 <= honoured }
+        if kept != nil { try withdraw(decoded, upTo: honoured, space) }
+        try erase(erased, in: space)
         if applied > 0 { return .applied(applied) }
         quarantineShares[run.replica.device]?.add(run)
         return .quarantined(run.count)
@@ -290,15 +295,17 @@ extension StoreTransaction {
         let space = try space(run.space)
         for block in decoded.blocks {
             guard let space, let author = try knownAuthor(run.replica),
-                let known = try self.block(space, author, block.start), known.start == block.start
+                let known = try self.block(space, author, block.start), known.start == block.start,
+                let seed = known.seed, let said = block.seed
             else { continue }
-            guard known.seed == block.seed else { return "block \(block.start) has two seeds" }
+            guard seed == said else { return "block \(block.start) has two seeds" }
         }
         for change in decoded.changes {
             let problem = try change.payload.bytes.withUnsafeBytes { memory -> String? in
                 for entry in change.payload.entries {
                     let plan = plan(entry.shape)
                     if let contradiction = plan.contradiction { return contradiction }
+                    if entry.isErased { continue }
                     let content = UnsafeRawBufferPointer(rebasing: memory[entry.slotsStart..<entry.range.upperBound])
                     if let field = try plan.mismatch(in: content) {
                         return "\(plan.collection?.name ?? ""): a value of \(field.name) is no \(field.kind.rawValue)"

@@ -27,7 +27,7 @@ extension StoreTransaction {
         let covers = try coverage(of: chain, author)
         try change.payload.bytes.withUnsafeBytes { memory in
             var slots: [Slot] = []
-            for (index, entry) in change.payload.entries.enumerated() {
+            for (index, entry) in change.payload.entries.enumerated() where !entry.isErased {
                 slots.removeAll(keepingCapacity: true)
                 let content = UnsafeRawBufferPointer(rebasing: memory[entry.slotsStart..<entry.range.upperBound])
                 var reader = ByteReader(content)

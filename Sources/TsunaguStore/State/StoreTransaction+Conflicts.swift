@@ -113,14 +113,12 @@ extension StoreTransaction {
         else { throw try missingChange(space, dot) }
         let change = run.changes[place]
         let chain = try chain(in: run, space, dot.author, before: place + 1, &cursor)
-        guard let index = change.payload.entries.firstIndex(where: { $0.id == id && $0.shape.collection == collection })
+        guard
+            let index = change.payload.entries.firstIndex(where: {
+                $0.id == id && $0.shape.collection == collection && !$0.isErased
+            })
         else { throw try missingChange(space, dot) }
         let entry = change.payload.entries[index]
-        var values: [Value] = []
-        try change.payload.bytes.withUnsafeBytes { memory in
-            var reader = ByteReader(UnsafeRawBufferPointer(rebasing: memory[entry.slotsStart..<entry.range.upperBound]))
-            for _ in 0..<entry.shape.slotCount { values.append(try reader.slot().value()) }
-        }
         return PastEntry(
             header: change.header,
             chain: chain,
@@ -129,7 +127,7 @@ extension StoreTransaction {
                 timestamp: change.header.timestamp,
                 leaf: change.leaf(index),
                 shape: entry.shape,
-                values: values,
+                values: try change.payload.values(of: entry),
                 covers: try coverage(of: chain, dot.author)
             )
         )

@@ -31,7 +31,7 @@ extension StoreTransaction {
                 insert.bind(1, key.space)
                 insert.bind(2, key.author)
                 insert.bind(3, block.start)
-                insert.bind(4, block.seed)
+                insert.bind(4, block.seed?.bytes ?? [])
                 try insert.run()
             case .needlessSeed(let key, let start):
                 let delete = try statement("DELETE FROM seed WHERE space = ? AND author = ? AND start = ?")
@@ -190,7 +190,7 @@ extension StoreTransaction {
                 guard run.first < withheld else { return }
                 let decoded = try decode(run.body, base: run.base, first: run.first, last: run.last, space, author)
                 for change in decoded.changes where change.header.dot.seq < withheld {
-                    for (index, entry) in change.payload.entries.enumerated() {
+                    for (index, entry) in change.payload.entries.enumerated() where !entry.isErased {
                         let key = Verification.RecordKey(
                             space: space.no,
                             collection: entry.shape.collection,
@@ -364,7 +364,7 @@ extension StoreTransaction {
         if let collection, SchemaTables.hasSearch(collection) { try updateSearch(rid, collection) }
     }
 
-    private func dropRecord(_ key: Verification.RecordKey) throws {
+    func dropRecord(_ key: Verification.RecordKey) throws {
         guard let rid = try recordRow(key)?.rid else { return }
         let typed = schema.collection(key.collection).map { [$0.name] } ?? []
         try deleteRows(of: rid, in: ["item", "sibling", "conflict", "history", "record"] + typed)
@@ -418,7 +418,7 @@ extension StoreTransaction {
     /// Whether a change in effect wrote on a record.
     func isBacked(_ id: RecordID, _ space: Int64, _ collection: UInt32, _ dot: LocalDot) throws -> Bool {
         guard try isLoggedInEffect(dot, space), let change = loggedChange(dot, space) else { return false }
-        return change.payload.entries.contains { $0.id == id && $0.shape.collection == collection }
+        return change.payload.entries.contains { $0.id == id && $0.shape.collection == collection && !$0.isErased }
     }
 
     /// A change by this store's numbers; `nil` where there is none, or its run cannot be read.

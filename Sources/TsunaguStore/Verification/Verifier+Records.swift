@@ -14,7 +14,7 @@ extension Verifier {
             FROM record WHERE id = ? AND space = ? AND collection = ?
             """
         )
-        for (index, entry) in change.payload.entries.enumerated() {
+        for (index, entry) in change.payload.entries.enumerated() where !entry.isErased {
             let key = Verification.RecordKey(space: space.no, collection: entry.shape.collection, id: entry.id)
             select.bind(1, entry.id.bytes)
             select.bind(2, space.no)
@@ -72,17 +72,12 @@ extension Verifier {
     /// The whole past of a record that nobody wrote on again.
     private func onlyEntry(_ change: Change, _ index: Int, _ dot: LocalDot) throws -> RecordHistory.Entry {
         let entry = change.payload.entries[index]
-        var values: [Value] = []
-        try change.payload.bytes.withUnsafeBytes { memory in
-            var reader = ByteReader(UnsafeRawBufferPointer(rebasing: memory[entry.slotsStart..<entry.range.upperBound]))
-            for _ in 0..<entry.shape.slotCount { values.append(try reader.slot().value()) }
-        }
         return RecordHistory.Entry(
             dot: dot,
             timestamp: change.header.timestamp,
             leaf: change.leaf(index),
             shape: entry.shape,
-            values: values,
+            values: try change.payload.values(of: entry),
             covers: { _ in false }
         )
     }

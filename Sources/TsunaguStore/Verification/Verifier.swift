@@ -261,7 +261,8 @@ final class ChainWalk {
         select.bind(2, author)
         var stored: [UInt64: [UInt8]] = [:]
         while try select.step() { stored[select.unsigned(0)] = select.bytes(1) }
-        for block in blocks.values.sorted(by: { $0.start < $1.start }) where stored[block.start] != block.seed.bytes {
+        for block in blocks.values.sorted(by: { $0.start < $1.start })
+        where stored[block.start] != block.seed?.bytes ?? [] {
             verifier.out.log.fault("\(name): the seed of block \(block.start) is another")
             verifier.out.logRepairs.append(.seed(place, block))
         }

@@ -11,7 +11,7 @@ struct Residents: ParsableCommand {
         abstract: tr("住民", "Residents."),
         subcommands: [
             Add.self, Show.self, Find.self, Set.self, Note.self, History.self, Delete.self, Revive.self, Protect.self,
-            Unprotect.self,
+            Unprotect.self, Erase.self,
         ]
     )
 
@@ -167,7 +167,10 @@ extension Residents {
 
         func run() throws {
             let done = try globals.site().protectResident(name.id, reason: reason)
-            globals.confirm(.protected(done, true), Plain.protected(done, tr("支援措置の対象にしました", "protected")))
+            globals.confirm(
+                .protected(done, true),
+                Plain.done(tr("支援措置の対象にしました", "protected"), done.id, bookings: done.bookings)
+            )
         }
     }
 
@@ -186,7 +189,41 @@ extension Residents {
 
         func run() throws {
             let done = try globals.site().unprotectResident(name.id, reason: reason)
-            globals.confirm(.protected(done, false), Plain.protected(done, tr("支援措置を解きました", "released")))
+            globals.confirm(
+                .protected(done, false),
+                Plain.done(tr("支援措置を解きました", "released"), done.id, bookings: done.bookings)
+            )
+        }
+    }
+}
+
+extension Residents {
+    struct Erase: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: tr("住民の記録を完全に消す", "Erases a resident for good."),
+            discussion: tr(
+                "値は、記録を持つすべての端末の表とログから、次の同期で消えます。元には戻せません。値のない控えと理由だけが残ります。除票は delete です。",
+                """
+                The values leave the tables and logs of every site that holds the record, with its next sync. Nothing \
+                brings them back; a receipt without values and the reason stay. To strike somebody off the register, \
+                use 'delete'.
+                """
+            )
+        )
+        @OptionGroup var name: Name
+        @Option(help: ArgumentHelp(tr("理由（残るので個人の情報は書かない）", "Why; it stays, so it names nobody."), valueName: "text"))
+        var reason: String
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let done = try globals.site().eraseResident(name.id, reason: reason)
+            globals.confirm(
+                .object([
+                    ("id", JSON(done.id)), ("erased", .bool(true)),
+                    ("bookings", .array(done.bookings.map { JSON($0) })),
+                ]),
+                Plain.done(tr("完全に消しました", "erased"), done.id, bookings: done.bookings)
+            )
         }
     }
 }
@@ -205,10 +242,11 @@ extension JSON {
 }
 
 extension Plain {
-    static func protected(_ done: Site.Protected, _ what: String) -> String {
-        var text = "\(what): \(done.id)"
-        if !done.bookings.isEmpty {
-            let ids = done.bookings.map(\.description).joined(separator: "\n  ")
+    /// - Parameter bookings: those that tell a lesson's space the person's name.
+    static func done(_ what: String, _ id: RecordID, bookings: [RecordID]) -> String {
+        var text = "\(what): \(id)"
+        if !bookings.isEmpty {
+            let ids = bookings.map(\.description).joined(separator: "\n  ")
             text += tr("\n教室の空間に名前が残る予約:\n  \(ids)", "\nbookings that tell a lesson's space the name:\n  \(ids)")
         }
         return text

@@ -1,0 +1,261 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+
+/// Erasing what records hold: their content leaves the tables and the log, whose hashes and seals stay what they were.
+///
+/// What is erased follows from the receipts in the log alone, and only ever grows: whoever once was an admin erases for
+/// good, whether or not the receipt is in effect.
+extension StoreTransaction {
+    /// A record of a space, as a receipt names it.
+    struct ErasedKey: Hashable {
+        let collection: UInt32
+        let id: RecordID
+    }
+
+    /// Whether a record's content is erased; nothing that is written on it stays.
+    package func isErased(_ collection: CollectionSchema, _ id: RecordID, in space: SpaceID) throws -> Bool {
+        guard let space = try self.space(space) else { return false }
+        return try erasedKeys(space).contains(ErasedKey(collection: collection.number, id: id))
+    }
+
+    private func erasedKeys(_ space: SpaceRow) throws -> Set<ErasedKey> {
+        if let known = erasedCache[space.no] { return known }
+        let select = try statement("SELECT collection, id FROM erased WHERE space = ? AND counts = 1")
+        select.bind(1, space.no)
+        var out: Set<ErasedKey> = []
+        while try select.step() {
+            if let id = RecordID(bytes: select.bytes(1)) {
+                out.insert(ErasedKey(collection: select.number(0), id: id))
+            }
+        }
+        erasedCache[space.no] = out
+        return out
+    }
+
+    // MARK: - Receipts
+
+    /// The records that receipts in some changes name.
+    func receipts(in change: Change, _ space: SpaceRow) throws -> Set<ErasedKey> {
+        // Who belongs to the ward, and its secrets, are not a record's content.
+        guard space.id != .system else { return [] }
+        return Set(
+            try values(of: SystemSchema.erasure, in: change).compactMap { _, values in
+                guard let number = values[1]?.integer, let collection = UInt32(exactly: number),
+                    SystemSchema.collections.allSatisfy({ $0.number != collection }),
+                    let id = values[2]?.text.flatMap({ RecordID(hex: $0.string) })
+                else { return nil }
+                return ErasedKey(collection: collection, id: id)
+            }
+        )
+    }
+
+    /// Notes the receipts in changes of an author.
+    ///
+    /// - Returns: the records that are erased by them.
+    func noteErasures(by changes: some Collection<Change>, _ space: SpaceRow, _ author: UInt32) throws -> Set<ErasedKey>
+    {
+        var out: Set<ErasedKey> = []
+        for change in changes {
+            for key in try receipts(in: change, space) {
+                let counts = try currentAccess()?.wasAdmin(replica(author).device) == true
+                let insert = try statement(
+                    "INSERT OR IGNORE INTO erased(space, collection, id, author, seq, counts) VALUES (?, ?, ?, ?, ?, ?)"
+                )
+                insert.bind(1, space.no)
+                insert.bind(2, key.collection)
+                insert.bind(3, key.id.bytes)
+                insert.bind(4, author)
+                insert.bind(5, change.header.dot.seq)
+                insert.bind(6, counts ? 1 : 0)
+                try insert.run()
+                if counts { out.insert(key) }
+            }
+        }
+        if !out.isEmpty { erasedCache[space.no] = nil }
+        return out
+    }
+
+    /// Erases by receipts whose authors turned out to be admins.
+    func judgeErasuresAnew(_ access: Access) throws {
+        let select = try statement("SELECT DISTINCT space, author FROM erased WHERE counts = 0")
+        var rows: [(space: Int64, author: UInt32)] = []
+        while try select.step() { rows.append((select.int(0), select.number(1))) }
+        for row in rows where access.wasAdmin(try replica(row.author).device) {
+            guard let space = try space(spaceName(row.space)) else { continue }
+            let named = try statement("SELECT collection, id FROM erased WHERE space = ? AND author = ? AND counts = 0")
+            named.bind(1, row.space)
+            named.bind(2, row.author)
+            var keys: Set<ErasedKey> = []
+            while try named.step() {
+                keys.insert(ErasedKey(collection: named.number(0), id: RecordID(bytes: named.bytes(1))!))
+            }
+            let update = try statement("UPDATE erased SET counts = 1 WHERE space = ? AND author = ?")
+            update.bind(1, row.space)
+            update.bind(2, row.author)
+            try update.run()
+            erasedCache[space.no] = nil
+            try erase(keys, in: space)
+        }
+    }
+
+    // MARK: - What arrives later
+
+    /// A run that is to be appended, as it is kept: without what is erased, and without seeds that were given up.
+    ///
+    /// - Returns: `nil` where that is the run as it is.
+    func kept(
+        _ run: RunDecoder.Run,
+        _ space: SpaceRow,
+        _ author: UInt32
+    ) throws -> (run: RunDecoder.Run, body: [UInt8])? {
+        let keys = try erasedKeys(space)
+        var out = run
+        var isChanged = false
+        for (place, block) in run.blocks.enumerated() {
+            let isGivenUp = try self.block(space, author, block.start).map { $0.start == block.start && $0.seed == nil }
+            let holdsErased = run.changes.contains { $0.header.blockStart == block.start && $0.holds(keys) }
+            guard holdsErased || isGivenUp == true && block.seed != nil else { continue }
+            isChanged = true
+            out.blocks[place].seed = nil
+            if holdsErased { try giveUpSeed(of: block.start, space, author) }
+        }
+        guard isChanged else { return nil }
+        out.changes = run.changes.map { $0.redacted { $0.isOn(keys) } }
+        return (out, out.encoded)
+    }
+
+    /// Tells of what was written in effect on erased records by authors who had not seen the erasure.
+    ///
+    /// - Parameter honoured: the last number that is in effect.
+    func withdraw(_ run: RunDecoder.Run, upTo honoured: UInt64, _ space: SpaceRow) throws {
+        let keys = try erasedKeys(space)
+        for change in run.changes where change.header.dot.seq <= honoured {
+            for entry in change.payload.entries where !entry.isErased && entry.isOn(keys) {
+                let key = ErasedKey(collection: entry.shape.collection, id: entry.id)
+                guard try !wasSeen(change.header.dot, byErasersOf: key, space) else { continue }
+                let values = try change.payload.values(of: entry)
+                withdrawn.append(
+                    WithdrawnEntry(header: change.header, id: entry.id, shape: entry.shape, values: values)
+                )
+            }
+        }
+    }
+
+    /// Whether somebody who erased a record had seen a change.
+    private func wasSeen(_ dot: Dot, byErasersOf key: ErasedKey, _ space: SpaceRow) throws -> Bool {
+        let select = try statement(
+            "SELECT author, seq FROM erased WHERE space = ? AND collection = ? AND id = ? AND counts = 1"
+        )
+        select.bind(1, space.no)
+        select.bind(2, key.collection)
+        select.bind(3, key.id.bytes)
+        var receipts: [Dot] = []
+        while try select.step() { receipts.append(Dot(try replica(select.number(0)), select.unsigned(1))) }
+        return try receipts.contains { try causes(of: $0, in: space.id)?.covers(dot) == true || $0 == dot }
+    }
+
+    // MARK: - What is here
+
+    /// Erases the content of records from tables and log.
+    func erase(_ keys: Set<ErasedKey>, in space: SpaceRow) throws {
+        guard !keys.isEmpty else { return }
+        var blocks = try quarantinedBlocks(holding: keys, space)
+        for key in keys.sorted(by: { ($0.collection, $0.id) < ($1.collection, $1.id) }) {
+            guard let (rid, _) = try findRecord(space, key.collection, key.id) else { continue }
+            for past in try past(rid) {
+                let header = past.header
+                blocks.insert(BlockPlace(author: past.entry.dot.author, start: header.blockStart))
+                if try wasSeen(header.dot, byErasersOf: key, space) { continue }
+                withdrawn.append(
+                    WithdrawnEntry(header: header, id: key.id, shape: past.entry.shape, values: past.entry.values)
+                )
+            }
+            space.add(SpaceDigest() - (try storedSum(rid)))
+            try dropRecord(Verification.RecordKey(space: space.no, collection: key.collection, id: key.id))
+        }
+        for block in blocks.sorted(by: { ($0.author, $0.start) < ($1.author, $1.start) }) {
+            try giveUpSeed(of: block.start, space, block.author)
+        }
+        appliedSpaces.insert(space.id)
+    }
+
+    private struct BlockPlace: Hashable {
+        let author: UInt32
+        let start: UInt64
+    }
+
+    /// The blocks of changes that are not in effect, so that no table names them.
+    private func quarantinedBlocks(holding keys: Set<ErasedKey>, _ space: SpaceRow) throws -> Set<BlockPlace> {
+        var out: Set<BlockPlace> = []
+        for exception in try exceptions(space.id) {
+            let author = try author(exception.replica)
+            try forEachRun(space, author, holding: exception.first..<exception.last + 1) { run, _ in
+                for change in run.changes where change.holds(keys) {
+                    out.insert(BlockPlace(author: author, start: change.header.blockStart))
+                }
+            }
+        }
+        return out
+    }
+
+    /// Writes the runs of a block anew, without what is erased and without the block's seed: that and a commitment would
+    /// let a short value be guessed.
+    private func giveUpSeed(of start: UInt64, _ space: SpaceRow, _ author: UInt32) throws {
+        let update = try statement("UPDATE seed SET seed = x'' WHERE space = ? AND author = ? AND start = ?")
+        update.bind(1, space.no)
+        update.bind(2, author)
+        update.bind(3, start)
+        try update.run()
+        let keys = try erasedKeys(space)
+        let next = try statement(
+            "SELECT coalesce(min(start), ?) FROM seed WHERE space = ? AND author = ? AND start > ?"
+        )
+        next.bind(1, Int64.max)
+        next.bind(2, space.no)
+        next.bind(3, author)
+        next.bind(4, start)
+        _ = try next.step()
+        let end = next.unsigned(0)
+        next.reset()
+        var first = start
+        while let run = try run(space, author, containing: first), let begin = run.changes.first?.header.dot.seq,
+            let last = run.changes.last?.header.dot.seq
+        {
+            var kept = run
+            for place in kept.blocks.indices {
+                kept.blocks[place].seed = try block(space, author, kept.blocks[place].start)?.seed
+            }
+            kept.changes = run.changes.map { $0.redacted { $0.isOn(keys) } }
+            let update = try statement("UPDATE run SET body = ? WHERE space = ? AND author = ? AND first = ?")
+            update.bind(1, kept.encoded)
+            update.bind(2, space.no)
+            update.bind(3, author)
+            update.bind(4, begin)
+            try update.run()
+            isScrubDue = true
+            guard last + 1 < end else { break }
+            first = last + 1
+        }
+        decodedRuns.removeAll()
+    }
+}
+
+extension RunDecoder.Run {
+    /// The run as it stands in the log.
+    var encoded: [UInt8] { RunEncoder.encode(changes) { seq in blocks.last { $0.start <= seq } ?? blocks[0] } }
+}
+
+extension Change {
+    /// Whether something stands in it that receipts say is erased.
+    fileprivate func holds(_ keys: Set<StoreTransaction.ErasedKey>) -> Bool {
+        !keys.isEmpty && payload.entries.contains { !$0.isErased && $0.isOn(keys) }
+    }
+}
+
+extension Payload.Entry {
+    fileprivate func isOn(_ keys: Set<StoreTransaction.ErasedKey>) -> Bool {
+        keys.contains(StoreTransaction.ErasedKey(collection: shape.collection, id: id))
+    }
+}
