@@ -154,6 +154,10 @@ class Authority:
         after = Standing(self.root, self.said, accepted)
         return accepted + [one for one in claims if one not in contested and after.counts(one)]
 
+    def ever_admins(self):
+        """Whom a chain of grants leads to, whatever was revoked."""
+        return Standing(self.root, self.said, []).admins
+
     def roles(self, device, space):
         """The roles in which grants let a device write a space."""
         grants = [one for one in self.said if one.kind == GRANT and one.device == device and self.standing.counts(one)]

@@ -160,6 +160,12 @@ class Entry:
     leaf: bytes = b""
     is_created: bool = False
     """Whether its change gave the record its id."""
+    erased: list | None = None
+    """The groups that an erased entry wrote."""
+
+    @property
+    def groups(self):
+        return [*self.registers, *self.items] if self.erased is None else self.erased
 
     def merge_class(self, group):
         return REGISTER if group in self.registers else self.items[group][0]
@@ -190,6 +196,11 @@ class Change:
     hash: bytes = b""
     past: Past = None
     system_past: Past = None
+
+    def created(self, place):
+        """The id that an entry gave to the record it created."""
+        found = place < len(self.entries) and self.entries[place].is_created
+        return self.entries[place].record if found else None
 
     @property
     def dot(self):
@@ -229,8 +240,12 @@ def deps(moved, exceptions):
 class Salts:
     """The pseudo-random output of one change."""
 
-    def __init__(self, seed, seq, timestamp):
-        self.seed = sha256(b"tsunagu/salts/1", seed, u64(seq), u64(timestamp))
+    def __init__(self, seed):
+        self.seed = seed
+
+    @classmethod
+    def of_block(cls, seed, seq, timestamp):
+        return cls(sha256(b"tsunagu/salts/1", seed, u64(seq), u64(timestamp)))
 
     def salt(self, place):
         return sha256(self.seed, u64(place))[:16]
@@ -274,6 +289,9 @@ class Run:
 
 
 def read_streams(body):
+    """The streams of a body, and whether it is in redacted form."""
+    is_redacted = body[:1] == b"\x03"
+    body = body[is_redacted:]
     reader = Reader(body)
     code = reader.byte()
     if code == 1:
@@ -291,10 +309,10 @@ def read_streams(body):
     else:
         raise Malformed("an unknown form of body")
     reader = Reader(raw)
-    lengths = reader.repeat(reader.varint(4, 4096, "streams"), reader.varint)
+    lengths = reader.repeat(reader.varint(4 + is_redacted, 4096, "streams"), reader.varint)
     streams = [Reader(reader.take(length)) for length in lengths]
     reader.end()
-    return streams
+    return streams, is_redacted
 
 
 class RunReader:
@@ -307,23 +325,24 @@ class RunReader:
         self.envelope = envelope
         self.chain = chain
         self.created = created
-        self.salts = {}
         self.changes = []
         self.run_bytes = 0
         self.blocks = {}
 
     def read(self):
-        streams = read_streams(self.envelope.body)
+        streams, self.is_redacted = read_streams(self.envelope.body)
         self.dictionary, self.stream, self.shape_numbers, self.ids = streams[:4]
+        fixed = 4 + self.is_redacted
+        self.openings = streams[4] if self.is_redacted else None
         self.read_dictionary()
         self.columns = {}
         for shape in self.shapes:
             for operation in shape.operations:
                 for number in operation.fields:
                     self.columns.setdefault((shape.collection, operation.group, operation.merge_class, number), None)
-        require(len(streams) == 4 + 2 * len(self.columns), "streams for other columns than the shapes name")
+        require(len(streams) == fixed + 2 * len(self.columns), "streams for other columns than the shapes name")
         for place, name in enumerate(self.columns):
-            self.columns[name] = (streams[4 + 2 * place], streams[5 + 2 * place])
+            self.columns[name] = (streams[fixed + 2 * place], streams[fixed + 1 + 2 * place])
         self.milliseconds = 0
         self.operator = self.schema_version = self.batch = None
         for _ in range(self.envelope.count):
@@ -335,12 +354,29 @@ class RunReader:
     def read_dictionary(self):
         reader = self.dictionary
         self.block_start = reader.varint(1, self.envelope.first, "block")
-        self.seed = reader.take(16)
+        self.seed = self.read_seed(reader)
         self.blocks[self.block_start] = self.seed
         self.replicas = reader.repeat(reader.varint(0, LIST_MAX, "replicas"), reader.replica)
         operators = reader.varint(0, 1024, "operators")
         self.operators = reader.repeat(operators, lambda: (reader.text(256), reader.text(256)))
         self.shapes = reader.repeat(reader.varint(0, 4096, "shapes"), lambda: read_shape(reader))
+
+    def read_seed(self, reader):
+        """The seed of a block; None where it was given up."""
+        if self.is_redacted:
+            code = reader.byte()
+            require(code in (0, 1), "an unknown code of a seed")
+            if code == 0:
+                return None
+        return reader.take(16)
+
+    def read_salts(self, seq, timestamp):
+        """The salts of a change; None where they stand one by one."""
+        if self.seed is not None:
+            return Salts.of_block(self.seed, seq, timestamp)
+        code = self.openings.byte()
+        require(code in (0, 1), "an unknown code of a change's salts")
+        return Salts(self.openings.take(32)) if code == 1 else None
 
     def replica(self):
         return self.replicas[self.stream.varint(0, len(self.replicas) - 1, "replica")]
@@ -381,7 +417,7 @@ class RunReader:
         system_moved = self.dots() if flags & 8 else []
         system_exceptions = self.exceptions() if flags & 16 else None
         if flags & 32:
-            self.block_start, self.seed = seq, stream.take(16)
+            self.block_start, self.seed = seq, self.read_seed(stream)
             self.blocks[seq] = self.seed
         batch, transaction, extensions = None, None, b""
         if flags & 64:
@@ -406,18 +442,16 @@ class RunReader:
         past = self.chain.past.advanced(moved, exceptions)
         system_past = self.chain.system_past.advanced(system_moved, system_exceptions)
 
-        salts = self.salts[seq] = Salts(self.seed, seq, timestamp)
+        salts = self.read_salts(seq, timestamp)
         entries = []
         for place in range(count):
-            entries.append(self.read_entry(seq, place, past))
+            entries.append(self.read_entry(seq, place, past, salts))
         records = [(entry.collection, entry.record) for entry in entries]
         require(len(set(records)) == len(records), "a record stands twice in a change")
         size = sum(len(entry.content) for entry in entries)
         require(size <= CHANGE_BYTES_MAX, "a change of more than 1 MiB")
         self.run_bytes += size
         require(self.run_bytes <= RUN_BYTES_MAX, "a run of more than 1.25 MiB")
-        for place, entry in enumerate(entries):
-            entry.leaf = sha256(salts.salt(place), entry.content)
         change = Change(
             self.envelope.space, self.envelope.replica, seq, timestamp, self.operator, self.schema_version,
             self.block_start, moved, exceptions, system_moved, system_exceptions, self.chain.hash, batch,
@@ -428,9 +462,17 @@ class RunReader:
         self.changes.append(change)
         self.chain = Chain(seq, change.hash, past, system_past)
 
-    def read_entry(self, seq, place, past):
-        shape = self.shapes[self.shape_numbers.varint(0, len(self.shapes) - 1, "shape")]
-        record, is_created = self.read_id(seq, place, past)
+    def read_entry(self, seq, place, past, salts):
+        if self.is_redacted:
+            code = self.shape_numbers.varint(0, len(self.shapes), "shape")
+            if code == 0:
+                return self.read_erased(salts)
+            shape = self.shapes[code - 1]
+        else:
+            shape = self.shapes[self.shape_numbers.varint(0, len(self.shapes) - 1, "shape")]
+        salt = salts.salt(place) if salts else self.openings.take(16)
+        record, is_created = self.read_id(seq, place, past, salts)
+        is_created = is_created or salts is not None and record == salts.created(place)
         registers, items, slots = {}, {}, []
         for operation in shape.operations:
             for number in operation.fields:
@@ -447,15 +489,26 @@ class RunReader:
                     require(operation.merge_class == SET or not found.removed, "a removal from what is no set")
                     items[operation.group] = (operation.merge_class, found)
         content = shape.content + record + b"".join(slots)
-        return Entry(shape.collection, record, registers, items, content, is_created=is_created)
+        leaf = sha256(salt, content)
+        return Entry(shape.collection, record, registers, items, content, leaf, is_created=is_created)
 
-    def read_id(self, seq, place, past):
+    def read_erased(self, salts):
+        """What is left of an erased entry: its groups without values, its record and its leaf."""
+        shape = self.shapes[self.shape_numbers.varint(0, len(self.shapes) - 1, "shape")]
+        require(salts is None, "an erased entry beside its seed")
+        code = self.ids.varint(0, 1, "an erased entry's id")
+        groups = [operation.group for operation in shape.operations]
+        return Entry(
+            shape.collection, self.ids.take(16), {}, {}, b"", self.openings.take(32), is_created=code == 1, erased=groups
+        )
+
+    def read_id(self, seq, place, past, salts):
         """An entry's record, and whether the entry gave it its id."""
         code = self.ids.varint()
         if code == 0:
             return self.ids.take(16), False
         if code == 1:
-            return self.salts[seq].created(place), True
+            return salts.created(place) if salts else self.ids.take(16), True
         return self.read_reference(seq, code, past), False
 
     def read_reference(self, seq, code, past):
@@ -463,10 +516,10 @@ class RunReader:
         replica, named, entry = self.replicas[code - 2], self.ids.varint(1), self.ids.varint(0, 4096, "entry")
         if replica == self.envelope.replica:
             require(named < seq, "a reference to a change that its author had not seen")
-            if named in self.salts:
-                change = self.changes[named - self.envelope.first]
-                require(entry < len(change.entries), "a reference to an entry that is not there")
-                return self.salts[named].created(entry)
+            if named >= self.envelope.first:
+                record = self.changes[named - self.envelope.first].created(entry)
+                require(record is not None, "a reference to an entry that is not there")
+                return record
             record = self.created(replica, named, entry)
             require(record is not None, "a reference to an entry that is not there")
             return record

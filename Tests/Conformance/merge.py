@@ -174,10 +174,12 @@ def tally(contents):
     return (total + 2**63 & U64) - 2**63
 
 
-def records(space, changes):
-    """{(collection, id): Record}"""
+def records(space, changes, erased):
+    """{(collection, id): Record}; `erased` has the (collection, id) of those that hold nothing any more."""
     touches = {}
     for change in changes:
         for entry in change.entries:
+            if entry.erased is not None or (entry.collection, entry.record) in erased:
+                continue
             touches.setdefault((entry.collection, entry.record), []).append((change, entry))
     return {key: Record(space, *key, found) for key, found in touches.items()}

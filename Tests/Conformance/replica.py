@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 import merge
 from authority import SYSTEM, Authority
-from changes import Chain, Run, RunReader, Salts, Unresolved, seal_message
+from changes import Chain, Run, RunReader, Unresolved, seal_message
 from codec import Malformed, device_of_key, require
-from schema import DEVICE, ROLES, SPACE_INFO
+from schema import DEVICE, ERASURE, ROLES, SPACE_INFO
 
 SEQ_MAX = 2**63 - 1 - 65536
 
@@ -56,7 +56,24 @@ class Replica:
 
     def records(self, name):
         space = self.space(name)
-        return merge.records(name, [space.changes[dot] for dot in space.in_effect])
+        return merge.records(name, [space.changes[dot] for dot in space.in_effect], self.erased(name))
+
+    def erased(self, name):
+        """{(collection, id)} of the records of a space that receipts in its log name."""
+        changes = [] if name == SYSTEM else self.space(name).changes.values()
+        receipts = [(change, entry) for change in changes for entry in change.entries if entry.collection == ERASURE]
+        if not receipts:
+            return set()
+        erasers = self.authority().ever_admins()
+        out = set()
+        for change, entry in receipts:
+            told = entry.registers.get(1, {})
+            if change.replica[:16] not in erasers or not {1, 2} <= set(told):
+                continue
+            collection, record = told[1].shown(), told[2].shown()
+            if collection >= 16 and len(record) == 32:
+                out.add((collection, bytes.fromhex(record)))
+        return out
 
     def exceptions(self, name):
         """The ranges that were received and are not in effect."""
@@ -103,9 +120,8 @@ class Replica:
         out = {}
         for change in changes:
             for entry in change.entries:
-                groups = [*entry.registers, *entry.items]
                 for role in ROLES:
-                    if any(role not in self.schema.writers(entry.collection, group) for group in groups):
+                    if any(role not in self.schema.writers(entry.collection, group) for group in entry.groups):
                         out[role] = min(out.get(role, change.seq), change.seq)
         return out
 
@@ -187,8 +203,8 @@ class Replica:
                 raise Refused("equivocation")
         run.changes = [change for change in run.changes if change.seq > chain.seq]
         for start, seed in run.blocks.items():
-            known = space.seeds.get((envelope.replica, start), seed)
-            require(known == seed, "a seed that differs from the one known")
+            known = space.seeds.get((envelope.replica, start))
+            require(known is None or seed is None or known == seed, "a seed that differs from the one known")
         for change in run.changes:
             for entry in change.entries:
                 self.schema.check(entry)
@@ -211,10 +227,7 @@ class Replica:
 
         def created(replica, seq, place):
             change = space.changes.get((replica, seq))
-            if change is None or place >= len(change.entries):
-                return None
-            seed = space.seeds[replica, change.block_start]
-            return Salts(seed, seq, change.timestamp).created(place)
+            return change and change.created(place)
 
         try:
             return RunReader(envelope, chain, created).read()
@@ -243,7 +256,8 @@ class Replica:
         space.runs.append(run)
         space.chains[envelope.replica] = run.chain
         for start, seed in run.blocks.items():
-            space.seeds[envelope.replica, start] = seed
+            if seed is not None:
+                space.seeds[envelope.replica, start] = seed
         for change in run.changes:
             space.changes[change.dot] = change
         self.judge()

@@ -11,7 +11,7 @@ CLASSES = {
 }  # fmt: skip
 TAGS = {"text": TEXT, "integer": INTEGER}
 
-DEVICE, GRANT, SPACE_INFO, REVOCATION, ADOPTION = 3, 4, 6, 7, 8
+DEVICE, GRANT, SPACE_INFO, REVOCATION, ADOPTION, ERASURE = 3, 4, 6, 7, 8, 9
 ROLES = ("admin", "branch", "venue", "auditor")
 WRITERS = ("admin", "branch", "venue")
 
@@ -36,6 +36,7 @@ SYSTEM = [
     {"number": SPACE_INFO, "groups": [review(1, texts(1, 2))]},
     {"number": REVOCATION, "groups": [review(1, texts(1, 2, 3, 4))]},
     {"number": ADOPTION, "groups": [review(1, texts(1, 2))]},
+    {"number": ERASURE, "groups": [review(1, [{"number": 1, "kind": "integer"}, *texts(2)])]},
 ]
 for own in SYSTEM:
     own["writers"] = ["admin"]

@@ -108,7 +108,8 @@ import TsunaguCore
         for count in [Int.min, -1, 0, 1, 3, 1025, Int.max] {
             #expect(throws: CodecError.self) { try chain.decode(body, at: 0, count: count) }
         }
-        #expect(throws: CodecError.unknownVersion(3)) { try chain.decode([3] + body.dropFirst(), at: 0, count: 2) }
+        #expect(throws: CodecError.unknownVersion(4)) { try chain.decode([4] + body.dropFirst(), at: 0, count: 2) }
+        #expect(throws: CodecError.unknownVersion(3)) { try chain.decode([3, 3] + body, at: 0, count: 2) }
         #expect(throws: CodecError.truncated) { try chain.decode([], at: 0, count: 2) }
     }
 

@@ -72,6 +72,13 @@ struct VectorScenario: Sendable, CustomTestStringConvertible {
             happen: authority
         ),
         VectorScenario(
+            name: "erased",
+            schema: TestSchema.v1,
+            about: "Records erased by an admin, before and after others' edits of them arrive: runs in redacted form, "
+                + "one of them with two blocks, and a receipt of a member whose word does not erase.",
+            happen: erased
+        ),
+        VectorScenario(
             name: "blocks",
             schema: TestSchema.v1,
             about: "1,030 changes of one author, so that a block of salts begins within a run; a batch, a reason, "
@@ -88,6 +95,34 @@ struct VectorScenario: Sendable, CustomTestStringConvertible {
         -> [RunEnvelope]
     {
         try spaces.flatMap { try site.runs($0) }
+    }
+
+    @Sendable private static func erased(_ scratch: Scratch) throws -> Runs {
+        let names = ["本庁", "出張所", "会場", "来客"]
+        let sites = try makeWard(names, in: scratch, seed: 11, granting: ["出張所", "会場"])
+        let (a, b, c, guest) = (sites[0], sites[1], sites[2], sites[3])
+        let (gone, kept) = try b.write { draft in
+            let gone = try draft.create(note, [(1, .text("消える人")), (3, .integer(7)), (4, .text("03"))])
+            try draft.edit(note, gone, group: TestSchema.tags, add: [Array("ja".utf8)])
+            return (gone, try draft.create(note, [(1, .text("残る人"))]))
+        }
+        for site in [a, c, guest] { try site.pull(from: b) }
+        try a.write { try $0.set(note, gone, [(2, .text("本庁"))]) }
+        try b.pull(from: a)
+        // Without knowing, and beside something else.
+        try c.write { draft in
+            try draft.set(note, gone, [(4, .text("05"))])
+            try draft.set(note, kept, [(4, .text("06"))])
+        }
+        try guest.write { try $0.erase(note, kept) }
+        try a.write { try $0.erase(note, gone) }
+        try b.pull(from: a)
+        // The block's seed is given up: a new one begins, and stands in one run with a change of the old.
+        try b.write { try $0.set(note, kept, [(2, .text("出張所"))]) }
+        try a.pull(from: b)
+        try a.pull(from: guest)
+        try a.pull(from: c)
+        return (a, try runs(a))
     }
 
     @Sendable private static func twoSites(_ scratch: Scratch) throws -> Runs {

@@ -62,10 +62,8 @@ package struct Payload: Sendable {
 
     /// The id that the entry at a place gave to the record it created; `nil` where it created none.
     package func createdID(_ index: Int) -> RecordID? {
-        guard entries.indices.contains(index) else { return nil }
-        let id = entries[index].id
-        let isCreated = salts.map { $0.entry(index).id == id } ?? (entries[index].reference == .created)
-        return isCreated ? id : nil
+        guard entries.indices.contains(index), entries[index].reference == .created else { return nil }
+        return entries[index].id
     }
 
     /// Appends a record's group of operations.
@@ -105,13 +103,11 @@ package struct Payload: Sendable {
         let leaves = leaves()
         var out = Payload(salts: nil)
         for (index, entry) in entries.enumerated() {
-            let isCreated = createdID(index) != nil
             if entry.isErased || isErased(entry) {
                 let leaf = Array(leaves[32 * index..<32 * (index + 1)])
-                out.appendErased(entry.shape, id: entry.id, isCreated: isCreated, leaf: leaf)
+                out.appendErased(entry.shape, id: entry.id, isCreated: entry.reference == .created, leaf: leaf)
             } else {
-                let reference = isCreated ? .created : entry.reference
-                out.append(entry.shape, id: entry.id, reference: reference, salt: salt(index)) {
+                out.append(entry.shape, id: entry.id, reference: entry.reference, salt: salt(index)) {
                     $0 += bytes[entry.slotsStart..<entry.range.upperBound]
                 }
             }

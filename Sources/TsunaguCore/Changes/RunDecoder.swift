@@ -339,7 +339,9 @@ package struct RunDecoder {
         let shape = try element(of: shapes, UInt64(shapeIndex), "shape")
         let salt: Bytes16? = payload.salts == nil ? try openings!.bytes16() : nil
         let created = payload.salts?.entry(payload.entries.count).id
-        let (id, reference) = try readReference(created)
+        var (id, reference) = try readReference(created)
+        // However it is spelled: a created record is one whose id the entry gives.
+        if id == created { reference = .created }
         let classes = slotClasses[shapeIndex]
         // A closure with typed throws in the middle of a generic rethrow keeps the error's type only by hand.
         var failure: CodecError?

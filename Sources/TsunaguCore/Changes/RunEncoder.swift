@@ -187,13 +187,7 @@ package struct RunEncoder {
             ids.append(entry.reference == .created ? 1 : 0)
             ids.append(entry.id.raw)
             return
-        case .salt(let salt):
-            openings.append(salt)
-            if entry.reference == .created {
-                ids.append(1)
-                ids.append(entry.id.raw)
-                return
-            }
+        case .salt(let salt): openings.append(salt)
         case nil: break
         }
         switch entry.reference {
@@ -202,6 +196,8 @@ package struct RunEncoder {
             ids.append(entry.id.raw)
         case .created:
             ids.append(1)
+            // Without the seed nothing gives the id.
+            if opening != nil { ids.append(entry.id.raw) }
         case .of(let dot, let index):
             ids.appendVarint(UInt64(2 + self.index(of: dot.replica)))
             ids.appendVarint(dot.seq)

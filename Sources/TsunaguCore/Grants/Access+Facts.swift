@@ -20,7 +20,8 @@ extension Access {
             root: root,
             grants: standing.grants,
             revocations: Dictionary(grouping: revocations.map(\.revocation), by: \.device),
-            adopted: authority.adopted(where: standing.counts)
+            adopted: authority.adopted(where: standing.counts),
+            everAdmins: Set(authority.standing(under: []).admins.keys)
         )
     }
 }

@@ -52,19 +52,26 @@ public struct Access: Sendable {
     public var revocations: [DeviceID: [Revocation]]
     /// How far chains take effect because an admin adopted what they say.
     public var adopted: Revocation.Cut
+    /// Whom a chain of grants leads to from the root, whatever was revoked: such a set only grows.
+    public var everAdmins: Set<DeviceID>
 
     /// Joins the parts.
     public init(
         root: DeviceID,
         grants: [DeviceID: [Grant]] = [:],
         revocations: [DeviceID: [Revocation]] = [:],
-        adopted: Revocation.Cut = Revocation.Cut()
+        adopted: Revocation.Cut = Revocation.Cut(),
+        everAdmins: Set<DeviceID> = []
     ) {
         self.root = root
         self.grants = grants
         self.revocations = revocations
         self.adopted = adopted
+        self.everAdmins = everAdmins
     }
+
+    /// Whether what the device says is erased is erased: that is final, so no revocation takes it back.
+    public func mayErase(_ device: DeviceID) -> Bool { device == root || everAdmins.contains(device) }
 
     /// Whether the device's rights ended.
     public func isRevoked(_ device: DeviceID) -> Bool {

@@ -5,8 +5,8 @@ package import TsunaguCore
 
 /// Erasing what records hold: their content leaves the tables and the log, whose hashes and seals stay what they were.
 ///
-/// What is erased follows from the receipts in the log alone, and only ever grows: whoever once was an admin erases for
-/// good, whether or not the receipt is in effect.
+/// What is erased follows from the receipts in the log and who was ever made an admin, and only ever grows: neither a
+/// revocation nor a receipt's being out of effect brings anything back.
 extension StoreTransaction {
     /// A record of a space, as a receipt names it.
     struct ErasedKey: Hashable {
@@ -59,7 +59,7 @@ extension StoreTransaction {
         var out: Set<ErasedKey> = []
         for change in changes {
             for key in try receipts(in: change, space) {
-                let counts = try currentAccess()?.wasAdmin(replica(author).device) == true
+                let counts = try currentAccess()?.mayErase(replica(author).device) == true
                 let insert = try statement(
                     "INSERT OR IGNORE INTO erased(space, collection, id, author, seq, counts) VALUES (?, ?, ?, ?, ?, ?)"
                 )
@@ -82,7 +82,7 @@ extension StoreTransaction {
         let select = try statement("SELECT DISTINCT space, author FROM erased WHERE counts = 0")
         var rows: [(space: Int64, author: UInt32)] = []
         while try select.step() { rows.append((select.int(0), select.number(1))) }
-        for row in rows where access.wasAdmin(try replica(row.author).device) {
+        for row in rows where access.mayErase(try replica(row.author).device) {
             guard let space = try space(spaceName(row.space)) else { continue }
             let named = try statement("SELECT collection, id FROM erased WHERE space = ? AND author = ? AND counts = 0")
             named.bind(1, row.space)
@@ -113,15 +113,17 @@ extension StoreTransaction {
         let keys = try erasedKeys(space)
         var out = run
         var isChanged = false
+        var opened: [BlockPlace] = []
         for (place, block) in run.blocks.enumerated() {
             let isGivenUp = try self.block(space, author, block.start).map { $0.start == block.start && $0.seed == nil }
             let holdsErased = run.changes.contains { $0.header.blockStart == block.start && $0.holds(keys) }
             guard holdsErased || isGivenUp == true && block.seed != nil else { continue }
             isChanged = true
             out.blocks[place].seed = nil
-            if holdsErased { try giveUpSeed(of: block.start, space, author) }
+            if holdsErased { opened.append(BlockPlace(author: author, start: block.start)) }
         }
         guard isChanged else { return nil }
+        try giveUpSeeds(of: opened, space)
         out.changes = run.changes.map { $0.redacted { $0.isOn(keys) } }
         return (out, out.encoded)
     }
@@ -175,9 +177,7 @@ extension StoreTransaction {
             space.add(SpaceDigest() - (try storedSum(rid)))
             try dropRecord(Verification.RecordKey(space: space.no, collection: key.collection, id: key.id))
         }
-        for block in blocks.sorted(by: { ($0.author, $0.start) < ($1.author, $1.start) }) {
-            try giveUpSeed(of: block.start, space, block.author)
-        }
+        try giveUpSeeds(of: blocks.sorted { ($0.author, $0.start) < ($1.author, $1.start) }, space)
         appliedSpaces.insert(space.id)
     }
 
@@ -200,14 +200,23 @@ extension StoreTransaction {
         return out
     }
 
-    /// Writes the runs of a block anew, without what is erased and without the block's seed: that and a commitment would
-    /// let a short value be guessed.
-    private func giveUpSeed(of start: UInt64, _ space: SpaceRow, _ author: UInt32) throws {
-        let update = try statement("UPDATE seed SET seed = x'' WHERE space = ? AND author = ? AND start = ?")
-        update.bind(1, space.no)
-        update.bind(2, author)
-        update.bind(3, start)
-        try update.run()
+    /// Writes the runs of some blocks anew, without what is erased and without the blocks' seeds: a seed and a commitment
+    /// would let a short value be guessed.
+    private func giveUpSeeds(of blocks: [BlockPlace], _ space: SpaceRow) throws {
+        // All of them first, since a run may hold changes of several.
+        for block in blocks {
+            let update = try statement("UPDATE seed SET seed = x'' WHERE space = ? AND author = ? AND start = ?")
+            update.bind(1, space.no)
+            update.bind(2, block.author)
+            update.bind(3, block.start)
+            try update.run()
+        }
+        for block in blocks { try writeAnew(block, space) }
+        decodedRuns.removeAll()
+    }
+
+    private func writeAnew(_ place: BlockPlace, _ space: SpaceRow) throws {
+        let (author, start) = (place.author, place.start)
         let keys = try erasedKeys(space)
         let next = try statement(
             "SELECT coalesce(min(start), ?) FROM seed WHERE space = ? AND author = ? AND start > ?"
@@ -227,7 +236,11 @@ extension StoreTransaction {
             for place in kept.blocks.indices {
                 kept.blocks[place].seed = try block(space, author, kept.blocks[place].start)?.seed
             }
-            kept.changes = run.changes.map { $0.redacted { $0.isOn(keys) } }
+            // Of a block that is still to be given up nothing goes before its seed.
+            let givenUp = Set(kept.blocks.filter { $0.seed == nil }.map(\.start))
+            kept.changes = run.changes.map { change in
+                givenUp.contains(change.header.blockStart) ? change.redacted { $0.isOn(keys) } : change
+            }
             let update = try statement("UPDATE run SET body = ? WHERE space = ? AND author = ? AND first = ?")
             update.bind(1, kept.encoded)
             update.bind(2, space.no)
@@ -238,7 +251,6 @@ extension StoreTransaction {
             guard last + 1 < end else { break }
             first = last + 1
         }
-        decodedRuns.removeAll()
     }
 }
 

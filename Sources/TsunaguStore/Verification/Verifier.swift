@@ -132,7 +132,7 @@ final class ChainWalk {
         chain = decoded.chain
         if run.signature != nil { sealed = run.last }
         block = decoded.blocks.last?.start ?? block
-        for each in decoded.blocks { blocks[each.start] = each }
+        for each in decoded.blocks where each.seed != nil || blocks[each.start] == nil { blocks[each.start] = each }
         return decoded
     }
 
