@@ -233,7 +233,8 @@ extension StoreTransaction {
             let last = run.changes.last?.header.dot.seq
         {
             var kept = run
-            for place in kept.blocks.indices {
+            // One that came without its seed stays so, whatever other runs of the block have.
+            for place in kept.blocks.indices where run.blocks[place].seed != nil {
                 kept.blocks[place].seed = try block(space, author, kept.blocks[place].start)?.seed
             }
             // Of a block that is still to be given up nothing goes before its seed.
