@@ -43,6 +43,32 @@ import Testing
         #expect(try branch.json("resident", "show", "00012345678").object["id"] as? String == back["id"] as? String)
     }
 
+    @Test func `An erased resident is gone at every site, and the audit keeps who did it and why`() throws {
+        let centre = try TestSite.ward()
+        try centre.start()
+        let branch = try centre.invite("麹町出張所", role: "branch")
+        let id = try #require(try branch.run(["resident", "add", "--json"] + Self.person).object["id"] as? String)
+        try branch.sync()
+        let refused = try branch.run("resident", "erase", id, "--reason", "誤り", "--json")
+        #expect(refused.status == 77 && refused.error["code"] as? String == "not_permitted")
+        let done = try centre.json("resident", "erase", "00012345678", "--reason", "保存期間の満了").object
+        #expect(done["id"] as? String == id && done["erased"] as? Bool == true)
+        try branch.sync()
+        for site in [centre, branch] {
+            #expect(try site.run("resident", "show", id).status == 66)
+            #expect(try site.run("resident", "find", "秘子").status == 0)
+            #expect(try site.json("doctor").object["ok"] as? Bool == true)
+            let files = try FileManager.default.contentsOfDirectory(atPath: site.directory.path)
+            for name in files {
+                let data = FileManager.default.contents(atPath: site.directory.path + "/" + name) ?? Data()
+                for word in ["秘子", "03-9999-0001"] { #expect(data.range(of: Data(word.utf8)) == nil, "\(name)") }
+            }
+        }
+        let audit = try centre.json("audit").list
+        let act = try #require(audit.first { $0["act"] as? String == "erase" })
+        #expect(act["reason"] as? String == "保存期間の満了" && act["records"] as? [String] == [id])
+    }
+
     @Test func `No command of a branch tells anything of the person`() throws {
         let centre = try TestSite.ward()
         try centre.start()

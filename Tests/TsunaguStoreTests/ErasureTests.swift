@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
+import GRDB
 import TestSupport
 import Testing
 import TsunaguCore
@@ -241,6 +242,32 @@ import TsunaguStore
         try clerk.reopen()
         #expect(try clerk.store.read { try $0.meta("scrub_is_due") } == nil)
         try expectNoTrace(clerk)
+    }
+
+    @Test func `The check finds what should be erased, and the repair erases it`() throws {
+        let (sites, scratch) = try ward()
+        defer { withExtendedLifetime(scratch) {} }
+        let (centre, clerk) = (sites[0], sites[1])
+        let (secret, _) = try secret(clerk)
+        try exchange(sites)
+        let queue = try DatabaseQueue(path: clerk.path)
+        let bodies = try queue.read { try Row.fetchAll($0, sql: "SELECT no, body FROM run") }
+        try centre.write { try $0.erase(note, secret) }
+        try clerk.pull(from: centre)
+        try queue.write { db in
+            try db.execute(sql: "DELETE FROM erased")
+            for row in bodies {
+                let (no, body): (Int64, Data) = (row["no"], row["body"])
+                try db.execute(sql: "UPDATE run SET body = ? WHERE no = ?", arguments: [body, no])
+            }
+        }
+        try queue.close()
+        try clerk.reopen()
+        #expect(try clerk.store.read { try $0.verify() }.log.faultCount > 0)
+        #expect(try clerk.store.write { try $0.repairLog() } > 0)
+        _ = try clerk.store.write { try $0.repairTables() }
+        try expectNoTrace(clerk)
+        try check([centre, clerk])
     }
 
     @Test func `All sites come to the same, whatever is written and erased in whatever order`() throws {

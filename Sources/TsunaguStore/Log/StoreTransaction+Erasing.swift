@@ -163,7 +163,12 @@ extension StoreTransaction {
     /// Erases the content of records from tables and log.
     func erase(_ keys: Set<ErasedKey>, in space: SpaceRow) throws {
         guard !keys.isEmpty else { return }
-        var blocks = try quarantinedBlocks(holding: keys, space)
+        try erase(keys, in: space, and: quarantinedBlocks(holding: keys, space))
+    }
+
+    /// - Parameter blocks: those that hold what no table names.
+    private func erase(_ keys: Set<ErasedKey>, in space: SpaceRow, and others: Set<BlockPlace>) throws {
+        var blocks = others
         for key in keys.sorted(by: { ($0.collection, $0.id) < ($1.collection, $1.id) }) {
             guard let (rid, _) = try findRecord(space, key.collection, key.id) else { continue }
             for past in try past(rid) {
@@ -180,6 +185,49 @@ extension StoreTransaction {
         try giveUpSeeds(of: blocks.sorted { ($0.author, $0.start) < ($1.author, $1.start) }, space)
         appliedSpaces.insert(space.id)
     }
+
+    /// Notes the receipts that the log has and the table has not, and erases what they name wherever it stands.
+    func eraseAnew() throws {
+        for id in try spaces() {
+            guard let space = try space(id) else { continue }
+            try forEachChain(of: space) { author, change in
+                _ = try noteErasures(by: [change], space, author)
+            }
+            let keys = try erasedKeys(space)
+            var blocks: Set<BlockPlace> = []
+            try forEachChain(of: space) { author, change in
+                guard change.holds(keys) else { return }
+                blocks.insert(BlockPlace(author: author, start: change.header.blockStart))
+            }
+            if !keys.isEmpty { try erase(keys, in: space, and: blocks) }
+        }
+    }
+
+    private func forEachChain(of space: SpaceRow, _ body: (UInt32, Change) throws -> Void) throws {
+        for entry in try vector(of: space.id) {
+            let author = try author(entry.replica)
+            try forEachRun(space, author, holding: 1..<entry.seq + 1) { run, _ in
+                for change in run.changes { try body(author, change) }
+            }
+        }
+    }
+
+    /// Whether a receipt is noted.
+    func isNoted(_ receipt: ErasedKey, _ dot: LocalDot, _ space: SpaceRow) throws -> Bool {
+        let select = try statement(
+            "SELECT 1 FROM erased WHERE space = ? AND collection = ? AND id = ? AND author = ? AND seq = ?"
+        )
+        select.bind(1, space.no)
+        select.bind(2, receipt.collection)
+        select.bind(3, receipt.id.bytes)
+        select.bind(4, dot.author)
+        select.bind(5, dot.seq)
+        defer { select.reset() }
+        return try select.step()
+    }
+
+    /// Whether a change in the log holds what is erased.
+    func holdsErased(_ change: Change, _ space: SpaceRow) throws -> Bool { try change.holds(erasedKeys(space)) }
 
     private struct BlockPlace: Hashable {
         let author: UInt32

@@ -13,7 +13,9 @@ extension StoreTransaction {
     /// - Returns: how much of it was wrong.
     package func repairLog() throws -> Int {
         let named = try nameLostSpaces()
-        let repairs = try verify().logRepairs
+        let found = try verify()
+        let repairs = found.logRepairs
+        var erases = false
         for repair in repairs {
             switch repair {
             case .base(let run, let base):
@@ -39,9 +41,12 @@ extension StoreTransaction {
                 delete.bind(2, key.author)
                 delete.bind(3, start)
                 try delete.run()
+            case .erasure: erases = true
             }
         }
         decodedRuns.removeAll()
+        // Of a log that cannot be read whole something might stay.
+        if erases, !found.isLogUnreadable { try eraseAnew() }
         return named + repairs.count
     }
 

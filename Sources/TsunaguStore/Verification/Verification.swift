@@ -99,6 +99,7 @@ package struct Verification: Sendable {
         case chain(StoreTransaction.ChainKey, StoreTransaction.ChainRow)
         case seed(StoreTransaction.ChainKey, RunEncoder.Block)
         case needlessSeed(StoreTransaction.ChainKey, start: UInt64)
+        case erasure
     }
 
     var logRepairs: [LogRepair] = []

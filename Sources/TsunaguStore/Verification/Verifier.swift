@@ -53,10 +53,24 @@ final class Verifier {
             guard let decoded = try walk.follow(run) else { return }
             for change in decoded.changes {
                 try checkPart(change.header, walk.space, walk.author)
+                try checkErasures(change, walk.space, walk.author)
                 if change.header.dot.seq < withheld { try check(change, walk.space, walk.author) }
             }
         }
         try walk.finish()
+    }
+
+    /// A receipt in the log is noted, and what is erased is not in the log.
+    private func checkErasures(_ change: Change, _ space: StoreTransaction.SpaceRow, _ author: UInt32) throws {
+        let dot = LocalDot(author: author, seq: change.header.dot.seq)
+        let isNoted = try transaction.receipts(in: change, space).allSatisfy {
+            try transaction.isNoted($0, dot, space)
+        }
+        let name = "\(space.id) \(change.header.dot.replica.device.short) \(dot.seq)"
+        if !isNoted { out.log.fault("\(name): its erasure is not noted") }
+        let holdsErased = try transaction.holdsErased(change, space)
+        if holdsErased { out.log.fault("\(name): what is erased is there") }
+        if !isNoted || holdsErased { out.logRepairs.append(.erasure) }
     }
 
     private func checkDigests() throws {
