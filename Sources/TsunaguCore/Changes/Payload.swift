@@ -38,6 +38,12 @@ package struct Payload: Sendable {
 
     package init(salts: Salts) { self.salts = salts }
 
+    /// The id that an entry which is there gives to a record it creates.
+    package func id(of index: Int) throws(CodecError) -> RecordID {
+        guard entries.indices.contains(index) else { throw .invalid("a reference to no entry") }
+        return idOfEntry(index)
+    }
+
     /// The id that an entry at a place gives to a record it creates.
     package func idOfEntry(_ index: Int) -> RecordID { salts.entry(index).id }
 

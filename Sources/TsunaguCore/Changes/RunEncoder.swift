@@ -64,8 +64,19 @@ package struct RunEncoder {
 
     private init() {}
 
-    /// - Precondition: the changes follow each other, and `block(seq)` knows the block of each.
+    /// - Precondition: the changes follow each other, `block(seq)` knows the block of each, and they are not too large.
     package static func encode(_ changes: some Collection<Change>, block: (UInt64) -> Block) -> [UInt8] {
+        guard let body = encodeIfItFits(changes, block: block) else { preconditionFailure("a run that is too large") }
+        return body
+    }
+
+    /// The same of others' changes: cut otherwise they may be longer than they came.
+    ///
+    /// - Returns: `nil` where they are more than a reader takes.
+    package static func encodeIfItFits(
+        _ changes: some Collection<Change>,
+        block: (UInt64) -> Block
+    ) -> [UInt8]? {
         var encoder = RunEncoder()
         let first = changes.first!.header
         let firstBlock = block(first.dot.seq)
@@ -218,7 +229,7 @@ package struct RunEncoder {
         }
     }
 
-    private func finish(_ firstBlock: Block) -> [UInt8] {
+    private func finish(_ firstBlock: Block) -> [UInt8]? {
         var dictionary: [UInt8] = []
         dictionary.appendVarint(firstBlock.start)
         dictionary.append(firstBlock.seed)
@@ -238,7 +249,7 @@ package struct RunEncoder {
         raw.appendVarint(UInt64(streams.count))
         for stream in streams { raw.appendVarint(UInt64(stream.count)) }
         for stream in streams { raw.append(contentsOf: stream) }
-        precondition(raw.count <= Self.rawBytesMax, "a run of \(raw.count) bytes, at most \(Self.rawBytesMax)")
+        guard raw.count <= Self.rawBytesMax else { return nil }
 
         let compressed = Zstd.compress(raw)
         var out: [UInt8] = []
