@@ -211,8 +211,9 @@ class Replica:
 
         def created(replica, seq, place):
             change = space.changes.get((replica, seq))
-            if change is None or place >= len(change.entries):
+            if change is None:
                 return None
+            require(place < len(change.entries), "a reference to an entry that is not there")
             seed = space.seeds[replica, change.block_start]
             return Salts(seed, seq, change.timestamp).created(place)
 

@@ -112,7 +112,9 @@ package struct RandomChain {
         let reference: RecordReference
         if generator.chance(60) {
             (id, reference) = (payload.nextID, .created)
-        } else if let earlier = changes.last, generator.chance(60) {
+        } else if let earlier = changes.last, generator.chance(60),
+            payload.entries.count < earlier.payload.entries.count
+        {
             // Another entry than any other of this change names, so that no record stands twice in it.
             let index = payload.entries.count
             (id, reference) = (earlier.payload.idOfEntry(index), .of(earlier.header.dot, index: index))

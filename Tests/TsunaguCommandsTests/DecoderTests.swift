@@ -404,7 +404,7 @@ struct DecoderTests {
         let mapping = """
             { "format": "tsunagu-mapping-1", "kind": "residents", "description": "\\u795e",
               "columns": [ { "from": "number", "to": "number" },
-                { "from": "family_name", "to": ["氏", "名"], "separator": " ", "fills": true },
+                { "from": "family_name", "to": ["氏", "名"], "separator": " ", "uneven": "fill" },
                 { "from": "languages", "to": "languages", "values": { "en": "en", "zh": "" }, "keep_others": true } ],
               "constants": { "standing": "日本人" }, "ignore": ["given_name", "birth_date"] }
             """

@@ -247,7 +247,7 @@ extension AuthorityFact.Content {
             self = .adoption(chains)
             return
         }
-        guard let device = try value(0).text.flatMap({ DeviceID(hex: $0.string) }) else { return nil }
+        guard let device = try value(0).text.flatMap({ DeviceID(exactHex: $0.string) }) else { return nil }
         if collection.number == SystemSchema.grant.number {
             guard let role = try value(1).text.flatMap({ Role(rawValue: $0.string) }) else { return nil }
             let spaces = try value(2).text?.utf8.split(separator: UInt8(ascii: " ")).map {
