@@ -12,6 +12,8 @@ from schema import ADOPTION, GRANT, REVOCATION
 SYSTEM = "system"
 ROLES = ("admin", "branch", "venue", "auditor")
 ALL = 2**64 - 1
+DEVICE = re.compile(r"[0-9a-f]{32}")
+SEQ_MAX = 2**63 - 65_537
 PLACE = re.compile(r"([a-z0-9-]{1,32}(?:/[a-z0-9-]{1,32})?) ([0-9a-f]{48}) ([0-9]+)")
 
 
@@ -52,14 +54,13 @@ def fact(dot, entry):
     if entry.collection == ADOPTION:
         chains = places(values[1]) if 1 in values else None
         return None if chains is None else Fact(dot, ADOPTION, chains=chains)
-    try:
-        device = bytes.fromhex(values[1])
-    except (KeyError, ValueError):
+    if DEVICE.fullmatch(values.get(1, "")) is None:
         return None
+    device = bytes.fromhex(values[1])
     if entry.collection == GRANT:
         if values.get(2) not in ROLES:
             return None
-        spaces = tuple(values.get(3, "").split())
+        spaces = tuple(filter(None, values.get(3, "").split(" ")))
         return Fact(dot, GRANT, device, values[2], spaces, values.get(4) == "write")
     if values.get(2) not in ("lost", "retired"):
         return None
@@ -72,7 +73,7 @@ def places(text):
     out = {}
     for part in filter(None, text.split(";")):
         found = PLACE.fullmatch(part)
-        if found is None:
+        if found is None or int(found[3]) > SEQ_MAX:
             return None
         out[found[1], bytes.fromhex(found[2])] = int(found[3])
     return out

@@ -3,6 +3,7 @@
 """A reader that takes in runs: sync.md, section 6. It keeps everything in memory and works everything out anew."""
 
 import hmac
+import re
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidSignature
@@ -71,7 +72,9 @@ class Replica:
             if change.replica[:16] not in erasers or not {1, 2} <= set(told):
                 continue
             collection, record = told[1].shown(), told[2].shown()
-            if collection >= 16 and len(record) == 32:
+            if not isinstance(collection, int) or not isinstance(record, str):
+                continue
+            if 16 <= collection < 2**32 and re.fullmatch("[0-9a-f]{32}", record):
                 out.add((collection, bytes.fromhex(record)))
         return out
 
@@ -227,7 +230,11 @@ class Replica:
 
         def created(replica, seq, place):
             change = space.changes.get((replica, seq))
-            return change and change.created(place)
+            if change is None:
+                return None
+            record = change.created(place)
+            require(record is not None, "a reference to an entry that creates nothing")
+            return record
 
         try:
             return RunReader(envelope, chain, created).read()

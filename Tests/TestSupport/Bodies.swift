@@ -32,4 +32,64 @@ package enum Bodies {
         }
         return out
     }
+
+    /// The same at another length: a bit, a byte, an end of the scale, or the bytes of another place.
+    ///
+    /// - Parameter bytes: any number, none included.
+    package static func spoilt(_ bytes: [UInt8], _ generator: inout SeededGenerator) -> [UInt8] {
+        guard !bytes.isEmpty else { return generator.bytes(1 + generator.below(3)) }
+        var out = bytes
+        for _ in 0...generator.pick([0, 0, 0, 1, 3]) where !out.isEmpty {
+            guard generator.chance(30) else {
+                out = mutated(out, &generator)
+                continue
+            }
+            let place = generator.below(out.count)
+            let end = min(out.count, place + generator.pick([1, 1, 4, 16]))
+            out.replaceSubrange(place..<end, with: generator.pick(extremes))
+        }
+        return out
+    }
+
+    /// Numbers at the ends of the scale, as varints and as bytes.
+    private static let extremes: [[UInt8]] = [
+        [0], [1], [0x7f], [0x80, 1], [0xff, 0xff, 3], [0xff, 0xff, 0xff, 0xff, 0x0f], [0x80, 0x80, 0x80, 0x80, 0x10],
+        Array(repeating: 0xff, count: 9) + [1], Array(repeating: 0x80, count: 9) + [1],
+        Array(repeating: 0xff, count: 8),
+        Array(repeating: 0xff, count: 10), [0x80, 0], [],
+    ]
+
+    // MARK: - Streams
+
+    /// The streams of an uncompressed run.
+    package static func streams(_ stored: [UInt8]) throws(CodecError) -> [[UInt8]] {
+        try Array(stored.dropFirst()).withMemory { memory throws(CodecError) in
+            var reader = ByteReader(memory)
+            let count = try reader.varint("streams", atMost: 4096)
+            var lengths: [Int] = []
+            for _ in 0..<count { lengths.append(try reader.varint("stream", atMost: 1 << 20)) }
+            var out: [[UInt8]] = []
+            for length in lengths { out.append(Array(try reader.bytes(length))) }
+            return out
+        }
+    }
+
+    /// An uncompressed run of streams whose lengths are right.
+    package static func stored(streams: [[UInt8]]) -> [UInt8] {
+        var out: [UInt8] = [1]
+        out.appendVarint(UInt64(streams.count))
+        for stream in streams { out.appendVarint(UInt64(stream.count)) }
+        return out + streams.joined()
+    }
+
+    /// A run of which one stream is spoilt, so that the fault is met where the stream is read.
+    package static func spoiltInside(_ stored: [UInt8], _ generator: inout SeededGenerator) throws(CodecError)
+        -> [UInt8]
+    {
+        var streams = try streams(stored)
+        // What says most stands in the first four.
+        let place = generator.chance(60) ? generator.below(4) : generator.below(streams.count)
+        streams[place] = spoilt(streams[place], &generator)
+        return self.stored(streams: streams)
+    }
 }

@@ -112,7 +112,7 @@ package struct RandomChain {
         let reference: RecordReference
         if generator.chance(60) {
             (id, reference) = (payload.nextID, .created)
-        } else if let earlier = changes.last, let created = earlier.payload.createdID(payload.entries.count) {
+        } else if let earlier = changes.last, let created = try? earlier.payload.createdID(payload.entries.count) {
             // Another entry than any other of this change names, so that no record stands twice in it.
             (id, reference) = (created, .of(earlier.header.dot, index: payload.entries.count))
         } else {

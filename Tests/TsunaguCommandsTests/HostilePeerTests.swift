@@ -444,20 +444,8 @@ struct HostilePeerTests {
 
     /// A session of a device that nobody knows with the ward's hub.
     private func openStranger(_ ward: WardFixture) throws -> (SyncRequest) throws -> SyncReply {
-        let key = Curve25519.Signing.PrivateKey()
-        let client = Handshake.Client(device: DeviceID(signingKey: Array(key.publicKey.rawRepresentation)))
-        let answer = ward.hub.answer(path: "/v1/hello", body: client.hello.encoded)
-        let session = try client.finish(try Handshake.Welcome(decoding: try answer.next() ?? [])) {
-            Array(try key.signature(for: $0))
-        }
-        var counter: UInt64 = 0
-        return { request in
-            counter += 1
-            let body = try Envelope.request(request.encoded, counter: counter, session)
-            let answer = ward.hub.answer(path: "/v1/exchange", body: body)
-            let content = try Envelope.open(try answer.next() ?? [], counter: counter, piece: 0, session.keys)
-            return try content.withMemory { memory throws(CodecError) in try SyncReply(decoding: memory) }
-        }
+        let session = try HubSession(DeviceKeys { .random(in: .min ... .max) }, with: ward.hub)
+        return { try session.ask($0) }
     }
 
     /// A run that says it is the centre's, and waits for others.

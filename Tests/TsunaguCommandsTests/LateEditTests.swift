@@ -122,7 +122,7 @@ import TsunaguWard
             (try $0.secret(of: .protectedResidents), try $0.secret(of: .residents))
         }
         let key = try PersonEdit.intakeKey(secret: try #require(secret))
-        let box = try edit.sealed(for: Array(key.publicKey.rawRepresentation))
+        let box = try #require(try edit.sealed(for: Array(key.publicKey.rawRepresentation)))
         #expect(PersonEdit(opening: box, with: key)?.encoded == edit.encoded)
         #expect(PersonEdit(opening: box, with: try PersonEdit.intakeKey(secret: try #require(other))) == nil)
         for place in stride(from: 0, to: box.count, by: 7) {

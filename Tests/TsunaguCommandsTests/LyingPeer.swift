@@ -11,6 +11,8 @@ final class LyingPeer: Transport {
         case reply(SyncReply)
         /// The answer to a pull; it ends with `nil`.
         case frames(() -> SyncFrame?)
+        /// The bytes of a reply, or of a pull's only frame, whatever they are.
+        case content([UInt8])
     }
 
     let address = "liar"
@@ -18,23 +20,25 @@ final class LyingPeer: Transport {
     private(set) var requests = 0
     /// Where it is set, answers come a byte at a time, and it is called before each.
     var onByte: (() -> Void)?
-    private let site: Site
+    private let device: DeviceKeys
     private let answer: (SyncRequest) throws -> Answer
     private var keys: SessionKeys?
 
-    init(_ site: Site, _ answer: @escaping (SyncRequest) throws -> Answer) {
-        self.site = site
+    init(_ device: DeviceKeys, _ answer: @escaping (SyncRequest) throws -> Answer) {
+        self.device = device
         self.answer = answer
     }
+
+    convenience init(_ site: Site, _ answer: @escaping (SyncRequest) throws -> Answer) { self.init(site.keys, answer) }
 
     func post(_ path: String, _ body: [UInt8], onChunk: (UnsafeRawBufferPointer) throws -> Void) throws {
         guard path != "/v1/hello" else {
             let (welcome, keys, _) = try Handshake.welcome(
                 Handshake.Hello(decoding: body),
-                signingKey: site.keys.signingPublic,
+                signingKey: device.signingPublic,
                 epoch: Bytes16(1),
                 session: Bytes16(2),
-                sign: site.keys.sign
+                sign: device.sign
             )
             self.keys = keys
             return try welcome.encoded.withUnsafeBytes(onChunk)
@@ -57,8 +61,12 @@ final class LyingPeer: Transport {
                 try [byte].withUnsafeBytes(onChunk)
             }
         }
+        let isPull = if case .pull = question { true } else { false }
         switch try answer(question) {
         case .reply(let reply): try send(reply.encoded, isStream: false)
+        case .content(let bytes):
+            try send(bytes, isStream: isPull)
+            if isPull { try send([], isStream: true) }
         case .frames(let next):
             while let frame = next() { try send(frame.encoded, isStream: true) }
             try send([], isStream: true)

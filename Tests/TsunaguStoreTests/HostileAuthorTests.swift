@@ -1,7 +1,6 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-import Crypto
 import TestSupport
 import Testing
 import TsunaguCore
@@ -10,83 +9,6 @@ import TsunaguStore
 /// Runs that a member signed with a program of its own: what they say is possible, or harmless.
 @Suite struct HostileAuthorTests {
     private let note = TestSchema.note
-
-    /// Builds chains change by change under a member's key.
-    private struct Forge {
-        let site: TestSite
-        var chain = Chain()
-        var changes: [Change] = []
-        var base = Chain()
-        /// Where the last run began.
-        var runStart = Chain()
-        let block: RunEncoder.Block
-
-        init(_ site: TestSite, seed: Bytes16 = Bytes16(5)) {
-            self.site = site
-            block = RunEncoder.Block(start: 1, seed: seed)
-        }
-
-        /// The same chain so far as another's.
-        mutating func continueFrom(_ other: Forge) {
-            base = other.runStart
-            chain = other.runStart
-        }
-
-        mutating func write(
-            _ title: String,
-            on id: RecordID,
-            deps: [ReplicaID: UInt64] = [:],
-            exceptions: [VersionVector.Exception]? = nil,
-            system: [ReplicaID: UInt64] = [:]
-        ) throws {
-            let seq = chain.seq + 1
-            let timestamp = Timestamp(milliseconds: 1_800_000_000_000 + seq)
-            var payload = Payload(salts: Salts(blockSeed: block.seed!, seq: seq, timestamp: timestamp))
-            let shape = Shape(collection: 20, operations: [Shape.Operation(group: 1, .register, fields: [1])])
-            payload.append(shape, id: id, reference: .explicit) { $0.appendSlot(.text(title)) }
-            func delta(_ entries: [ReplicaID: UInt64], _ exceptions: [VersionVector.Exception]?) -> DepsDelta {
-                DepsDelta(
-                    entries: entries.sorted { $0.key < $1.key }.map { Dot($0.key, $0.value) },
-                    exceptions: exceptions
-                )
-            }
-            let header = ChangeHeader(
-                space: TestSchema.space,
-                dot: Dot(site.replica, seq),
-                author: site.person,
-                timestamp: timestamp,
-                deps: delta(deps, exceptions),
-                systemDeps: delta(system, nil),
-                previous: chain.hash,
-                schemaVersion: 1,
-                blockStart: 1,
-                batch: nil,
-                transaction: nil,
-                payloadHash: ChangeHeader.noHash
-            )
-            let change = Change(header: header, payload: payload)
-            try chain.advance(by: change.header, hash: change.hash)
-            changes.append(change)
-        }
-
-        /// The changes since the last run, sealed.
-        mutating func run() throws -> RunEnvelope {
-            defer {
-                runStart = base
-                base = chain
-                changes = []
-            }
-            let message = Seal.message(space: TestSchema.space, replica: site.replica, seq: chain.seq, hash: chain.hash)
-            return RunEnvelope(
-                space: TestSchema.space,
-                replica: site.replica,
-                first: base.seq + 1,
-                count: changes.count,
-                signature: try TestSite.sign(message, with: site.key),
-                body: RunEncoder.encode(changes) { _ in block }
-            )
-        }
-    }
 
     private func ward() throws -> (sites: [TestSite], id: RecordID, scratch: Scratch) {
         let scratch = try Scratch()
@@ -217,5 +139,25 @@ import TsunaguStore
                 continue
             }
         }
+    }
+}
+
+extension Forge {
+    fileprivate init(_ site: TestSite, seed: Bytes16 = Bytes16(5)) {
+        self.init(TestSchema.space, as: site.replica, site.key, site.person, seed: seed)
+    }
+
+    fileprivate mutating func write(
+        _ title: String,
+        on id: RecordID,
+        deps: [ReplicaID: UInt64] = [:],
+        exceptions: [VersionVector.Exception]? = nil,
+        system: [ReplicaID: UInt64] = [:]
+    ) throws {
+        func delta(_ entries: [ReplicaID: UInt64], _ exceptions: [VersionVector.Exception]?) -> DepsDelta {
+            DepsDelta(entries: entries.sorted { $0.key < $1.key }.map { Dot($0.key, $0.value) }, exceptions: exceptions)
+        }
+        let shape = Shape(collection: 20, operations: [Shape.Operation(group: 1, .register, fields: [1])])
+        try append([Entry(shape, id, [.text(title)])], deps: delta(deps, exceptions), systemDeps: delta(system, nil))
     }
 }

@@ -202,11 +202,15 @@ package final class Hub: Sendable {
         case .pull, .sums, .run: return .failed("this device was revoked")
         }
         let (mode, holds) = try site.read { transaction in
-            let isLost = try transaction.currentAccess()?.revocations[client]?.contains { $0.mode == .lost }
-            return (
-                isLost == true ? Revocation.Mode.lost : .retired,
-                try transaction.chains(of: [client, site.keys.device])
-            )
+            let access = try transaction.currentAccess()
+            let isLost = access?.revocations[client]?.contains { $0.mode == .lost }
+            var holds = try transaction.chains(of: [client, site.keys.device])
+            // Of what is written here it is told where it could hold it once.
+            for (space, chains) in holds.last where space != .system && access?.isNamed(space, to: client) != true {
+                let own = chains.filter { $0.key.device == client }
+                holds.last[space] = own.isEmpty ? nil : own
+            }
+            return (isLost == true ? Revocation.Mode.lost : .retired, holds)
         }
         return .revoked(try Farewell(to: client, mode: mode, holds: holds, sign: site.keys.sign))
     }

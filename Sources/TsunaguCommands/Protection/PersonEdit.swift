@@ -53,7 +53,36 @@ extension PersonEdit {
         )
     }
 
-    private static let bytesMax = 1 << 20
+    /// What is larger is not kept apart from the log: with what stands around it, it would be more than a change may be.
+    private static let bytesMax = 256 << 10
+    private static let itemsMax = 1024
+
+    /// Whether it can be kept, and a program that knows this schema or a newer one could have written it.
+    ///
+    /// Whoever may write `residents` can make one up, and nobody's word may stop those who take it in.
+    var isSound: Bool {
+        shape.collection == WardSchema.resident.number && encoded.count <= Self.bytesMax
+            && operations.allSatisfy { Self.isSound($0.operation, $0.values) }
+    }
+
+    private static func isSound(_ operation: Shape.Operation, _ values: [Value]) -> Bool {
+        let group = WardSchema.resident.group(operation.group)
+        guard group.map({ $0.kind.mergeClass == operation.mergeClass }) ?? true else { return false }
+        guard operation.mergeClass == .register else {
+            guard case .bytes(let body)? = values.first,
+                let items = try? body.withMemory({ memory throws(CodecError) in try Items(decoding: memory) })
+            else { return false }
+            return max(items.added.count, items.removed.count) <= itemsMax
+                && (operation.mergeClass == .set || items.removed.isEmpty)
+        }
+        guard operation.group != 0 else { return values.allSatisfy { $0 == .null || $0.text != nil } }
+        return zip(operation.fields, values).allSatisfy { number, value in
+            guard let owner = WardSchema.resident.group(ofField: number) else { return true }
+            let kind = owner.fields.first { $0.number == number }?.kind
+            return owner.number == operation.group
+                && (value == .null || (kind == .integer ? value.integer != nil : value.text != nil))
+        }
+    }
 
     /// Version 1: where it comes from, who, when, and the entry's canonical form.
     package var encoded: [UInt8] {
@@ -77,15 +106,15 @@ extension PersonEdit {
             let origin = Dot(try reader.replica(), try reader.varint())
             let record = RecordID(bytes: (try reader.bytes16()).bytes)!
             let person = Operator(
-                id: try reader.text("operator", atMost: 4096),
-                label: try reader.text("operator", atMost: 4096)
+                id: try reader.text("operator", atMost: Operator.bytesMax),
+                label: try reader.text("operator", atMost: Operator.bytesMax)
             )
             let timestamp = Timestamp(raw: try reader.uint64())
             let shape = try Shape(reading: &reader)
             var values: [Value] = []
             for _ in 0..<shape.slotCount { values.append(try reader.slot().value()) }
             try reader.expectEnd()
-            return PersonEdit(
+            let edit = PersonEdit(
                 origin: origin,
                 record: record,
                 person: person,
@@ -93,6 +122,8 @@ extension PersonEdit {
                 shape: shape,
                 values: values
             )
+            guard edit.isSound else { throw .invalid("an edit that nobody could have written") }
+            return edit
         }
     }
 }
@@ -112,12 +143,11 @@ extension PersonEdit {
         return try Curve25519.KeyAgreement.PrivateKey(rawRepresentation: raw.withUnsafeBytes { Data($0) })
     }
 
-    package func sealed(for key: [UInt8]) throws -> [UInt8] {
-        var sender = try HPKE.Sender(
-            recipientKey: Curve25519.KeyAgreement.PublicKey(rawRepresentation: key),
-            ciphersuite: Self.ciphersuite,
-            info: Self.info
-        )
+    /// - Returns: `nil` for a key that nothing can be sealed for.
+    package func sealed(for key: [UInt8]) throws -> [UInt8]? {
+        guard let key = try? Curve25519.KeyAgreement.PublicKey(rawRepresentation: key),
+            var sender = try? HPKE.Sender(recipientKey: key, ciphersuite: Self.ciphersuite, info: Self.info)
+        else { return nil }
         // Lengths say little where they are rounded up.
         var content: [UInt8] = []
         content.appendPrefixed(encoded)
@@ -127,7 +157,7 @@ extension PersonEdit {
 
     /// Opens what `sealed` made; `nil` for anything else.
     package init?(opening box: [UInt8], with key: Curve25519.KeyAgreement.PrivateKey) {
-        guard box.count > 32, box.count <= Self.bytesMax,
+        guard box.count > 32, box.count <= Self.bytesMax + 1024,
             var recipient = try? HPKE.Recipient(
                 privateKey: key,
                 ciphersuite: Self.ciphersuite,

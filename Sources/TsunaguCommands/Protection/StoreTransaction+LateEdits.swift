@@ -24,7 +24,7 @@ extension StoreTransaction {
     /// - Parameter causes: what its author had seen.
     func takeIn(_ edit: PersonEdit, causes: VersionVector, _ protection: Protection, by site: Site) throws {
         try flushDrafts()
-        guard let trace = try record(WardSchema.protectionTrace, protection.trace),
+        guard try isKept(edit), let trace = try record(WardSchema.protectionTrace, protection.trace),
             let row = try record(WardSchema.resident, protection.resident)
         else { return }
         let known = try items(of: trace.rid, group: ProtectionGroups.origins)
@@ -46,7 +46,9 @@ extension StoreTransaction {
             } else if operation.mergeClass == .register {
                 let heads = try heads(of: row.rid, group: group)
                 let hasSeenAll = mine.allSatisfy { causes.covers($0.origin.dot) }
-                guard hasSeenAll, heads.allSatisfy({ head in mine.contains { $0.dot == head } }) else {
+                // What a newer program knows of stands beside.
+                let areKnown = operation.fields.allSatisfy { number in group.fields.contains { $0.number == number } }
+                guard areKnown, hasSeenAll, heads.allSatisfy({ head in mine.contains { $0.dot == head } }) else {
                     try keepBeside(edit.part(operation, values), row.id, by: site)
                     continue
                 }
@@ -96,10 +98,17 @@ extension StoreTransaction {
         }
     }
 
+    /// Whether an edit can be kept apart from the log; of one that cannot a person is told.
+    private func isKept(_ edit: PersonEdit) throws -> Bool {
+        if edit.isSound { return true }
+        try note("late_edit_left_out", "\(SpaceID.residents) \(edit.origin.replica.device.short) \(edit.origin.seq)")
+        return false
+    }
+
     /// Keeps one operation beside a protected person's values, until somebody decides.
     func keepBeside(_ edit: PersonEdit, _ resident: RecordID, by site: Site) throws {
         let id = RecordID(derivedFrom: [Array("pending_edit".utf8), resident.bytes, edit.encoded])
-        guard try record(WardSchema.pendingEdit, id) == nil else { return }
+        guard try record(WardSchema.pendingEdit, id) == nil, try isKept(edit) else { return }
         try draft(.protectedResidents, by: site.person).create(
             WardSchema.pendingEdit,
             id: id,
@@ -121,10 +130,11 @@ extension StoreTransaction {
     /// Seals an edit that this site has to give up, for those who hold the protected residents.
     func seal(_ edit: PersonEdit, by site: Site) throws {
         let id = RecordID(derivedFrom: [Array("sealed_edit".utf8), edit.origin.name, edit.record.bytes])
-        guard try record(WardSchema.sealedEdit, id) == nil, try !isErased(WardSchema.sealedEdit, id, in: .residents),
-            let key = try records(WardSchema.intake).first?.text("public_key").flatMap({ Hex.decode($0) })
+        guard try record(WardSchema.sealedEdit, id) == nil, try isKept(edit),
+            try !isErased(WardSchema.sealedEdit, id, in: .residents),
+            let key = try records(WardSchema.intake).first?.text("public_key").flatMap({ Hex.decode($0) }),
+            let box = try edit.sealed(for: key)
         else { return }
-        let box = try edit.sealed(for: key)
         try draft(.residents, by: site.person).create(
             WardSchema.sealedEdit,
             id: id,

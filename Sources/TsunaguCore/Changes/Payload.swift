@@ -60,9 +60,11 @@ package struct Payload: Sendable {
     /// The id that the next entry gives to a record it creates.
     package var nextID: RecordID { idOfEntry(entries.count) }
 
-    /// The id that the entry at a place gave to the record it created; `nil` where it created none.
-    package func createdID(_ index: Int) -> RecordID? {
-        guard entries.indices.contains(index), entries[index].reference == .created else { return nil }
+    /// The id that the entry at a place gave to the record it created.
+    package func createdID(_ index: Int) throws(CodecError) -> RecordID {
+        guard entries.indices.contains(index), entries[index].reference == .created else {
+            throw .invalid("a reference to no entry that creates a record")
+        }
         return entries[index].id
     }
 

@@ -13,14 +13,14 @@ package struct RunDecoder {
         package var author: ReplicaID
         /// Where the author's chain stands before the run.
         package var chain: Chain
-        /// The id that an entry of an earlier change gave.
-        package var resolve: (Dot, Int) -> RecordID?
+        /// The id that an entry of an earlier change gave; `nil` where the change is not here.
+        package var resolve: (Dot, Int) throws(CodecError) -> RecordID?
 
         package init(
             space: SpaceID,
             author: ReplicaID,
             chain: Chain,
-            resolve: @escaping (Dot, Int) -> RecordID?
+            resolve: @escaping (Dot, Int) throws(CodecError) -> RecordID?
         ) {
             self.space = space
             self.author = author
@@ -416,25 +416,27 @@ package struct RunDecoder {
             guard isOwn ? dot.seq >= 1 && dot.seq <= run.chain.seq : saw(dot) else {
                 throw .invalid("a reference to a change that its author had not seen")
             }
-            guard let id = isOwn && dot.seq > context.chain.seq ? ownID(dot.seq, index) : context.resolve(dot, index)
-            else {
-                throw isOwn ? .invalid("a reference to no entry") : .unresolvedReference(dot)
-            }
-            return (id, .of(dot, index: index))
+            return (try id(of: dot, index, isOwn: isOwn), .of(dot, index: index))
         }
     }
 
-    /// The id that an entry of an earlier change of this run gave.
-    private func ownID(_ seq: UInt64, _ index: Int) -> RecordID? {
-        run.changes[Int(seq - context.chain.seq - 1)].payload.createdID(index)
+    private func id(of dot: Dot, _ index: Int, isOwn: Bool) throws(CodecError) -> RecordID {
+        if isOwn, dot.seq > context.chain.seq {
+            return try run.changes[Int(dot.seq - context.chain.seq) - 1].payload.createdID(index)
+        }
+        guard let id = try context.resolve(dot, index) else {
+            throw isOwn ? .invalid("a reference to no change") : .unresolvedReference(dot)
+        }
+        return id
     }
 
     /// Whether the change being read had seen another author's change.
     private func saw(_ dot: Dot) -> Bool {
-        let last = deps.entries.first { $0.replica == dot.replica }?.seq ?? run.chain.deps[dot.replica]
+        let place = deps.entries.place { $0.replica >= dot.replica }
+        let moved = deps.entries[place...].first.flatMap { $0.replica == dot.replica ? $0.seq : nil }
+        let last = moved ?? run.chain.deps[dot.replica]
         let exceptions = deps.exceptions ?? run.chain.deps.exceptions
-        return dot.seq >= 1 && dot.seq <= last
-            && !exceptions.contains { $0.replica == dot.replica && $0.first <= dot.seq && dot.seq <= $0.last }
+        return dot.seq >= 1 && dot.seq <= last && !exceptions.contain(dot)
     }
 
     private func element<T>(of list: [T], _ index: UInt64, _ what: String) throws(CodecError) -> T {

@@ -70,9 +70,20 @@ package struct RunEncoder {
 
     private init(isRedacted: Bool) { self.isRedacted = isRedacted }
 
-    /// - Precondition: the changes follow each other, and `block(seq)` knows the block of each; one that has a seed is
-    ///   that of changes without erased entries.
+    /// - Precondition: the changes follow each other, `block(seq)` knows the block of each, and they are not too large. A
+    ///   block that has a seed is one of changes without erased entries.
     package static func encode(_ changes: some Collection<Change>, block: (UInt64) -> Block) -> [UInt8] {
+        guard let body = encodeIfItFits(changes, block: block) else { preconditionFailure("a run that is too large") }
+        return body
+    }
+
+    /// The same of others' changes: cut otherwise they may be longer than they came.
+    ///
+    /// - Returns: `nil` where they are more than a reader takes.
+    package static func encodeIfItFits(
+        _ changes: some Collection<Change>,
+        block: (UInt64) -> Block
+    ) -> [UInt8]? {
         var encoder = RunEncoder(isRedacted: changes.contains { block($0.header.dot.seq).seed == nil })
         let first = changes.first!.header
         let firstBlock = block(first.dot.seq)
@@ -256,7 +267,7 @@ package struct RunEncoder {
         }
     }
 
-    private func finish(_ firstBlock: Block) -> [UInt8] {
+    private func finish(_ firstBlock: Block) -> [UInt8]? {
         var dictionary: [UInt8] = []
         dictionary.appendVarint(firstBlock.start)
         append(firstBlock.seed, to: &dictionary)
@@ -276,7 +287,7 @@ package struct RunEncoder {
         raw.appendVarint(UInt64(streams.count))
         for stream in streams { raw.appendVarint(UInt64(stream.count)) }
         for stream in streams { raw.append(contentsOf: stream) }
-        precondition(raw.count <= Self.rawBytesMax, "a run of \(raw.count) bytes, at most \(Self.rawBytesMax)")
+        guard raw.count <= Self.rawBytesMax else { return nil }
 
         let compressed = Zstd.compress(raw)
         var out: [UInt8] = isRedacted ? [Self.redacted] : []

@@ -18,8 +18,13 @@ package enum Zstd {
         }
     }
 
+    /// Reads one frame that is all of some bytes: a second spelling of the same would be another.
+    ///
     /// - Parameter size: what must come out, exactly; the caller has checked it against a bound of its own.
     package static func decompress(_ bytes: UnsafeRawBufferPointer, size: Int) throws(CodecError) -> [UInt8] {
+        guard ZSTD_findFrameCompressedSize(bytes.baseAddress, bytes.count) == bytes.count else {
+            throw .invalid("compressed data is damaged")
+        }
         var written = 0
         let out = [UInt8](unsafeUninitializedCapacity: size) { out, count in
             written = ZSTD_decompress(out.baseAddress, size, bytes.baseAddress, bytes.count)

@@ -31,7 +31,7 @@ public struct VersionVector: Hashable, Sendable {
 
     /// The last number of each replica; none is zero.
     public private(set) var entries: [ReplicaID: UInt64]
-    /// What is left out, in order, disjoint.
+    /// What is left out, in order, disjoint: they are searched by halves, since others may write any number.
     public var exceptions: [Exception]
 
     /// An empty vector, or one of given entries.
@@ -48,8 +48,7 @@ public struct VersionVector: Hashable, Sendable {
 
     /// Whether the change is included.
     public func covers(_ dot: Dot) -> Bool {
-        guard dot.seq <= self[dot.replica] else { return false }
-        return !exceptions.contains { $0.replica == dot.replica && $0.first <= dot.seq && dot.seq <= $0.last }
+        dot.seq <= self[dot.replica] && !exceptions.contain(dot)
     }
 
     /// Whether everything that `other` includes is included here.
@@ -66,16 +65,39 @@ public struct VersionVector: Hashable, Sendable {
 
     /// The first of a replica's numbers in a range that is included.
     ///
-    /// - Complexity: in the number of exceptions, never in that of numbers: deps come from others, who may write any.
+    /// - Complexity: in the number of the replica's exceptions, never in that of numbers: deps come from others, who may
+    ///   write any.
     package func firstCovered(of replica: ReplicaID, in range: ClosedRange<UInt64>) -> UInt64? {
         let last = min(range.upperBound, self[replica])
         var next = range.lowerBound
-        for exception in exceptions where exception.replica == replica && exception.last >= next {
-            guard exception.first <= next else { break }
+        for exception in exceptions[exceptions.place(of: Dot(replica, next))...] {
+            guard exception.replica == replica, exception.first <= next else { break }
             guard exception.last < last else { return nil }
             next = exception.last + 1
         }
         return next <= last ? next : nil
+    }
+}
+
+extension [VersionVector.Exception] {
+    /// The first that ends with a change or after it.
+    fileprivate func place(of dot: Dot) -> Int { place { ($0.replica, $0.last) >= (dot.replica, dot.seq) } }
+
+    /// Whether one of them leaves a change out.
+    package func contain(_ dot: Dot) -> Bool {
+        self[place(of: dot)...].first.map { $0.replica == dot.replica && $0.first <= dot.seq } ?? false
+    }
+}
+
+extension Array {
+    /// The first place from which on something holds that holds for none before; the end where it holds for none.
+    package func place(where holds: (Element) -> Bool) -> Int {
+        var (low, high) = (0, count)
+        while low < high {
+            let middle = (low + high) / 2
+            if holds(self[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
     }
 }
 

@@ -91,10 +91,12 @@ public struct Access: Sendable {
     /// Every member holds `system`.
     public func mayRead(_ device: DeviceID, _ space: SpaceID) -> Bool {
         if Mutant.everybodyMayRead.isPlanted { return true }
-        if isRevoked(device) { return false }
-        if wasAdmin(device) { return true }
-        if space == .system { return isMember(device) }
-        return grants[device]?.contains { $0.spaces.contains(where: space.matches) } == true
+        return space == .system ? isMember(device) : !isRevoked(device) && isNamed(space, to: device)
+    }
+
+    /// Whether a grant lets a device hold a space, or did before its rights ended.
+    public func isNamed(_ space: SpaceID, to device: DeviceID) -> Bool {
+        wasAdmin(device) || grants[device]?.contains { $0.spaces.contains(where: space.matches) } == true
     }
 
     /// Whether the device may write in the space from now on.

@@ -73,12 +73,15 @@ public struct Revocation: Hashable, Sendable {
         }
 
         /// Reads the form that `text` has; `nil` for any other.
+        ///
+        /// By bytes: what is one letter differs between versions of Unicode, and all sites must read the same.
         public init?(_ text: some StringProtocol) {
             last = [:]
-            for entry in text.split(separator: ";") {
-                let parts = entry.split(separator: " ", omittingEmptySubsequences: false)
-                guard parts.count == 3, let space = SpaceID(parts[0]), let replica = ReplicaID(hex: parts[1]),
-                    let seq = UInt64(parts[2]), seq <= Chain.seqMax
+            for entry in text.utf8.split(separator: UInt8(ascii: ";")) {
+                let parts = entry.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
+                    .map { String(decoding: $0, as: UTF8.self) }
+                guard parts.count == 3, let space = SpaceID(parts[0]), let replica = ReplicaID(exactHex: parts[1]),
+                    parts[2].utf8.allSatisfy({ 48...57 ~= $0 }), let seq = UInt64(parts[2]), seq <= Chain.seqMax
                 else { return nil }
                 last[space, default: [:]][replica] = seq
             }

@@ -17,10 +17,16 @@ extension Identifier {
     /// Lowercase hexadecimal, as `lower(hex(id))` prints it in `sqlite3`.
     public var description: String { Hex.encode(bytes) }
 
-    /// Reads the form that `description` prints.
+    /// Reads the form that `description` prints, in either case.
     public init?(hex: some StringProtocol) {
         guard let bytes = Hex.decode(hex) else { return nil }
         self.init(bytes: bytes)
+    }
+
+    /// Reads that form alone: what rights hang on has one spelling.
+    package init?(exactHex hex: some StringProtocol) {
+        self.init(hex: hex)
+        guard description.utf8.elementsEqual(hex.utf8) else { return nil }
     }
 }
 

@@ -164,6 +164,9 @@ public enum SystemSchema {
         ]
     )
 
+    /// The first number that a ward's schema may give.
+    package static let numbersEnd: UInt32 = 16
+
     /// All of them, in the order of their numbers.
     public static let collections = [
         municipality, site, device, grant, invitation, spaceInfo, revocation, adoption, erasure,

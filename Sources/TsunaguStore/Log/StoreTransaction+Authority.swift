@@ -248,12 +248,14 @@ extension AuthorityFact.Content {
             self = .adoption(chains)
             return
         }
-        guard let device = try value(0).text.flatMap({ DeviceID(hex: $0.string) }) else { return nil }
+        guard let device = try value(0).text.flatMap({ DeviceID(exactHex: $0.string) }) else { return nil }
         if collection.number == SystemSchema.grant.number {
             guard let role = try value(1).text.flatMap({ Role(rawValue: $0.string) }) else { return nil }
-            let spaces = try value(2).text?.string.split(separator: " ").map(String.init) ?? []
+            let spaces = try value(2).text?.utf8.split(separator: UInt8(ascii: " ")).map {
+                String(decoding: $0, as: UTF8.self)
+            }
             let writes = try value(3).text == "write"
-            self = .grant(device, Access.Grant(role: role, spaces: spaces, writes: writes))
+            self = .grant(device, Access.Grant(role: role, spaces: spaces ?? [], writes: writes))
         } else {
             guard let mode = try value(1).text.flatMap({ Revocation.Mode(rawValue: $0.string) }) else { return nil }
             // A cut that cannot be read honours nothing: the revoker meant to exclude.

@@ -43,8 +43,8 @@ extension StoreTransaction {
         return Set(
             try values(of: SystemSchema.erasure, in: change).compactMap { _, values in
                 guard let number = values[1]?.integer, let collection = UInt32(exactly: number),
-                    SystemSchema.collections.allSatisfy({ $0.number != collection }),
-                    let id = values[2]?.text.flatMap({ RecordID(hex: $0.string) })
+                    collection >= SystemSchema.numbersEnd, let text = values[2]?.text,
+                    let id = RecordID(hex: text.string), ExactText(id.description) == text
                 else { return nil }
                 return ErasedKey(collection: collection, id: id)
             }

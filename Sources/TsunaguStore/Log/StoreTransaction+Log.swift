@@ -87,8 +87,11 @@ extension StoreTransaction {
     ///
     /// Whether a cause takes effect is for the grants to say, and its author's word on those is waited for too: what is
     /// in the log and still not in effect was voided, for good or until the grants say otherwise, and holds nobody up.
-    func missing(of vector: VersionVector, in id: SpaceID) throws -> Dot? {
-        for (replica, seq) in vector.entries.sorted(by: { $0.key < $1.key }) {
+    ///
+    /// - Parameter replicas: whose changes are looked for; everybody's where that is not said.
+    func missing(of vector: VersionVector, in id: SpaceID, among replicas: Set<ReplicaID>? = nil) throws -> Dot? {
+        for replica in (replicas ?? Set(vector.entries.keys)).sorted() {
+            let seq = vector[replica]
             var known: UInt64 = 0
             if let space = try space(id), let author = try knownAuthor(replica) {
                 known = try chainRow(space, author).chain.seq
@@ -154,19 +157,17 @@ extension StoreTransaction {
         return RunEncoder.Block(start: select.unsigned(0), seed: Bytes16(select.bytes(1)))
     }
 
-    /// The id that an entry of a change in the log gave to the record it created.
-    func createdID(_ space: SpaceRow, _ dot: Dot, entry: Int) throws -> RecordID? {
-        guard let author = try knownAuthor(dot.replica) else { return nil }
-        guard let run = try run(space, author, containing: dot.seq) else { return nil }
-        return run.changes.first { $0.header.dot.seq == dot.seq }?.payload.createdID(entry)
+    func context(_ id: SpaceID, _ replica: ReplicaID, _ chain: Chain) -> RunDecoder.Context {
+        RunDecoder.Context(space: id, author: replica, chain: chain) { dot, entry throws(CodecError) in
+            // A failure to read the log shows as a reference that leads nowhere.
+            guard let change = try? self.change(dot, in: id) else { return nil }
+            return try change.payload.createdID(entry)
+        }
     }
 
-    func context(_ id: SpaceID, _ replica: ReplicaID, _ chain: Chain) -> RunDecoder.Context {
-        RunDecoder.Context(space: id, author: replica, chain: chain) { dot, entry in
-            // A failure to read the log shows as a reference that leads nowhere.
-            guard let space = try? self.space(id) else { return nil }
-            return try? self.createdID(space, dot, entry: entry)
-        }
+    private func change(_ dot: Dot, in id: SpaceID) throws -> Change? {
+        guard let space = try space(id), let author = try knownAuthor(dot.replica) else { return nil }
+        return try run(space, author, containing: dot.seq)?.changes.first { $0.header.dot.seq == dot.seq }
     }
 
     /// The decoded run that holds a change; few are kept, since neighbours are asked for together.

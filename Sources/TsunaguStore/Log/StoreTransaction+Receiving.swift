@@ -169,12 +169,13 @@ extension StoreTransaction {
         for block in decoded.blocks { try insertSeed(space, author, block) }
         let erased = try noteErasures(by: decoded.changes, space, author)
         let kept = try kept(decoded, space, author)
+        let encodedBase = try encode(base)
         try insertRun(
             space,
             author,
             first: run.first,
             last: run.last,
-            base: try encode(base),
+            base: encodedBase,
             signature: run.signature,
             body: kept.map(\.body) ?? run.body
         )
@@ -197,7 +198,7 @@ extension StoreTransaction {
         if kept != nil { try withdraw(decoded, upTo: honoured, space) }
         try erase(erased, in: space)
         if applied > 0 { return .applied(applied) }
-        quarantineShares[run.replica.device]?.add(run)
+        quarantineShares[run.replica.device]?.add(run, with: encodedBase.count)
         return .quarantined(run.count)
     }
 
@@ -260,6 +261,8 @@ extension StoreTransaction {
         let rest = decoded.changes.drop { $0.header.dot.seq <= end.seq }
         if rest.isEmpty { return .settled(.settled(.duplicate)) }
         let blocks = decoded.blocks
+        guard let body = RunEncoder.encodeIfItFits(rest, block: { seq in blocks.last { $0.start <= seq } ?? blocks[0] })
+        else { return .settled(.settled(try refuse(rest, in: run, .malformed("too large to be cut anew")))) }
         return .goesOn(
             RunEnvelope(
                 space: run.space,
@@ -267,14 +270,14 @@ extension StoreTransaction {
                 first: end.seq + 1,
                 count: rest.count,
                 signature: run.signature,
-                body: RunEncoder.encode(rest) { seq in blocks.last { $0.start <= seq } ?? blocks[0] }
+                body: body
             )
         )
     }
 
     /// The first change that one of the run's changes had seen and that is not in effect here.
     ///
-    /// The last change's deps speak for all, unless exceptions came in between: what was seen before may be excepted
+    /// The last change's deps speak for all, but for what exceptions in between say: what was seen before may be excepted
     /// after.
     private func missingCause(of decoded: RunDecoder.Run, from base: Chain, _ run: RunEnvelope) throws -> Cause? {
         if Mutant.causesAreNotAwaited.isPlanted { return nil }
@@ -282,9 +285,16 @@ extension StoreTransaction {
         for (place, change) in decoded.changes.enumerated() {
             try chain.advance(by: change.header, hash: change.hash)
             let next = place + 1 < decoded.changes.count ? decoded.changes[place + 1].header : nil
-            guard next == nil || next?.deps.exceptions != nil || next?.systemDeps.exceptions != nil else { continue }
-            if let dot = try missing(of: chain.deps, in: run.space) { return Cause(.effect, run.space, dot) }
-            if let dot = try missing(of: chain.systemDeps, in: .system) { return Cause(.effect, .system, dot) }
+            // Of all in the last one; before that only of what the next one excepts, so that a run costs what it is long.
+            func among(_ deps: DepsDelta?) -> Set<ReplicaID>? {
+                next == nil ? nil : Set(deps?.exceptions?.map(\.replica) ?? [])
+            }
+            if let dot = try missing(of: chain.deps, in: run.space, among: among(next?.deps)) {
+                return Cause(.effect, run.space, dot)
+            }
+            if let dot = try missing(of: chain.systemDeps, in: .system, among: among(next?.systemDeps)) {
+                return Cause(.effect, .system, dot)
+            }
         }
         return nil
     }
@@ -421,10 +431,11 @@ extension StoreTransaction {
             runs < Self.runsMax && changes + run.count <= Self.changesMax && bytes + run.body.count <= Self.bytesMax
         }
 
-        mutating func add(_ run: RunEnvelope) {
+        /// - Parameter others: the bytes that are kept beside its body: of the chain before it, with all that it had seen.
+        mutating func add(_ run: RunEnvelope, with others: Int) {
             runs += 1
             changes += run.count
-            bytes += run.body.count
+            bytes += run.body.count + others
         }
     }
 
@@ -433,7 +444,7 @@ extension StoreTransaction {
         if let known = quarantineShares[device] { return known }
         let select = try statement(
             """
-            SELECT count(*), coalesce(sum(run.last - run.first + 1), 0), coalesce(sum(length(body)), 0)
+            SELECT count(*), coalesce(sum(run.last - run.first + 1), 0), coalesce(sum(length(body) + length(base)), 0)
             FROM author JOIN withheld ON withheld.author = author.no
             JOIN run ON run.space = withheld.space AND run.author = withheld.author AND run.last >= withheld.first
             WHERE replica BETWEEN ? AND ?

@@ -484,9 +484,10 @@ extension StoreTransaction {
         else { return false }
         let blocks = run.blocks
         let isSame = pieces.count == 1 && pieces[0].first == stored.first && pieces[0].last == stored.last
-        let body =
-            isSame
-            ? pieces[0].body : RunEncoder.encode(run.changes) { seq in blocks.last { $0.start <= seq } ?? blocks[0] }
+        func cutAnew() -> [UInt8]? {
+            RunEncoder.encodeIfItFits(run.changes) { seq in blocks.last { $0.start <= seq } ?? blocks[0] }
+        }
+        guard let body = isSame ? pieces[0].body : cutAnew() else { return false }
         let update = try statement("UPDATE run SET signature = ?, body = ? WHERE no = ?")
         update.bind(1, seal)
         update.bind(2, body)
