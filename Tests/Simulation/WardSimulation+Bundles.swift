@@ -15,6 +15,8 @@ extension WardSimulation {
         let device: DeviceID
         /// Its parts in order.
         let files: [String]
+        /// What its sender knew of `system`.
+        let knowing: VersionVector
     }
 
     /// Writes a bundle for another place.
@@ -41,7 +43,13 @@ extension WardSimulation {
         }
         guard export.devices.contains(device) else { return }
         parcels.append(
-            Parcel(sender: site.keys.device, recipient: peer, device: device, files: export.files.map(\.path))
+            Parcel(
+                sender: site.keys.device,
+                recipient: peer,
+                device: device,
+                files: export.files.map(\.path),
+                knowing: system
+            )
         )
     }
 
@@ -54,11 +62,17 @@ extension WardSimulation {
         guard let site = place.site else { return }
         let isKnown = try site.read { try $0.currentAccess()?.isMember(parcel.sender) == true }
         let isOpenable = place.device == parcel.device && isKnown
+        let file = generator.pick(parcel.files)
+        if place.device == parcel.device, let view = try? site.inspectBundle(file), !plan.hasForks {
+            for space in view.spaces where !mayReceive(parcel.device, space.id, knowing: parcel.knowing) {
+                throw failure("unauthorised", "a bundle for \(place.name) holds \(space.changes) of \(space.id)")
+            }
+        }
         let report = try attempt(
             [place],
             isExcused: { !isOpenable && $0 == .notPermitted || parcel.files.count > 1 && $0 == .tryAgain }
         ) {
-            try site.importBundle(generator.pick(parcel.files))
+            try site.importBundle(file)
         }
         trace("import \(place.name): \(report.map { "\($0.applied) \($0.quarantined) \($0.held)" } ?? "-")")
         try check(place)

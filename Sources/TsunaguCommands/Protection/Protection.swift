@@ -92,7 +92,7 @@ extension StoreTransaction {
 
     /// Whether a row may be shown here, by the same rule.
     func isInScope(_ row: StoredRecord, _ site: Site) throws -> Bool {
-        guard row.space == .protectedResidents else { return try !isErased(row) }
+        guard row.space == .protectedResidents else { return try Mutant.erasedAreShown.isPlanted || !isErased(row) }
         return try showsProtected(site) && protection(of: row.id)?.stands == true
     }
 }
