@@ -25,7 +25,9 @@ extension WardSimulation {
     // MARK: - Writing
 
     /// Somebody comes who will be protected.
-    func welcome(_ place: Place) throws {
+    ///
+    /// Then those who will write of the person hear of it, as far as they are reached.
+    func welcome(_ place: Place, _ generator: inout SeededGenerator) throws {
         guard guarded.people.count < GuardedPeople.names.count, try holdsRegister(place) else { return }
         let name = GuardedPeople.names[guarded.people.count]
         let number = "9000000000\(guarded.people.count)"
@@ -40,12 +42,16 @@ extension WardSimulation {
         guard let (id, began) = found ?? nil else { return }
         guarded.people.append(GuardedPeople.Person(name: name, number: number, began: began, records: [id]))
         trace("welcome \(place.name) \(name)")
+        for other in [place] + places.filter({ $0.role == .branch && $0 !== place }) where other !== centre {
+            guard other.site != nil, centre.site != nil, !isEnding(other), mayWrite(centre) else { continue }
+            try exchange(other, centre, .fair, &generator)
+        }
     }
 
     /// Somebody writes of a person, who may know of the protection or not.
     func writeOfGuarded(_ place: Place, _ generator: inout SeededGenerator) throws {
         guard !guarded.people.isEmpty, try holdsRegister(place) else { return }
-        let index = generator.below(guarded.people.count)
+        guard let index = try pickKnown(at: place, &generator) else { return }
         let name = generator.pick(guarded.people[index].records.sorted()).description
         let isNote = generator.chance(30)
         let value = isNote ? "記事\(step)番" : "03-\(1000 + step)-\(1000 + index)"
@@ -104,8 +110,19 @@ extension WardSimulation {
 
     /// The office protects somebody, or says again that the protection stands, or ends it.
     func protect(_ place: Place, _ isProtecting: Bool, _ generator: inout SeededGenerator) throws {
-        guard !guarded.people.isEmpty else { return }
-        try protect(place, isProtecting, generator.below(guarded.people.count))
+        guard let index = try pickKnown(at: place, &generator) else { return }
+        try protect(place, isProtecting, index)
+    }
+
+    /// One of the people of whom a place has heard.
+    private func pickKnown(at place: Place, _ generator: inout SeededGenerator) throws -> Int? {
+        guard let site = place.site else { return nil }
+        let known = try site.read { transaction in
+            try guarded.people.indices.filter { index in
+                try guarded.people[index].records.contains { try transaction.record(WardSchema.resident, $0) != nil }
+            }
+        }
+        return known.isEmpty ? nil : generator.pick(known)
     }
 
     private func protect(_ place: Place, _ isProtecting: Bool, _ index: Int) throws {
@@ -145,10 +162,9 @@ extension WardSimulation {
 
     /// Two offices at once: one ends a protection, the other says that it stands.
     func contend(_ generator: inout SeededGenerator) throws {
-        guard !guarded.people.isEmpty, let other = places.dropFirst().first(where: isAdmin), other.site != nil,
-            centre.site != nil
+        guard let other = places.dropFirst().first(where: isAdmin), other.site != nil,
+            let index = try pickKnown(at: centre, &generator)
         else { return }
-        let index = generator.below(guarded.people.count)
         try protect(centre, true, index)
         try exchange(other, centre, .fair, &generator)
         guard other.site != nil, centre.site != nil else { return }

@@ -41,9 +41,11 @@ extension WardSimulation {
         guard place.site != nil else { return }
         if generator.chance(8) { armed = (centre.machine.disk, .crash(after: generator.below(30))) }
         let office = generator.pick(places.filter { isAdmin($0) && $0.site != nil } + [centre])
+        let clerk = generator.pick(places.filter { $0.role == .branch } + [centre])
         switch generator.below(100) {
-        case 0..<14: try welcome(place)
-        case 14..<38: try writeOfGuarded(place, &generator)
+        case 0..<62 where guarded.people.isEmpty: try welcome(clerk, &generator)
+        case 0..<5: try welcome(clerk, &generator)
+        case 5..<38: try writeOfGuarded(clerk, &generator)
         case 38..<56: try protect(office, true, &generator)
         case 56..<62: try protect(office, false, &generator)
         case 62..<69: try contend(&generator)
@@ -56,7 +58,7 @@ extension WardSimulation {
         default: try pry(place, at: generator.pick(places))
         }
         armed = nil
-        if place.site != nil { try check(place) }
+        for one in places where one === place || one === clerk { try check(one) }
     }
 
     // MARK: - Rights
