@@ -15,8 +15,6 @@ extension WardSimulation {
         let device: DeviceID
         /// Its parts in order.
         let files: [String]
-        /// What its sender knew of `system`.
-        let knowing: VersionVector
     }
 
     /// Writes a bundle for another place.
@@ -42,13 +40,19 @@ extension WardSimulation {
             throw failure("unauthorised", "\(place.name) wrote a bundle for \(ending.device), whose rights had ended")
         }
         guard export.devices.contains(device) else { return }
+        // Whoever opens it finds what the sender knows him to hold.
+        for file in plan.hasForks ? [] : export.files {
+            guard let view = try? peer.site?.inspectBundle(file.path) else { continue }
+            for space in view.spaces where !mayReceive(device, space.id, knowing: system) {
+                throw failure("unauthorised", "a bundle for \(peer.name) holds \(space.changes) of \(space.id)")
+            }
+        }
         parcels.append(
             Parcel(
                 sender: site.keys.device,
                 recipient: peer,
                 device: device,
-                files: export.files.map(\.path),
-                knowing: system
+                files: export.files.map(\.path)
             )
         )
     }
@@ -63,11 +67,6 @@ extension WardSimulation {
         let isKnown = try site.read { try $0.currentAccess()?.isMember(parcel.sender) == true }
         let isOpenable = place.device == parcel.device && isKnown
         let file = generator.pick(parcel.files)
-        if place.device == parcel.device, let view = try? site.inspectBundle(file), !plan.hasForks {
-            for space in view.spaces where !mayReceive(parcel.device, space.id, knowing: parcel.knowing) {
-                throw failure("unauthorised", "a bundle for \(place.name) holds \(space.changes) of \(space.id)")
-            }
-        }
         let report = try attempt(
             [place],
             isExcused: { !isOpenable && $0 == .notPermitted || parcel.files.count > 1 && $0 == .tryAgain }

@@ -234,7 +234,8 @@ extension WardSimulation {
         let site = place.site!
         let found = try site.findResidents(person.name, all: true).map(\.id)
         guard erased.isDisjoint(with: found) else { throw disclosed(person, place, "a search finds the person") }
-        guard try site.cases().allSatisfy({ erased.isDisjoint(with: $0.records) }) else {
+        // What is quarantined is told by its id alone.
+        guard try site.cases().allSatisfy({ $0.kind == .quarantine || erased.isDisjoint(with: $0.records) }) else {
             throw disclosed(person, place, "the inbox has the person")
         }
         guard found.isEmpty else { return }

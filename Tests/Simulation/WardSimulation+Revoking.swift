@@ -111,8 +111,38 @@ extension WardSimulation {
     /// The office lets what is quarantined of a device that it revoked take effect.
     func adopt(_ generator: inout SeededGenerator) throws {
         let devices = endings.map(\.device) + crooks.map(\.device)
-        guard !devices.isEmpty, !plan.hasForks, mayWrite(centre), let site = centre.site else { return }
-        let device = generator.pick(devices)
+        if !devices.isEmpty { try adopt(generator.pick(devices)) }
+    }
+
+    /// The office adopts some of what a lost device wrote, whose owner goes on and hands in the rest.
+    func adoptInParts(_ generator: inout SeededGenerator) throws {
+        func unaware() throws -> Place? {
+            try places.dropFirst().first { place in
+                guard place.isJoined, let site = place.site, mayWrite(place), place.role == .branch,
+                    let ending = endings.first(where: { $0.device == place.device }), ending.cut != nil
+                else { return false }
+                return try !site.read { try $0.inEffect(.system) }.covers(ending.saidAt)
+            }
+        }
+        if try unaware() == nil { try revoke(generator.pick(places.filter { $0.role == .branch }), &generator) }
+        let others = places.dropFirst().filter {
+            $0.role == .branch && $0.site != nil && mayWrite($0) && !isEnding($0) && !isAdmin($0)
+        }
+        guard let place = try unaware(), let device = place.device, !others.isEmpty, mayWrite(centre) else { return }
+        let neighbour = generator.pick(others)
+        try writeNotes(place, &generator)
+        for (one, other) in [(place, neighbour), (neighbour, centre)] where one.site != nil && other.site != nil {
+            try exchange(one, other, .fair, &generator)
+        }
+        try adopt(device)
+        guard place.site != nil, place.device == device else { return }
+        try writeNotes(place, &generator)
+        guard place.site != nil, centre.site != nil else { return }
+        try exchange(place, centre, .fair, &generator)
+    }
+
+    private func adopt(_ device: DeviceID) throws {
+        guard !plan.hasForks, mayWrite(centre), let site = centre.site else { return }
         let known = try site.sites().first { $0.devices.contains { $0.id == device } }
         guard let known else { return }
         let vectors = try Self.vectors(site)

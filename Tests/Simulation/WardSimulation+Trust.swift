@@ -45,16 +45,18 @@ extension WardSimulation {
         switch generator.below(100) {
         case 0..<62 where guarded.people.isEmpty: try welcome(clerk, &generator)
         case 0..<5: try welcome(clerk, &generator)
-        case 5..<38: try writeOfGuarded(clerk, &generator)
+        case 5..<10: try pry(place, at: generator.pick(places))
+        case 10..<38: try writeOfGuarded(clerk, &generator)
         case 38..<56: try protect(office, true, &generator)
         case 56..<62: try protect(office, false, &generator)
         case 62..<69: try contend(&generator)
         case 69..<73: try decide(office, &generator)
         case 73..<77: try checkGuarded(place, isThorough: true)
-        case 77..<81: try widen()
-        case 81..<85: try letCrookIn(&generator)
-        case 85..<91: try recover(generator.pick(places.filter { $0.role == .branch }))
-        case 91..<95: try adopt(&generator)
+        case 77..<80: try widen()
+        case 80..<84: try letCrookIn(&generator)
+        case 84..<89: try recover(generator.pick(places.filter { $0.role == .branch }))
+        case 89..<91: try adopt(&generator)
+        case 91..<96: try adoptInParts(&generator)
         default: try pry(place, at: generator.pick(places))
         }
         armed = nil
