@@ -213,7 +213,7 @@ extension StoreTransaction {
         _ space: SpaceRow
     ) throws -> Bool {
         var found = false
-        let own = try firstSeq(other, in: space.no)..<chainRow(space, other).chain.seq + 1
+        let own = try 1..<chainRow(space, other).chain.seq + 1
         try forEachRun(space, other, holding: own) { run, base in
             var chain = base
             for change in run.changes where !found {
