@@ -86,6 +86,8 @@ extension WardSimulation {
 
     /// The office ends a place's rights; the place hears of it when it comes to hand in its work.
     func revoke(_ place: Place, as wanted: Revocation.Mode? = nil, _ generator: inout SeededGenerator) throws {
+        // Where an admin's rights end all is looked at anew, and what the quarantined writer has in effect at home alone.
+        guard grantedAt != nil || !isAdmin(place) else { return }
         let isDue = place.isJoined && !isEnding(place) && place.putBack == nil && !plan.hasForks
         guard place !== centre, place.role != .auditor, isDue, mayWrite(centre), let site = centre.site,
             let device = place.device

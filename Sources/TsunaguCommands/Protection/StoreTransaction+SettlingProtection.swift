@@ -37,7 +37,7 @@ extension StoreTransaction {
         withdrawn = []
         guard let access = try currentAccess() else { return }
         for edit in edits {
-            if try showsProtected(site) {
+            if try showsProtected(site), try isEffective(edit.origin, in: .residents) {
                 try takeIn(edit, by: site)
             } else if access.mayWrite(site.keys.device, .residents) {
                 try seal(edit, by: site)
@@ -54,6 +54,9 @@ extension StoreTransaction {
             guard let content = box.text("box").flatMap({ Hex.decode($0) }),
                 let edit = PersonEdit(opening: content, with: key)
             else { continue }
+            // What is quarantined stays sealed: it takes part if it takes effect.
+            let isProtected = try protection(ofOrdinary: edit.record) != nil
+            guard try !isProtected || isEffective(edit.origin, in: .residents) else { continue }
             try takeIn(edit, by: site)
             if erases { try draft(.residents, by: site.person).erase(WardSchema.sealedEdit, box.id) }
         }

@@ -129,12 +129,11 @@ extension StoreTransaction {
         return (out, out.encoded)
     }
 
-    /// Tells of what was written in effect on erased records by authors who had not seen the erasure.
-    ///
-    /// - Parameter honoured: the last number that is in effect.
-    func withdraw(_ run: RunDecoder.Run, upTo honoured: UInt64, _ space: SpaceRow) throws {
+    /// Tells of what was written on erased records by authors who had not seen the erasure, in effect or not: it may
+    /// take effect one day.
+    func withdraw(_ changes: some Collection<Change>, _ space: SpaceRow) throws {
         let keys = try erasedKeys(space)
-        for change in run.changes where change.header.dot.seq <= honoured {
+        for change in changes {
             for entry in change.payload.entries where !entry.isErased && entry.isOn(keys) {
                 let key = ErasedKey(collection: entry.shape.collection, id: entry.id)
                 guard try !wasSeen(change.header.dot, byErasersOf: key, space) else { continue }
@@ -241,7 +240,9 @@ extension StoreTransaction {
         for exception in try exceptions(space.id) {
             let author = try author(exception.replica)
             try forEachRun(space, author, holding: exception.first..<exception.last + 1) { run, _ in
-                for change in run.changes where change.holds(keys) {
+                let quarantined = run.changes.filter { $0.header.dot.seq >= exception.first }
+                try withdraw(quarantined, space)
+                for change in quarantined where change.holds(keys) {
                     out.insert(BlockPlace(author: author, start: change.header.blockStart))
                 }
             }

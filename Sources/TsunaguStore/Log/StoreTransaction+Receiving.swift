@@ -195,7 +195,7 @@ extension StoreTransaction {
             try setWithheld(space, author, from: max(honoured, base.seq) + 1)
         }
         let applied = try apply(kept?.run ?? decoded, from: base, space) { $0 <= honoured }
-        if kept != nil { try withdraw(decoded, upTo: honoured, space) }
+        if kept != nil { try withdraw(decoded.changes, space) }
         try erase(erased, in: space)
         if applied > 0 { return .applied(applied) }
         quarantineShares[run.replica.device]?.add(run, with: encodedBase.count)
