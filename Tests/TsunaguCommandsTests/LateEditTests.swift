@@ -96,6 +96,18 @@ import TsunaguWard
         #expect(try ward.centre.cases().filter { $0.code == "pending_edit" }.count == 1)
     }
 
+    @Test func `An edit that a lost device hands in waits sealed until an admin adopts it`() throws {
+        _ = try branch.setResident(id.description, ["phone=03-1111-1111"])
+        let hidden = try ward.centre.protectResident(id.description, reason: "x").id
+        _ = try ward.centre.revoke("branch", mode: .lost, reason: "紛失")
+        // It hands in what it wrote and is gone.
+        #expect(try branch.sync(with: ward.transport()).failure?.code == .notPermitted)
+        #expect(try person().text("phone") != "03-1111-1111")
+        #expect(try !ward.centre.cases().contains { $0.code == "pending_edit" })
+        _ = try ward.centre.adopt(site: "branch", reason: "本人に確かめた")
+        #expect(try ward.centre.resident(hidden.description).text("phone") == "03-1111-1111")
+    }
+
     @Test func `Any number of offices take an edit in, in any order, as one`() throws {
         let other = try ward.join("second", role: .admin)
         _ = try branch.setResident(id.description, ["phone=03-1111-1111", "address=新住所"])
