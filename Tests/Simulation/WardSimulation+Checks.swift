@@ -362,11 +362,14 @@ extension WardSimulation {
     /// In whatever order it came, everything that one of two sites has in effect is in effect.
     private func checkUnion(_ view: Store, _ first: Place, _ second: Place) throws {
         try view.read { transaction in
+            // An adoption that neither of them heard of does not count here.
+            let system = try transaction.inEffect(.system)
             for book in books where try transaction.spaces().contains(book.space) {
                 let visible = book.visible(in: try transaction.inEffect(book.space))
                 for place in [first, second] {
                     let vector = try place.site!.read { try $0.inEffect(book.space) }
-                    guard book.visible(in: vector).subtracting(excluded(book)).isSubset(of: visible) else {
+                    guard book.visible(in: vector).subtracting(excluded(book, knowing: system)).isSubset(of: visible)
+                    else {
                         throw failure(
                             "stuck",
                             "\(first.name) with \(second.name) \(book.space): not all of \(place.name)"

@@ -53,8 +53,8 @@ extension WardSimulation {
     }
 
     /// The changes of a book that a revocation excludes.
-    func excluded(_ book: ModelBook) -> Set<Int> {
-        Set(book.changes.filter { isExcluded(book.dot($0), in: book.space) })
+    func excluded(_ book: ModelBook, knowing system: VersionVector? = nil) -> Set<Int> {
+        Set(book.changes.filter { isExcluded(book.dot($0), in: book.space, knowing: system) })
     }
 
     /// What a device that was revoked wrote is in effect exactly as far as the revocations that are known there say.
