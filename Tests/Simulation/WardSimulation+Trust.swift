@@ -121,7 +121,8 @@ extension WardSimulation {
 
     /// Somebody brings the key on paper to a branch, which is an admin's from then on.
     func recover(_ place: Place) throws {
-        guard recoveries.isEmpty, place.role == .branch, place.isJoined, !isEnding(place), mayWrite(place),
+        guard recoveries.isEmpty, place.role == .branch, place.isJoined, place.site != nil, !isEnding(place),
+            mayWrite(place),
             let key = recoveryKey, let device = place.device
         else { return }
         func said() throws -> Set<ReplicaID> {
