@@ -91,10 +91,7 @@ private struct Authority {
             }
             generation = next
         }
-        for (dot, device, grant) in grants where out.counts(dot) {
-            if Mutant.grantsReplaceEachOther.isPlanted { out.grants[device] = [] }
-            out.grants[device, default: []].append(grant)
-        }
+        for (dot, device, grant) in grants where out.counts(dot) { out.grants[device, default: []].append(grant) }
         return out
     }
 
