@@ -90,6 +90,23 @@ package final class TestSite {
         store = try Store.open(at: path, schema: schema, environment: machine.environment)
     }
 
+    private init(_ original: TestSite, name: String, path: String, seed: UInt64) throws {
+        self.name = name
+        (key, replica, person) = (original.key, original.replica, original.person)
+        machine = TestMachine(now: original.machine.now, seed: seed)
+        self.path = path
+        store = try Store.open(at: path, schema: original.store.schema, environment: machine.environment)
+    }
+
+    /// Another machine with a copy of this one's disk, keys included, that goes on beside it.
+    package func copied(as name: String, in scratch: Scratch, seed: UInt64) throws -> TestSite {
+        let copy = scratch.path("\(name).db")
+        try store.close()
+        try FileManager.default.copyItem(atPath: path, toPath: copy)
+        store = try Store.open(at: path, schema: store.schema, environment: machine.environment)
+        return try TestSite(self, name: name, path: copy, seed: seed)
+    }
+
     // MARK: - System records
 
     /// Makes another device known: its record, and a grant where it gets one.
