@@ -178,7 +178,9 @@ extension StoreTransaction {
         switch sound.end {
         case .chain(let replica):
             author = try self.author(replica)
-            if try replica == ownReplica() { returner = presenter ?? replica.device }
+            if try replica == ownReplica() || knowsUnsealed(decoded.chain, in: space) {
+                returner = presenter ?? replica.device
+            }
         case .branch(let parent, let first, let name): author = try openBranch(name, of: parent, at: first, space)
         }
         let name = try replica(author)
@@ -221,6 +223,17 @@ extension StoreTransaction {
         if applied > 0 { return .applied(applied) }
         quarantineShares[run.replica.device]?.add(run)
         return .quarantined(run.count)
+    }
+
+    /// Whether an author had seen something of this replica that is not sealed here: a copy of this store was.
+    ///
+    /// What is written from here on could not be sealed with that in one run, which would come before and behind the
+    /// author's.
+    private func knowsUnsealed(_ chain: Chain, in space: SpaceRow) throws -> Bool {
+        guard let own = try ownReplica(), let author = try knownAuthor(own) else { return false }
+        if try chain.deps[own] > chainRow(space, author).sealed { return true }
+        guard chain.systemDeps[own] > 0, let system = try self.space(.system) else { return false }
+        return try chain.systemDeps[own] > chainRow(system, author).sealed
     }
 
     /// The first change that one of the run's changes had seen and that is not in effect here.
