@@ -182,7 +182,10 @@ extension StoreTransaction {
         for (space, author) in try chainsToJudge(access, areWritersNews) {
             let replica = try replica(author)
             let end = try chainRow(space, author).chain.seq
-            let honoured = try access.honours(replica, in: space.id, barred: barred(space, author))
+            let honoured = try max(
+                access.honours(replica, in: space.id, barred: barred(space, author)),
+                firstSeq(author, in: space.no) - 1
+            )
             let due = honoured < end ? honoured + 1 : nil
             let withheld = try withheld(space.no, author)
             guard due != withheld else { continue }
