@@ -81,7 +81,8 @@ struct ForkTests {
         try site.store.read { transaction in
             let conflicts = try transaction.conflicts().map(\.id).sorted()
             let vector = try transaction.vector(of: space).map { "\($0.replica) \($0.seq)" }
-            return "\(try transaction.digest(of: space)!) \(conflicts) \(vector) \(try transaction.inEffect(space).exceptions)"
+            return
+                "\(try transaction.digest(of: space)!) \(conflicts) \(vector) \(try transaction.inEffect(space).exceptions)"
         }
     }
 
@@ -217,7 +218,8 @@ struct ForkTests {
     }
 
     @Test(arguments: Seeds.chosen(0..<12))
-    func `Whoever is copied, writes, seals and meets in whatever order, nothing is lost and all agree`(seed: UInt64) throws
+    func `Whoever is copied, writes, seals and meets in whatever order, nothing is lost and all agree`(seed: UInt64)
+        throws
     {
         var generator = SeededGenerator(seed: seed)
         let scratch = try Scratch()

@@ -124,7 +124,12 @@ package final class Draft {
         reason: ExactText
     ) throws {
         let rid = try transaction.findRecord(space, collection.number, id)?.rid
-        guard let flow = try transaction.flow(group, rid.map { try transaction.items($0, group.number) } ?? [], in: space.id),
+        guard
+            let flow = try transaction.flow(
+                group,
+                rid.map { try transaction.items($0, group.number) } ?? [],
+                in: space.id
+            ),
             let step = flow.step(to: state, reason: reason)
         else { throw StoreError.noSuchStep(group: group.name, to: state) }
         try edit(collection, id, group: group, add: [step.encoded])
@@ -237,7 +242,8 @@ package final class Draft {
         var deps = try transaction.inEffect(space.id).notBehind(row.chain.deps)
         deps[own] = 0
         if Mutant.depsNameWhatWasReceived.isPlanted { deps.exceptions = [] }
-        let systemDeps = space.id == .system ? VersionVector() : try transaction.inEffect(.system).notBehind(row.chain.systemDeps)
+        let systemDeps =
+            space.id == .system ? VersionVector() : try transaction.inEffect(.system).notBehind(row.chain.systemDeps)
         let header = ChangeHeader(
             space: space.id,
             dot: Dot(own, open.seq),

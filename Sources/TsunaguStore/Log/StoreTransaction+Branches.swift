@@ -41,7 +41,9 @@ struct Branches {
     func ends(of author: UInt32) -> [Branch] { children[author] ?? [] }
 
     /// A chain with all its branches.
-    func tree(of root: UInt32) -> [UInt32] { [root] + byAuthor.values.filter { $0.root == root }.map(\.author).sorted() }
+    func tree(of root: UInt32) -> [UInt32] {
+        [root] + byAuthor.values.filter { $0.root == root }.map(\.author).sorted()
+    }
 
     /// From the author's own chain to a branch, each going on where the one before ends.
     func path(to author: UInt32) -> [UInt32] {
@@ -178,7 +180,8 @@ extension StoreTransaction {
 
     /// From the chain that forked to a branch, the names of what led there; a chain that did not fork alone.
     package func lineage(of replica: ReplicaID, in id: SpaceID) throws -> [ReplicaID] {
-        guard let space = try space(id), let branches = try branches(in: space.no), let author = try knownAuthor(replica)
+        guard let space = try space(id), let branches = try branches(in: space.no),
+            let author = try knownAuthor(replica)
         else { return [replica] }
         return try branches.path(to: author).map { try self.replica($0) }
     }

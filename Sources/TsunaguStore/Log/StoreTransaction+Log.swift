@@ -236,7 +236,9 @@ extension StoreTransaction {
     /// The chains of this device, of former incarnations and branches too, that have rows without a seal.
     private func ownUnsealed() throws -> [UInt32] {
         guard let own = try ownReplica() else { return [] }
-        let select = try statement("SELECT DISTINCT author FROM run INDEXED BY run_unsealed WHERE signature IS NULL")
+        let select = try statement(
+            "SELECT DISTINCT author FROM run INDEXED BY run_unsealed WHERE signature IS NULL AND author > 0"
+        )
         var authors: [UInt32] = []
         while try select.step() { authors.append(select.number(0)) }
         return try authors.filter { try replica($0).device == own.device }

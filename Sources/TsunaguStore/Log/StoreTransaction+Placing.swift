@@ -35,7 +35,9 @@ extension StoreTransaction {
     func isInLog(_ run: RunEnvelope) throws -> Bool {
         guard let space = try space(run.space) else { return false }
         for author in try parts(of: run.replica, in: space) where try run.first <= chainRow(space, author).chain.seq {
-            let select = try statement("SELECT 1 FROM run WHERE space = ? AND author = ? AND first = ? AND signature = ?")
+            let select = try statement(
+                "SELECT 1 FROM run WHERE space = ? AND author = ? AND first = ? AND signature = ?"
+            )
             select.bind(1, space.no)
             select.bind(2, author)
             select.bind(3, run.first)

@@ -77,7 +77,9 @@ extension StoreTransaction {
             switch try read(run, from: start, key) {
             case .sealed(let decoded, let body):
                 do {
-                    guard let placed = try place(decoded, of: run, body, from: start) else { return .settled(.duplicate) }
+                    guard let placed = try place(decoded, of: run, body, from: start) else {
+                        return .settled(.duplicate)
+                    }
                     return try examine(placed)
                 } catch let error as CodecError {
                     return .settled(.refused(.malformed("\(error)")))
