@@ -190,6 +190,12 @@ class Change:
     hash: bytes = b""
     past: Past = None
     system_past: Past = None
+    seed: bytes = b""
+    """Of its block of salts."""
+    root: bytes = b""
+    """Under whose name it is sealed; `replica` is the name that it is filed under."""
+    meant: object = None
+    """The changes that its author means by a dot."""
 
     @property
     def dot(self):

@@ -135,7 +135,11 @@ package final class TestSite {
 
     /// Ends a site's rights; what it wrote in the test's space is honoured up to these numbers, `nil` for all of it.
     package func revoke(_ site: TestSite, after last: [ReplicaID: UInt64]?, system: UInt64 = 0) throws {
-        let cut = last.map { Revocation.Cut([TestSchema.space: $0, .system: [site.replica: system]]) }
+        try revoke(site, with: last.map { Revocation.Cut([TestSchema.space: $0, .system: [site.replica: system]]) })
+    }
+
+    /// Ends a site's rights; what it wrote is honoured as far as a cut says.
+    package func revoke(_ site: TestSite, with cut: Revocation.Cut?) throws {
         _ = try store.write { transaction in
             try transaction.draft(.system, by: person).create(
                 SystemSchema.revocation,
@@ -185,6 +189,17 @@ package final class TestSite {
     @discardableResult
     package func receive(_ runs: [RunEnvelope]) throws -> [Receipt] {
         try runs.map { run in try store.write { try $0.receive(run) } }
+    }
+
+    /// Takes runs as an exchange does: whoever is shown to be a copy goes on as another replica.
+    package func take(_ runs: [RunEnvelope]) throws {
+        for run in runs {
+            try store.write { transaction in
+                _ = try transaction.receive(run)
+                guard transaction.returner != nil else { return }
+                try transaction.beginIncarnation { try Self.sign($0, with: key) }
+            }
+        }
     }
 
     /// Takes everything of `peer` that is lacking here.

@@ -86,17 +86,6 @@ struct ForkTests {
         }
     }
 
-    /// Takes runs as an exchange does.
-    private func take(_ runs: [RunEnvelope], at site: TestSite) throws {
-        for run in runs {
-            try site.store.write { transaction in
-                _ = try transaction.receive(run)
-                guard transaction.returner != nil else { return }
-                try transaction.beginIncarnation { try TestSite.sign($0, with: site.key) }
-            }
-        }
-    }
-
     private func check(_ site: TestSite) throws {
         try site.compareWithDefinition(rederiving: true) { CodecError.invalid($0) }
     }
@@ -258,13 +247,13 @@ struct ForkTests {
                 var runs = try generator.pick(sites).runs(space)
                 if generator.chance(50) { runs = runs.filter { _ in generator.chance(70) } }
                 if generator.chance(50) { runs.shuffle(using: &generator) }
-                try take(runs, at: site)
+                try site.take(runs)
             }
             if step % 20 == 19 { try check(site) }
         }
         for _ in 0..<4 {
             for site in sites {
-                for peer in sites where peer !== site { try take(peer.runs(space), at: site) }
+                for peer in sites where peer !== site { try site.take(peer.runs(space)) }
             }
         }
         let states = try sites.map(state)

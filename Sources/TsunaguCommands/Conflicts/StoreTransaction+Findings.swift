@@ -62,8 +62,10 @@ extension StoreTransaction {
         try splitTransactions().map { finding("split_transaction", $0.space, nil, $0.records, label: nil) }
     }
 
-    /// Devices that wrote two changes under one number, until their rights end: two machines go on with one key, or one
-    /// went on with an older disk. Nothing is lost by it; a person says which of the machines enrols anew.
+    /// Devices that wrote two changes under one number, until their rights end.
+    ///
+    /// Two machines go on with one key, or one went on with an older disk. Nothing is lost by it; a person says which of
+    /// the machines enrols anew.
     private func copies() throws -> [Case] {
         guard let access = try currentAccess() else { return [] }
         return try spaces().flatMap { try forks(in: $0) }.filter { !access.isRevoked($0.replica.device) }.map { fork in

@@ -373,7 +373,9 @@ extension StoreTransaction {
         return try select.step() ? select.unsigned(0) : 0
     }
 
-    /// Gives the rows behind a change to a branch. A row that holds changes before it too is parted: its seal, which is
+    /// Gives the rows behind a change to a branch.
+    ///
+    /// A row that holds changes before it too is parted: its seal, which is
     /// over the last of them, goes with the rest.
     ///
     /// - Parameter chain: where the branch begins; moves to where it ends.
