@@ -438,16 +438,18 @@ extension StoreTransaction {
 
     // MARK: - Sending
 
-    /// A sealed row with what stands before it without a seal of its own: the chain forked inside its author's run, and
-    /// the seal speaks for the whole of that.
-    func sealedWhole(_ run: RunEnvelope, _ author: UInt32) throws -> RunEnvelope {
+    /// A sealed row with what stood before it in the same run: the chain forked inside that, and its seal speaks for the
+    /// whole of it.
+    ///
+    /// - Parameter no: its place in the log; what was parted from it stands farther behind.
+    func sealedWhole(_ run: RunEnvelope, _ author: UInt32, _ no: Int64) throws -> RunEnvelope {
         guard let space = try space(run.space), let branches = try branches(in: space.no) else { return run }
         guard let branch = branches.byAuthor[author] else { return run }
         var out = try decodedRow(space, author, at: run.first)
         var (part, first) = (branch, run.first)
         var isWhole = false
         while first == part.first, first > 1,
-            let before = try unsealedRow(space, part.parent, endingAt: first - 1)
+            let before = try partedRow(space, part.parent, endingAt: first - 1, from: no)
         {
             out.changes = before.run.changes + out.changes
             out.blocks = before.run.blocks + out.blocks.filter { $0.start >= first }
@@ -473,17 +475,19 @@ extension StoreTransaction {
         try run(space, author, containing: first) ?? RunDecoder.Run()
     }
 
-    private func unsealedRow(
+    private func partedRow(
         _ space: SpaceRow,
         _ author: UInt32,
-        endingAt last: UInt64
+        endingAt last: UInt64,
+        from no: Int64
     ) throws -> (first: UInt64, run: RunDecoder.Run)? {
         let select = try statement(
-            "SELECT first FROM run WHERE space = ? AND author = ? AND last = ? AND signature IS NULL"
+            "SELECT first FROM run WHERE space = ? AND author = ? AND last = ? AND (signature IS NULL OR no > ?)"
         )
         select.bind(1, space.no)
         select.bind(2, author)
         select.bind(3, last)
+        select.bind(4, no)
         guard try select.step() else { return nil }
         let first = select.unsigned(0)
         select.reset()

@@ -439,6 +439,6 @@ extension StoreTransaction {
             signature: signature,
             body: body
         )
-        return try sealedWhole(run, author)
+        return try sealedWhole(run, author, no)
     }
 }
