@@ -409,7 +409,7 @@ package struct SyncClient {
     private mutating func goBack(_ place: ChainPlace, from end: UInt64) -> Bool {
         let former = reaches[place] ?? 0
         guard former < end else { return false }
-        reaches[place] = former == 0 ? Self.reachFirst : former.multipliedReportingOverflow(by: 64).partialValue
+        reaches[place] = former == 0 ? Self.reachFirst : former > UInt64.max >> 6 ? .max : former << 6
         moved = true
         return true
     }

@@ -313,9 +313,35 @@ extension StoreTransaction {
                 chain.deps[try replica(branch)] = old.chain.seq
             }
         }
-        _ = try restate(records, in: space.id)
+        for record in records.sorted() { try rename(record, from: first, of: author, to: branch, space) }
         appliedSpaces.insert(space.id)
         forgetChains(of: space)
+    }
+
+    /// Works records of an id out anew that a chain wrote on from a number on, under the name of its branch.
+    private func rename(
+        _ id: RecordID,
+        from first: UInt64,
+        of author: UInt32,
+        to branch: UInt32,
+        _ space: SpaceRow
+    ) throws {
+        let select = try statement("SELECT rid FROM record WHERE id = ? AND space = ?")
+        select.bind(1, id.bytes)
+        select.bind(2, space.no)
+        var rids: [Int64] = []
+        while try select.step() { rids.append(select.int(0)) }
+        for rid in rids {
+            for table in ["record", "history"] {
+                let update = try statement("UPDATE \(table) SET author = ? WHERE rid = ? AND author = ? AND seq >= ?")
+                update.bind(1, branch)
+                update.bind(2, rid)
+                update.bind(3, author)
+                update.bind(4, first)
+                try update.run()
+            }
+            try rederive(rid)
+        }
     }
 
     private func move(

@@ -26,7 +26,8 @@ extension StoreTransaction {
         return try branches(in: space.no)?.byAuthor[author] != nil
     }
 
-    private func parts(of replica: ReplicaID, in space: SpaceRow) throws -> [UInt32] {
+    /// An author's chain with its branches; none where nothing of it is here.
+    func parts(of replica: ReplicaID, in space: SpaceRow) throws -> [UInt32] {
         guard let author = try knownAuthor(replica) else { return [] }
         return try branches(in: space.no)?.tree(of: author) ?? [author]
     }

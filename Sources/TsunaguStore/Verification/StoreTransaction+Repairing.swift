@@ -431,10 +431,11 @@ extension StoreTransaction {
 
     /// Puts a peer's copy in the place of a run that is lost: between what was before it and what follows.
     package func putBack(_ envelope: RunEnvelope) throws -> Bool {
-        guard let space = try space(envelope.space), let author = try knownAuthor(envelope.replica),
-            1...Seal.changesMax ~= envelope.count, 1...Chain.seqMax ~= envelope.first
+        guard let space = try space(envelope.space), 1...Seal.changesMax ~= envelope.count,
+            1...Chain.seqMax ~= envelope.first
         else { return false }
-        return try fillGap(envelope, space, author)
+        // What it ends with tells the branch that it belongs to.
+        return try parts(of: envelope.replica, in: space).contains { try fillGap(envelope, space, $0) }
     }
 
     /// Puts a peer's copy in the place of a run whose stored bytes or seal are damaged.
