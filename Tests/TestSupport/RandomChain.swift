@@ -155,7 +155,7 @@ package struct RandomChain {
     package func decode(_ body: [UInt8], at place: Int, count: Int) throws(CodecError) -> RunDecoder.Run {
         let context = RunDecoder.Context(space: space, author: author, chain: bases[place]) { dot, index in
             guard dot.replica == author, let change = changes.first(where: { $0.header.dot == dot }) else { return nil }
-            return change.payload.createdID(index)
+            return try change.payload.createdID(index)
         }
         return try RunDecoder.decode(body, count: count, in: context)
     }

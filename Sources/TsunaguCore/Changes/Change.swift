@@ -3,8 +3,8 @@
 
 /// One transaction of one author in one space, whole.
 package struct Change: Sendable {
-    package let header: ChangeHeader
-    package let payload: Payload
+    package private(set) var header: ChangeHeader
+    package private(set) var payload: Payload
     /// The commitments of the payload's entries, 32 bytes each.
     package let leaves: [UInt8]
     /// The header's hash, which the next change of the author names.
@@ -22,7 +22,23 @@ package struct Change: Sendable {
 
     /// The same change without the content of some entries: its hash stays.
     package func redacted(where isErased: (Payload.Entry) -> Bool) -> Change {
-        Change(header: header, payload: payload.redacted(where: isErased))
+        var out = self
+        out.payload = payload.redacted(where: isErased)
+        return out
+    }
+
+    /// The same change under the name of the branch that it belongs to; its hash stays that of its author's chain.
+    package func filed(under replica: ReplicaID) -> Change {
+        var out = self
+        out.header.dot = Dot(replica, header.dot.seq)
+        return out
+    }
+
+    /// The same change with ids spelled out where it named records by changes of some replicas.
+    package func spellingOut(_ isAmbiguous: (ReplicaID) -> Bool) -> Change {
+        var out = self
+        out.payload.spellOut(isAmbiguous)
+        return out
     }
 
     /// What counts towards the bound of a seal.

@@ -115,9 +115,9 @@ extension StoreTransaction {
         var isChanged = false
         var opened: [BlockPlace] = []
         for (place, block) in run.blocks.enumerated() {
-            let isGivenUp = try self.block(space, author, block.start).map { $0.start == block.start && $0.seed == nil }
+            let isGivenUp = try isGivenUp(BlockPlace(author: author, start: block.start), space)
             let holdsErased = run.changes.contains { $0.header.blockStart == block.start && $0.holds(keys) }
-            guard holdsErased || isGivenUp == true && block.seed != nil else { continue }
+            guard holdsErased || isGivenUp && block.seed != nil else { continue }
             isChanged = true
             out.blocks[place].seed = nil
             if holdsErased { opened.append(BlockPlace(author: author, start: block.start)) }
@@ -125,7 +125,7 @@ extension StoreTransaction {
         guard isChanged else { return nil }
         try giveUpSeeds(of: opened, space)
         out.changes = run.changes.map { $0.redacted { $0.isOn(keys) } }
-        return (out, out.encoded)
+        return (out, try out.encoded())
     }
 
     /// Tells of what was written in effect on erased records by authors who had not seen the erasure.
@@ -251,6 +251,7 @@ extension StoreTransaction {
     /// Writes the runs of some blocks anew, without what is erased and without the blocks' seeds: a seed and a commitment
     /// would let a short value be guessed.
     private func giveUpSeeds(of blocks: [BlockPlace], _ space: SpaceRow) throws {
+        let blocks = try blocks.flatMap { try inAllBranches($0, space) }
         // All of them first, since a run may hold changes of several.
         for block in blocks {
             let update = try statement("UPDATE seed SET seed = x'' WHERE space = ? AND author = ? AND start = ?")
@@ -261,6 +262,19 @@ extension StoreTransaction {
         }
         for block in blocks { try writeAnew(block, space) }
         decodedRuns.removeAll()
+    }
+
+    /// A block goes on in each branch of a chain that forked within it.
+    private func inAllBranches(_ place: BlockPlace, _ space: SpaceRow) throws -> [BlockPlace] {
+        guard let branches = try branches(in: space.no) else { return [place] }
+        return branches.tree(of: branches.root(of: place.author)).map { BlockPlace(author: $0, start: place.start) }
+    }
+
+    private func isGivenUp(_ place: BlockPlace, _ space: SpaceRow) throws -> Bool {
+        try inAllBranches(place, space).contains { place in
+            guard let known = try block(space, place.author, place.start) else { return false }
+            return known.start == place.start && known.seed == nil
+        }
     }
 
     private func writeAnew(_ place: BlockPlace, _ space: SpaceRow) throws {
@@ -276,7 +290,7 @@ extension StoreTransaction {
         _ = try next.step()
         let end = next.unsigned(0)
         next.reset()
-        var first = start
+        var first = try max(start, firstSeq(author, in: space.no))
         while let run = try run(space, author, containing: first), let begin = run.changes.first?.header.dot.seq,
             let last = run.changes.last?.header.dot.seq
         {
@@ -291,7 +305,7 @@ extension StoreTransaction {
                 givenUp.contains(change.header.blockStart) ? change.redacted { $0.isOn(keys) } : change
             }
             let update = try statement("UPDATE run SET body = ? WHERE space = ? AND author = ? AND first = ?")
-            update.bind(1, kept.encoded)
+            update.bind(1, try kept.encoded())
             update.bind(2, space.no)
             update.bind(3, author)
             update.bind(4, begin)
@@ -301,11 +315,6 @@ extension StoreTransaction {
             first = last + 1
         }
     }
-}
-
-extension RunDecoder.Run {
-    /// The run as it stands in the log.
-    var encoded: [UInt8] { RunEncoder.encode(changes) { seq in blocks.last { $0.start <= seq } ?? blocks[0] } }
 }
 
 extension Change {
