@@ -435,7 +435,7 @@ extension StoreTransaction {
             update.bind(1, branch)
             update.bind(2, max(first, stored.first))
             update.bind(3, try encode(restBase.branching(from: parent, at: first)))
-            update.bind(4, before.changes.isEmpty ? stored.body : rest.encoded())
+            update.bind(4, before.changes.isEmpty ? stored.body : try rest.encoded())
             update.bind(5, stored.no)
             try update.run()
             decodedRuns[stored.no] = nil
@@ -490,7 +490,7 @@ extension StoreTransaction {
             first: first,
             count: out.changes.count,
             signature: run.signature,
-            body: out.encoded()
+            body: try out.encoded()
         )
     }
 
