@@ -85,7 +85,7 @@ extension WardSimulation {
     // MARK: - Revoking
 
     /// The office ends a place's rights; the place hears of it when it comes to hand in its work.
-    func revoke(_ place: Place, _ generator: inout SeededGenerator) throws {
+    func revoke(_ place: Place, as wanted: Revocation.Mode? = nil, _ generator: inout SeededGenerator) throws {
         let isDue = place.isJoined && !isEnding(place) && place.putBack == nil && !plan.hasForks
         guard place !== centre, place.role != .auditor, isDue, mayWrite(centre), let site = centre.site,
             let device = place.device
@@ -94,7 +94,8 @@ extension WardSimulation {
         guard !guarded.people.contains(where: { $0.acts.contains { $0.hidden.replica.device == device } }) else {
             return
         }
-        let mode = generator.pick(Revocation.Mode.allCases)
+        let drawn = generator.pick(Revocation.Mode.allCases)
+        let mode = wanted ?? drawn
         let chains = try Self.chains(of: device, at: site)
         let last = try site.read { try $0.ownSeq(in: .system).seq }
         _ = try attempt([centre]) { try site.revoke(place.name, mode: mode, reason: "失効") }
@@ -124,7 +125,9 @@ extension WardSimulation {
                 return try !site.read { try $0.inEffect(.system) }.covers(ending.saidAt)
             }
         }
-        if try unaware() == nil { try revoke(generator.pick(places.filter { $0.role == .branch }), &generator) }
+        if try unaware() == nil {
+            try revoke(generator.pick(places.filter { $0.role == .branch }), as: .lost, &generator)
+        }
         let others = places.dropFirst().filter {
             $0.role == .branch && $0.site != nil && mayWrite($0) && !isEnding($0) && !isAdmin($0)
         }
