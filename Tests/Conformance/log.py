@@ -16,8 +16,8 @@ def branch_name(replica, number, header_hash):
 class Space:
     """What was received of a space.
 
-    Every author's changes are a tree: each follows the one whose hash it names. Where one has several successors, each of
-    them begins a branch, whose changes go by its name. All names are worked out anew after each run.
+    Every author's changes are a tree: each follows the one whose hash it names. Where one has several successors, each
+    of them begins a branch, whose changes go by its name. All names are worked out anew after each run.
     """
 
     def __init__(self):

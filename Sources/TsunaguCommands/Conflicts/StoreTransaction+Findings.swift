@@ -67,8 +67,8 @@ extension StoreTransaction {
     /// Two machines go on with one key, or one went on with an older disk. Nothing is lost by it; a person says which of
     /// the machines enrols anew.
     private func copies() throws -> [Case] {
-        guard let access = try currentAccess() else { return [] }
-        return try spaces().flatMap { try forks(in: $0) }.filter { !access.isRevoked($0.replica.device) }.map { fork in
+        let all = try spaces().flatMap { try forks(in: $0) }
+        return try all.filter { try currentAccess()?.isRevoked($0.replica.device) == false }.map { fork in
             let places = try Places(self)
             let name = places[fork.replica.device]?.device ?? ExactText(fork.replica.device.short)
             return finding("equivocation", fork.space, nil, fork.records, of: fork.replica.bytes, label: name)

@@ -75,9 +75,8 @@ extension Site {
     /// Devices of which two copies went on side by side; `nil` where there are none.
     private func copies() throws -> HealthCheck? {
         let forks = try? read { transaction in
-            let access = try transaction.currentAccess()
-            return try transaction.spaces().flatMap { try transaction.forks(in: $0) }
-                .filter { access?.isRevoked($0.replica.device) == false }
+            try transaction.spaces().flatMap { try transaction.forks(in: $0) }
+                .filter { try transaction.currentAccess()?.isRevoked($0.replica.device) == false }
         }
         guard let forks, !forks.isEmpty else { return nil }
         let list = forks.map { "\($0.replica.device.short) \($0.space) \($0.first)" }.joined(separator: "; ")
