@@ -56,6 +56,34 @@ import TsunaguStore
         try check([centre, clerk])
     }
 
+    @Test func `What is adopted comes before what was written having seen it, though its author excepts it since`()
+        throws
+    {
+        let (sites, scratch) = try ward()
+        defer { withExtendedLifetime(scratch) {} }
+        let (centre, clerk, thief) = (sites[0], sites[1], sites[2])
+        let made = try clerk.write { try $0.create(note, [(Number.title, .text("start"))]) }
+        try thief.pull(from: clerk)
+        try thief.write { try $0.set(note, made, [(Number.title, .text("thief"))]) }
+        try clerk.pull(from: thief)
+        try clerk.write { try $0.set(note, made, [(Number.title, .text("clerk"))]) }
+        try centre.revoke(thief, after: [:])
+        try clerk.pull(from: centre)
+        // Now it has the thief's change among its exceptions.
+        try clerk.write { try $0.set(note, made, [(Number.phone, .text("2"))]) }
+        try centre.pull(from: clerk)
+        try centre.pull(from: thief)
+        let last = try #require(try centre.vector(TestSchema.space)[thief.replica])
+        try centre.adopt([thief.replica: last])
+        try clerk.pull(from: centre)
+        for site in [centre, clerk] {
+            #expect(try site.record(made)?.text("title") == "clerk")
+            #expect(try site.conflicts().isEmpty)
+        }
+        #expect(try centre.digest() == clerk.digest())
+        try check([centre, clerk])
+    }
+
     @Test func `What others wrote having seen it stands, and holds nobody up`() throws {
         let (sites, scratch) = try ward()
         defer { withExtendedLifetime(scratch) {} }

@@ -235,9 +235,30 @@ extension StoreTransaction {
     ) throws -> Bool {
         for other in try authors(of: space.no) where other != author {
             let deps = try chainRow(space, other).chain.deps
-            if deps.firstCovered(of: replica, in: numbers.lowerBound...(numbers.upperBound - 1)) != nil { return true }
+            guard deps[replica] >= numbers.lowerBound else { continue }
+            if deps.covers(some: numbers, of: replica) { return true }
+            // Who excepts it now may have written before, having seen it.
+            if try hasCovered(some: numbers, of: replica, other, space) { return true }
         }
         return false
+    }
+
+    private func hasCovered(
+        some numbers: Range<UInt64>,
+        of replica: ReplicaID,
+        _ other: UInt32,
+        _ space: SpaceRow
+    ) throws -> Bool {
+        var found = false
+        let own = try firstSeq(other, in: space.no)..<chainRow(space, other).chain.seq + 1
+        try forEachRun(space, other, holding: own) { run, base in
+            var chain = base
+            for change in run.changes where !found {
+                try chain.advance(by: change.header, hash: change.hash)
+                found = chain.deps.covers(some: numbers, of: replica)
+            }
+        }
+        return found
     }
 
     private func takeEffect(_ numbers: Range<UInt64>, _ space: SpaceRow, _ author: UInt32) throws -> Int {
@@ -299,5 +320,12 @@ extension AuthorityFact.Content {
             let cut = try value(2).text.map { Revocation.Cut($0.string) ?? Revocation.Cut() }
             self = .revocation(Revocation(device: device, mode: mode, cut: cut))
         }
+    }
+}
+
+extension VersionVector {
+    /// Whether one of a replica's changes is in it.
+    fileprivate func covers(some numbers: Range<UInt64>, of replica: ReplicaID) -> Bool {
+        firstCovered(of: replica, in: numbers.lowerBound...(numbers.upperBound - 1)) != nil
     }
 }
