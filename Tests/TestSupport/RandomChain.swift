@@ -153,7 +153,9 @@ package struct RandomChain {
 
     /// Reads a run that begins at a place.
     package func decode(_ body: [UInt8], at place: Int, count: Int) throws(CodecError) -> RunDecoder.Run {
-        let context = RunDecoder.Context(space: space, author: author, chain: bases[place]) { dot, index throws(CodecError) in
+        let context = RunDecoder.Context(space: space, author: author, chain: bases[place]) {
+            dot,
+            index throws(CodecError) in
             guard dot.replica == author, let change = changes.first(where: { $0.header.dot == dot }) else { return nil }
             return try change.payload.createdID(index)
         }
