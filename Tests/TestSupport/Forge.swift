@@ -67,18 +67,13 @@ package struct Forge {
             }
         }
         let header = ChangeHeader(
-            space: space,
-            dot: Dot(replica, seq),
-            author: person,
-            timestamp: timestamp,
+            next: Dot(replica, seq),
+            in: space,
+            behind: chain,
+            by: person,
+            at: timestamp,
             deps: deps,
-            systemDeps: systemDeps,
-            previous: chain.hash,
-            schemaVersion: 1,
-            blockStart: 1,
-            batch: nil,
-            transaction: nil,
-            payloadHash: ChangeHeader.noHash
+            systemDeps: systemDeps
         )
         let change = Change(header: header, payload: payload)
         try chain.advance(by: change.header, hash: change.hash)
@@ -100,6 +95,35 @@ package struct Forge {
             count: changes.count,
             signature: Array(try key.signature(for: message)),
             body: RunEncoder.encode(changes) { _ in block }
+        )
+    }
+}
+
+extension ChangeHeader {
+    /// The header of a chain's next change in its first block, by a program of schema version 1, with nothing that can be
+    /// left out.
+    package init(
+        next dot: Dot,
+        in space: SpaceID,
+        behind chain: Chain,
+        by person: Operator = Operator(id: "a", label: "a"),
+        at timestamp: Timestamp,
+        deps: DepsDelta = .none,
+        systemDeps: DepsDelta = .none
+    ) {
+        self.init(
+            space: space,
+            dot: dot,
+            author: person,
+            timestamp: timestamp,
+            deps: deps,
+            systemDeps: systemDeps,
+            previous: chain.hash,
+            schemaVersion: 1,
+            blockStart: 1,
+            batch: nil,
+            transaction: nil,
+            payloadHash: ChangeHeader.noHash
         )
     }
 }

@@ -76,14 +76,7 @@ struct ByteSearchTests {
             fixture = try WardFixture()
             let centre = fixture.centre
             _ = try centre.addLesson(
-                LessonPlan(
-                    space: "lessons/kudan",
-                    code: "K1",
-                    title: "教室",
-                    date: "2026-12-01",
-                    time: "10:00-12:00",
-                    capacity: "3"
-                )
+                .kudan(capacity: "3")
             )
             branch = try fixture.join("branch")
             venue = try fixture.join("venue", role: .venue, spaces: ["lessons/kudan"])

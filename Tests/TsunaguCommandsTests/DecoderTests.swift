@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Crypto
-import CryptoExtras
 import Foundation
 import TestSupport
 import Testing
@@ -446,17 +445,6 @@ struct DecoderTests {
 
     // MARK: - Backups
 
-    private static func key(_ passphrase: [UInt8], _ header: [UInt8]) throws -> SymmetricKey {
-        try KDF.Scrypt.deriveKey(
-            from: passphrase,
-            salt: Array(header.suffix(16)),
-            outputByteCount: 32,
-            rounds: 1 << Int(header[5]),
-            blockSize: Int(header[6]),
-            parallelism: Int(header[7])
-        )
-    }
-
     @Test func `A backup of spoilt pieces under the right passphrase restores nothing or all`() throws {
         let ward = try WardFixture()
         let passphrase = Array("合言葉は長く".utf8)
@@ -467,7 +455,7 @@ struct DecoderTests {
         var generator = SeededGenerator(seed: 9)
         // The least cost that is read, so that many can be tried.
         var header = Array(whole[..<24])
-        let original = try Self.key(passphrase, header)
+        let original = try BackupFile.key(passphrase, header)
         var pieces: [[UInt8]] = []
         var rest = whole[24...]
         while !rest.isEmpty {
@@ -477,7 +465,7 @@ struct DecoderTests {
             rest = rest.dropFirst(4 + count)
         }
         header[5] = 14
-        let key = try Self.key(passphrase, header)
+        let key = try BackupFile.key(passphrase, header)
         func write(_ contents: [[UInt8]]) throws {
             var bytes = header
             for (place, content) in contents.enumerated() {

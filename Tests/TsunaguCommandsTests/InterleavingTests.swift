@@ -82,14 +82,7 @@ struct InterleavingTests {
     @Test func `A booking and its link to a resident arrive together wherever the line is cut`() throws {
         let ward = try WardFixture()
         _ = try ward.centre.addLesson(
-            LessonPlan(
-                space: "lessons/kudan",
-                code: "K1",
-                title: "教室",
-                date: "2026-12-01",
-                time: "10:00-12:00",
-                capacity: "200"
-            )
+            .kudan(capacity: "200")
         )
         let branch = try ward.join("branch")
         try ward.sync(branch)

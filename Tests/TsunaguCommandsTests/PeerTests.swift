@@ -27,14 +27,7 @@ struct PeerTests {
 
     private func lesson(_ site: Site) throws {
         _ = try site.addLesson(
-            LessonPlan(
-                space: "lessons/kudan",
-                code: "K1",
-                title: "教室",
-                date: "2026-12-01",
-                time: "10:00-12:00",
-                capacity: "10"
-            )
+            .kudan(capacity: "10")
         )
     }
 

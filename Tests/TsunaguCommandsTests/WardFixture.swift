@@ -115,3 +115,17 @@ struct WardFixture {
         }
     }
 }
+
+extension LessonPlan {
+    /// A lesson in Kudan.
+    static func kudan(capacity: String) -> LessonPlan {
+        LessonPlan(
+            space: "lessons/kudan",
+            code: "K1",
+            title: "教室",
+            date: "2026-12-01",
+            time: "10:00-12:00",
+            capacity: capacity
+        )
+    }
+}

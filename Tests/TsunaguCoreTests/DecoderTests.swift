@@ -128,21 +128,14 @@ struct DecoderTests {
                     payload.append(shape, id: RecordID(Bytes16(UInt128(index))), reference: reference) { $0.append(0) }
                 }
                 let header = ChangeHeader(
-                    space: space,
-                    dot: Dot(author, seq),
-                    author: Operator(id: "a", label: "a"),
-                    timestamp: Timestamp(milliseconds: seq),
+                    next: Dot(author, seq),
+                    in: space,
+                    behind: chain,
+                    at: Timestamp(milliseconds: seq),
                     deps: DepsDelta(
                         entries: isFirst ? others.map { Dot($0, 1 << 20) } : [],
                         exceptions: isFirst || repeats ? exceptions : nil
-                    ),
-                    systemDeps: .none,
-                    previous: chain.hash,
-                    schemaVersion: 1,
-                    blockStart: 1,
-                    batch: nil,
-                    transaction: nil,
-                    payloadHash: ChangeHeader.noHash
+                    )
                 )
                 let change = Change(header: header, payload: payload)
                 try chain.advance(by: change.header, hash: change.hash)

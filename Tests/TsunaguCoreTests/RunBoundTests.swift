@@ -1,6 +1,7 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
+import TestSupport
 import Testing
 import TsunaguCore
 
@@ -21,20 +22,7 @@ struct RunBoundTests {
             payload.append(shape, id: payload.nextID, reference: .created) { out in
                 out.appendSlot(tag: 1, [UInt8](repeating: 48, count: bytes))
             }
-            let header = ChangeHeader(
-                space: space,
-                dot: Dot(author, seq),
-                author: Operator(id: "a", label: "a"),
-                timestamp: timestamp,
-                deps: .none,
-                systemDeps: .none,
-                previous: chain.hash,
-                schemaVersion: 1,
-                blockStart: 1,
-                batch: nil,
-                transaction: nil,
-                payloadHash: ChangeHeader.noHash
-            )
+            let header = ChangeHeader(next: Dot(author, seq), in: space, behind: chain, at: timestamp)
             let change = Change(header: header, payload: payload)
             try chain.advance(by: change.header, hash: change.hash)
             changes.append(change)

@@ -270,6 +270,37 @@ import TsunaguStore
         try check([centre, clerk])
     }
 
+    @Test(arguments: [false, true])
+    func `A run that a peer brings again does not bring back what is erased`(isLost: Bool) throws {
+        let (sites, scratch) = try ward()
+        defer { withExtendedLifetime(scratch) {} }
+        let (centre, clerk, far) = (sites[0], sites[1], sites[2])
+        let (secret, _) = try secret(clerk)
+        try clerk.write { try $0.create(note, [(Number.title, .text("of the same block"))]) }
+        try exchange(sites)
+        try centre.write { try $0.erase(note, secret) }
+        // The peer has it whole still.
+        let whole = try #require(try far.runs(TestSchema.space).first { $0.replica == clerk.replica })
+        let author = "author = (SELECT no FROM author WHERE replica = x'\(Hex.encode(clerk.replica.bytes))')"
+        let place = "\(author) AND first = 1 AND space = (SELECT no FROM space WHERE name = '\(TestSchema.space)')"
+        let queue = try DatabaseQueue(path: centre.path)
+        let sql = isLost ? "DELETE FROM run WHERE \(place)" : "UPDATE run SET body = x'00' WHERE \(place)"
+        try queue.write { try $0.execute(sql: sql) }
+        try queue.close()
+        try centre.reopen()
+        let isBack = try centre.store.write { transaction in
+            isLost
+                ? try transaction.putBack(whole)
+                : try transaction.replaceRun(
+                    RunPlace(space: TestSchema.space, replica: clerk.replica, first: 1),
+                    with: [whole]
+                )
+        }
+        #expect(isBack)
+        try expectNoTrace(centre)
+        try check([centre])
+    }
+
     @Test func `All sites come to the same, whatever is written and erased in whatever order`() throws {
         for seed in 0..<30 as Range<UInt64> {
             let scratch = try Scratch()

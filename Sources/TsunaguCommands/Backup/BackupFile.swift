@@ -1,7 +1,7 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-import Crypto
+package import Crypto
 import CryptoExtras
 import TsunaguCore
 import TsunaguSync
@@ -13,7 +13,7 @@ import TsunaguSync
 ///     content = 1 ‖ text name | 2 ‖ bytes of that file | 3
 ///
 /// The last piece is a 3, so that a file that was cut off is told from a whole one.
-enum BackupFile {
+package enum BackupFile {
     private static let magic = Array("TSBK".utf8)
     private static let version: UInt8 = 1
     private static let headerBytes = 4 + 1 + 3 + 16
@@ -111,7 +111,8 @@ enum BackupFile {
         }
     }
 
-    private static func key(_ passphrase: [UInt8], _ header: [UInt8]) throws -> SymmetricKey {
+    /// The key that a passphrase and a file's header give.
+    package static func key(_ passphrase: [UInt8], _ header: [UInt8]) throws -> SymmetricKey {
         try KDF.Scrypt.deriveKey(
             from: passphrase,
             salt: Array(header.suffix(16)),

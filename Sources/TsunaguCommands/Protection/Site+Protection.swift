@@ -6,9 +6,10 @@ import TsunaguStore
 import TsunaguWard
 
 extension Site {
-    /// What a person is found under from now on.
-    package struct Protected: Sendable {
-        /// The person's record: in `residents/protected`, or among the ordinary residents after a release.
+    /// What was done to a person's record as a whole.
+    package struct ActOnPerson: Sendable {
+        /// The record that the person has from now on, in `residents/protected` or among the ordinary residents; the
+        /// former one where nothing is left.
         package let id: RecordID
         /// Bookings whose lesson spaces were told the person's name: for the office to talk about.
         package let bookings: [RecordID]
@@ -18,21 +19,21 @@ extension Site {
     /// the record, and everywhere else its values are erased.
     ///
     /// - Throws: 77 unless this device may write both spaces and is an admin's, since only an admin's erasure counts.
-    package func protectResident(_ name: String, reason: String) throws -> Protected {
+    package func protectResident(_ name: String, reason: String) throws -> ActOnPerson {
         let reason = try Self.checkedReason(reason)
         return try write { transaction in
             try transaction.requireProtecting(self)
             let row = try transaction.resident(name, self)
             let id = try transaction.protect(row, reason: reason, by: self)
             try transaction.flushDrafts()
-            return Protected(id: id, bookings: try transaction.bookings(of: id))
+            return ActOnPerson(id: id, bookings: try transaction.bookings(of: id))
         }
     }
 
     /// Ends a protection: the person gets a new ordinary record with the values of the protected one.
     ///
     /// - Throws: 75 while something of the person is undecided.
-    package func unprotectResident(_ name: String, reason: String) throws -> Protected {
+    package func unprotectResident(_ name: String, reason: String) throws -> ActOnPerson {
         let reason = try Self.checkedReason(reason)
         return try write { transaction in
             try transaction.requireProtecting(self)
@@ -47,7 +48,7 @@ extension Site {
             try transaction.requireNothingOpen(row)
             let id = try transaction.release(protection, row, reason: reason, by: self)
             try transaction.flushDrafts()
-            return Protected(id: id, bookings: try transaction.bookings(of: row.id))
+            return ActOnPerson(id: id, bookings: try transaction.bookings(of: row.id))
         }
     }
 }

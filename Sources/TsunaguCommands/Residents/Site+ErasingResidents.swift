@@ -1,24 +1,17 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-package import TsunaguCore
+import TsunaguCore
 import TsunaguStore
 import TsunaguWard
 
 extension Site {
-    /// What an erasure leaves for the office to talk about.
-    package struct Erased: Sendable {
-        package let id: RecordID
-        /// Bookings whose lesson spaces were told the person's name; they are records of their own.
-        package let bookings: [RecordID]
-    }
-
     /// Erases what is held of a resident, here and at every site that holds the record, from tables and logs alike.
     ///
     /// It is final: what somebody writes on the record without knowing is erased as it arrives.
     ///
     /// - Throws: 77 unless this device is an admin's and may write the space.
-    package func eraseResident(_ name: String, reason: String) throws -> Erased {
+    package func eraseResident(_ name: String, reason: String) throws -> ActOnPerson {
         let reason = try Self.checkedReason(reason)
         return try write { transaction in
             try transaction.requireAdmin(self)
@@ -27,7 +20,7 @@ extension Site {
             let bookings = try transaction.bookings(of: row.id)
             try transaction.erase(row, reason: reason, by: self)
             try transaction.flushDrafts()
-            return Erased(id: row.id, bookings: bookings)
+            return ActOnPerson(id: row.id, bookings: bookings)
         }
     }
 }

@@ -4,7 +4,7 @@
 /// One transaction of one author in one space, whole.
 package struct Change: Sendable {
     package let header: ChangeHeader
-    package let payload: Payload
+    package private(set) var payload: Payload
     /// The commitments of the payload's entries, 32 bytes each.
     package let leaves: [UInt8]
     /// The header's hash, which the next change of the author names.
@@ -22,7 +22,9 @@ package struct Change: Sendable {
 
     /// The same change without the content of some entries: its hash stays.
     package func redacted(where isErased: (Payload.Entry) -> Bool) -> Change {
-        Change(header: header, payload: payload.redacted(where: isErased))
+        var out = self
+        out.payload = payload.redacted(where: isErased)
+        return out
     }
 
     /// What counts towards the bound of a seal.

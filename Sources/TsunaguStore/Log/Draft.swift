@@ -217,13 +217,13 @@ package final class Draft {
         let known = try isNewBlock ? nil : transaction.block(space, author, seq)
         let timestamp = try transaction.tick()
         // What was given up for an erasure does not go on.
+        let start = known.flatMap { $0.seed == nil ? nil : $0.start } ?? seq
         let seed = known?.seed ?? Bytes16(transaction.random128())
-        let isGoingOn = known?.seed != nil
         let new = Open(
             seq: seq,
             timestamp: timestamp,
-            block: RunEncoder.Block(start: isGoingOn ? known!.start : seq, seed: seed),
-            isNewBlock: !isGoingOn,
+            block: RunEncoder.Block(start: start, seed: seed),
+            isNewBlock: start == seq,
             payload: Payload(salts: Salts(blockSeed: seed, seq: seq, timestamp: timestamp))
         )
         open = new

@@ -115,9 +115,10 @@ extension StoreTransaction {
         var isChanged = false
         var opened: [BlockPlace] = []
         for (place, block) in run.blocks.enumerated() {
-            let isGivenUp = try self.block(space, author, block.start).map { $0.start == block.start && $0.seed == nil }
+            let known = try self.block(space, author, block.start)
+            let isGivenUp = known.map { $0.start == block.start && $0.seed == nil } ?? false
             let holdsErased = run.changes.contains { $0.header.blockStart == block.start && $0.holds(keys) }
-            guard holdsErased || isGivenUp == true && block.seed != nil else { continue }
+            guard holdsErased || isGivenUp && block.seed != nil else { continue }
             isChanged = true
             out.blocks[place].seed = nil
             if holdsErased { opened.append(BlockPlace(author: author, start: block.start)) }
@@ -125,7 +126,7 @@ extension StoreTransaction {
         guard isChanged else { return nil }
         try giveUpSeeds(of: opened, space)
         out.changes = run.changes.map { $0.redacted { $0.isOn(keys) } }
-        return (out, out.encoded)
+        return (out, try out.encoded())
     }
 
     /// Tells of what was written on erased records by authors who had not seen the erasure, in effect or not: it may
@@ -265,21 +266,11 @@ extension StoreTransaction {
     }
 
     private func writeAnew(_ place: BlockPlace, _ space: SpaceRow) throws {
-        let (author, start) = (place.author, place.start)
+        let author = place.author
         let keys = try erasedKeys(space)
-        let next = try statement(
-            "SELECT coalesce(min(start), ?) FROM seed WHERE space = ? AND author = ? AND start > ?"
-        )
-        next.bind(1, Int64.max)
-        next.bind(2, space.no)
-        next.bind(3, author)
-        next.bind(4, start)
-        _ = try next.step()
-        let end = next.unsigned(0)
-        next.reset()
-        var first = start
-        while let run = try run(space, author, containing: first), let begin = run.changes.first?.header.dot.seq,
-            let last = run.changes.last?.header.dot.seq
+        var next = place.start
+        while let run = try run(space, author, containing: next),
+            run.changes.contains(where: { $0.header.blockStart == place.start })
         {
             var kept = run
             // One that came without its seed stays so, whatever other runs of the block have.
@@ -292,21 +283,15 @@ extension StoreTransaction {
                 givenUp.contains(change.header.blockStart) ? change.redacted { $0.isOn(keys) } : change
             }
             let update = try statement("UPDATE run SET body = ? WHERE space = ? AND author = ? AND first = ?")
-            update.bind(1, kept.encoded)
+            update.bind(1, try kept.encoded())
             update.bind(2, space.no)
             update.bind(3, author)
-            update.bind(4, begin)
+            update.bind(4, run.changes[0].header.dot.seq)
             try update.run()
             isScrubDue = true
-            guard last + 1 < end else { break }
-            first = last + 1
+            next = run.chain.seq + 1
         }
     }
-}
-
-extension RunDecoder.Run {
-    /// The run as it stands in the log.
-    var encoded: [UInt8] { RunEncoder.encode(changes) { seq in blocks.last { $0.start <= seq } ?? blocks[0] } }
 }
 
 extension Change {

@@ -364,8 +364,7 @@ extension StoreTransaction {
             update.bind(2, kept)
             return try update.run()
         }
-        let blocks = group.run.blocks
-        let body = RunEncoder.encode(group.run.changes) { seq in blocks.last { $0.start <= seq } ?? blocks[0] }
+        let body = try group.run.encoded()
         let delete = try statement("DELETE FROM run WHERE no = ?")
         for no in group.rows.dropLast() {
             delete.bind(1, no)
@@ -424,5 +423,16 @@ extension StoreTransaction {
             signature: signature,
             body: body
         )
+    }
+}
+
+extension RunDecoder.Run {
+    /// The run's body.
+    ///
+    /// - Throws: where a reader would not take it: cut otherwise than it came, a run may be longer.
+    func encoded() throws(CodecError) -> [UInt8] {
+        let body = RunEncoder.encodeIfItFits(changes) { seq in blocks.last { $0.start <= seq } ?? blocks[0] }
+        guard let body else { throw .invalid("too large to be cut anew") }
+        return body
     }
 }

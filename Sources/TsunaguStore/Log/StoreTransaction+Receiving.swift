@@ -258,17 +258,21 @@ extension StoreTransaction {
                 return .settled(.settled(try refuse(others, in: run, .fork(seq: seq))))
             }
         }
-        let rest = decoded.changes.drop { $0.header.dot.seq <= end.seq }
-        if rest.isEmpty { return .settled(.settled(.duplicate)) }
-        let blocks = decoded.blocks
-        guard let body = RunEncoder.encodeIfItFits(rest, block: { seq in blocks.last { $0.start <= seq } ?? blocks[0] })
-        else { return .settled(.settled(try refuse(rest, in: run, .malformed("too large to be cut anew")))) }
+        var rest = decoded
+        rest.changes.removeAll { $0.header.dot.seq <= end.seq }
+        if rest.changes.isEmpty { return .settled(.settled(.duplicate)) }
+        let body: [UInt8]
+        do {
+            body = try rest.encoded()
+        } catch {
+            return .settled(.settled(try refuse(rest.changes, in: run, .malformed("\(error)"))))
+        }
         return .goesOn(
             RunEnvelope(
                 space: run.space,
                 replica: run.replica,
                 first: end.seq + 1,
-                count: rest.count,
+                count: rest.changes.count,
                 signature: run.signature,
                 body: body
             )

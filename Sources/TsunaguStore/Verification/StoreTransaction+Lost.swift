@@ -182,6 +182,9 @@ extension StoreTransaction {
             key.hasSealed(decoded.chain, envelope.space, envelope.replica, envelope.signature),
             envelope.last < end.seq || decoded.chain.hash == end.hash
         else { return false }
+        // The peer may not have heard yet of what is erased.
+        for block in decoded.blocks { try insertSeed(space, author, block) }
+        let body = try kept(decoded, space, author)?.body ?? envelope.body
         try insertRun(
             space,
             author,
@@ -190,9 +193,8 @@ extension StoreTransaction {
             last: envelope.last,
             base: try encode(base),
             signature: envelope.signature,
-            body: envelope.body
+            body: body
         )
-        for block in decoded.blocks { try insertSeed(space, author, block) }
         try insertParts(of: decoded.changes, space, author)
         return true
     }

@@ -482,18 +482,19 @@ extension StoreTransaction {
             let seal = seals[stored.last] ?? stored.signature,
             key.hasSealed(run.chain, place.space, place.replica, seal)
         else { return false }
-        let blocks = run.blocks
         let isSame = pieces.count == 1 && pieces[0].first == stored.first && pieces[0].last == stored.last
-        func cutAnew() -> [UInt8]? {
-            RunEncoder.encodeIfItFits(run.changes) { seq in blocks.last { $0.start <= seq } ?? blocks[0] }
+        guard let body = isSame ? pieces[0].body : try? run.encoded() else { return false }
+        func write(_ body: [UInt8]) throws {
+            let update = try statement("UPDATE run SET signature = ?, body = ? WHERE no = ?")
+            update.bind(1, seal)
+            update.bind(2, body)
+            update.bind(3, stored.no)
+            try update.run()
+            decodedRuns.removeAll()
         }
-        guard let body = isSame ? pieces[0].body : cutAnew() else { return false }
-        let update = try statement("UPDATE run SET signature = ?, body = ? WHERE no = ?")
-        update.bind(1, seal)
-        update.bind(2, body)
-        update.bind(3, stored.no)
-        try update.run()
-        decodedRuns.removeAll()
+        try write(body)
+        // The peer may not have heard yet of what is erased; what stands around the run can be written anew only now.
+        if let kept = try kept(run, space, author) { try write(kept.body) }
         return true
     }
 

@@ -167,10 +167,7 @@ extension Residents {
 
         func run() throws {
             let done = try globals.site().protectResident(name.id, reason: reason)
-            globals.confirm(
-                .protected(done, true),
-                Plain.done(tr("支援措置の対象にしました", "protected"), done.id, bookings: done.bookings)
-            )
+            globals.confirm(.act(done, "protected", true), Plain.act(done, tr("支援措置の対象にしました", "protected")))
         }
     }
 
@@ -189,10 +186,7 @@ extension Residents {
 
         func run() throws {
             let done = try globals.site().unprotectResident(name.id, reason: reason)
-            globals.confirm(
-                .protected(done, false),
-                Plain.done(tr("支援措置を解きました", "released"), done.id, bookings: done.bookings)
-            )
+            globals.confirm(.act(done, "protected", false), Plain.act(done, tr("支援措置を解きました", "released")))
         }
     }
 }
@@ -217,21 +211,15 @@ extension Residents {
 
         func run() throws {
             let done = try globals.site().eraseResident(name.id, reason: reason)
-            globals.confirm(
-                .object([
-                    ("id", JSON(done.id)), ("erased", .bool(true)),
-                    ("bookings", .array(done.bookings.map { JSON($0) })),
-                ]),
-                Plain.done(tr("完全に消しました", "erased"), done.id, bookings: done.bookings)
-            )
+            globals.confirm(.act(done, "erased", true), Plain.act(done, tr("完全に消しました", "erased")))
         }
     }
 }
 
 extension JSON {
-    static func protected(_ done: Site.Protected, _ isProtected: Bool) -> JSON {
+    static func act(_ done: Site.ActOnPerson, _ what: String, _ isSo: Bool) -> JSON {
         .object([
-            ("id", JSON(done.id)), ("protected", .bool(isProtected)),
+            ("id", JSON(done.id)), (what, .bool(isSo)),
             ("bookings", .array(done.bookings.map { JSON($0) })),
         ])
     }
@@ -242,11 +230,10 @@ extension JSON {
 }
 
 extension Plain {
-    /// - Parameter bookings: those that tell a lesson's space the person's name.
-    static func done(_ what: String, _ id: RecordID, bookings: [RecordID]) -> String {
-        var text = "\(what): \(id)"
-        if !bookings.isEmpty {
-            let ids = bookings.map(\.description).joined(separator: "\n  ")
+    static func act(_ done: Site.ActOnPerson, _ what: String) -> String {
+        var text = "\(what): \(done.id)"
+        if !done.bookings.isEmpty {
+            let ids = done.bookings.map(\.description).joined(separator: "\n  ")
             text += tr("\n教室の空間に名前が残る予約:\n  \(ids)", "\nbookings that tell a lesson's space the name:\n  \(ids)")
         }
         return text
