@@ -10,7 +10,7 @@ package import TsunaguCore
 package struct Farewell: Hashable, Sendable {
     /// Why the device goes.
     package var mode: Revocation.Mode
-    /// The last number held of each of its chains and of the peer's.
+    /// The last number held of each of its chains and of the peer's, with half of the hash there.
     package var holds: Revocation.Cut
     /// The peer's signature over `message(to:)`, 64 bytes.
     package var signature: [UInt8]
@@ -42,13 +42,14 @@ package struct Farewell: Hashable, Sendable {
     private var content: [UInt8] {
         var out: [UInt8] = [mode == .lost ? 0 : 1]
         let chains = holds.last.sorted { $0.key < $1.key }.flatMap { space, chains in
-            chains.sorted { $0.key < $1.key }.map { (space, $0.key, $0.value) }
+            chains.sorted { $0.key < $1.key }.map { (space, $0.key, $0.value, holds.hashes[space]?[$0.key]) }
         }
         out.appendVarint(UInt64(chains.count))
-        for (space, replica, seq) in chains {
+        for (space, replica, seq, hash) in chains {
             out.appendPrefixed(Array(space.name.utf8))
             out.append(replica)
             out.appendVarint(seq)
+            out.append(hash ?? Bytes16(0))
         }
         return out
     }
@@ -66,6 +67,7 @@ package struct Farewell: Hashable, Sendable {
         for _ in 0..<(try reader.varint("chains", atMost: Self.chainsMax)) {
             let (space, replica) = (try reader.space(), try reader.replica())
             holds.last[space, default: [:]][replica] = UInt64(try reader.varint("number", atMost: Chain.seqMax))
+            holds.hashes[space, default: [:]][replica] = try reader.bytes16()
         }
         self.init(mode: mode, holds: holds, signature: Array(try reader.bytes(64)))
     }

@@ -41,6 +41,8 @@ package struct SyncClient {
         package var differences: [Difference] = []
         /// What the peer said to a device whose rights ended, once that had handed in what it could.
         package var farewell: Farewell?
+        /// How far the peer was shown to hold this device's chains as they are here.
+        package var handedIn = Revocation.Cut()
 
         package init() {}
     }
@@ -105,11 +107,15 @@ package struct SyncClient {
     private var allowance = Allowance()
     /// Chains of which a pull brought nothing but what is not taken.
     private var leftOut: Set<ChainPlace> = []
-    /// Chains of which the peer was shown that it holds them otherwise.
-    private var accused: Set<ChainPlace> = []
+    /// How far behind the place where it does not fit a chain is asked for: the two copies part somewhere before.
+    private var reaches: [ChainPlace: UInt64] = [:]
+    /// Devices whose runs did not go on from what is here, by space.
+    private var misfits: [SpaceID: Set<DeviceID>] = [:]
     private var isIntroduced = false
     /// What was handed in after the peer said that this device's rights ended, and whether it took its leave.
     private var handedIn: [Int64]?
+    /// Chains of this device of which the peer was shown the end.
+    private var shownEnds: Set<ChainPlace> = []
     private var isLeaving = false
     /// What was said of each space in the comparison under way.
     private var named: [SpaceID: SpaceSummary] = [:]
@@ -121,6 +127,8 @@ package struct SyncClient {
         let space: SpaceID
         let replica: ReplicaID
     }
+
+    private static let reachFirst: UInt64 = 64
 
     private struct Allowance {
         var idleFrames = 0
@@ -184,9 +192,11 @@ package struct SyncClient {
         let scope = try storage.scope(with: peer)
         for space in try storage.summaries().map(\.space) where scope.mayName(space) {
             let vector = try storage.vector(of: space)
-            let known = vector.map { entry in
-                let isTold = [storage.device, peer].contains(entry.replica.device)
-                return (entry.replica, isTold ? farewell.holds[space, entry.replica] : entry.seq)
+            let known = try vector.map { entry in
+                if entry.replica.device == storage.device {
+                    return (entry.replica, try held(entry, in: space, farewell, storage))
+                }
+                return (entry.replica, entry.replica.device == peer ? farewell.holds[space, entry.replica] : entry.seq)
             }
             // A peer that lacks what it wrote itself is an older copy, and lacks what else came since.
             let isOlder = vector.contains {
@@ -215,6 +225,35 @@ package struct SyncClient {
         wants = [:]
         pushing = FrameWriter(rows: rows, bytesMax: frameBytesMax)
         return try next(storage)
+    }
+
+    /// How far a peer holds a chain of this device as it is here.
+    ///
+    /// A copy of this device may have handed in something else under the same numbers: a number proves nothing without
+    /// the hash. Where the peer has gone farther than is known here, it is shown the end of the chain, then all of it;
+    /// what it has already it says so.
+    private mutating func held(
+        _ entry: VectorEntry,
+        in space: SpaceID,
+        _ farewell: Farewell,
+        _ storage: some ReplicaStorage
+    ) throws -> UInt64 {
+        let place = ChainPlace(space: space, replica: entry.replica)
+        var (name, told, held) = (entry.replica, farewell.holds[space, entry.replica], UInt64(0))
+        while told > held, told <= entry.seq,
+            try storage.headerHash(of: entry.replica, at: told, in: space)?.prefix(16)
+                .elementsEqual((farewell.holds.hashes[space]?[name] ?? Bytes16(0)).bytes) == true
+        {
+            held = told
+            // The peer may know of a fork, and file what follows under the name of its branch.
+            guard let hash = try storage.headerHash(of: entry.replica, at: held + 1, in: space) else { break }
+            name = entry.replica.branch(at: held + 1, hash: hash)
+            told = farewell.holds[space, name]
+        }
+        if outcome.handedIn[space, entry.replica] >= entry.seq { held = entry.seq }
+        outcome.handedIn.last[space, default: [:]][entry.replica] = max(held, outcome.handedIn[space, entry.replica])
+        guard held < entry.seq, told > held else { return held }
+        return shownEnds.insert(place).inserted ? max(held, entry.seq - 1) : 0
     }
 
     /// Brings `system` to a peer that lost it, or never had what says who we are.
@@ -337,23 +376,42 @@ package struct SyncClient {
         var lacking: [ReplicaID: UInt64] = [:]
         for entry in theirs {
             let here = own[entry.replica] ?? 0
+            let place = ChainPlace(space: space, replica: entry.replica)
+            var from = min(here, entry.seq)
             if entry.seq > here {
-                guard !leftOut.contains(ChainPlace(space: space, replica: entry.replica)) else { continue }
-                lacking[entry.replica] = here
-                let (told, isBeyond) = allowance.changes.addingReportingOverflow(entry.seq - here)
-                allowance.changes = isBeyond ? .max : told
+                guard !leftOut.contains(place) else { continue }
+                if misfits[space]?.contains(entry.replica.device) == true { goBack(place, from: from) }
             } else if try storage.headerHash(of: entry.replica, at: entry.seq, in: space) != entry.hash {
-                let fork = Refusal.fork(seq: entry.seq)
-                note(Refused(space: space, replica: entry.replica, first: entry.seq, reason: fork.code, here: true))
-                // Nothing of it would fit there: as if the peer had it all, but for what shows it the fork, once.
+                // The chain forked: what is here would not fit there until both branches are known on one side.
                 known[entry.replica] = here
-                guard accused.insert(ChainPlace(space: space, replica: entry.replica)).inserted else { continue }
-                let elsewhere = own.merging([entry.replica: entry.seq - 1]) { $1 }
-                rows += try storage.runs(of: space, lacking: elsewhere).prefix(1)
+                guard goBack(place, from: from) else {
+                    let fork = Refusal.fork(seq: entry.seq)
+                    note(Refused(space: space, replica: entry.replica, first: entry.seq, reason: fork.code, here: true))
+                    continue
+                }
+            } else {
+                continue
             }
+            from -= min(from, reaches[place] ?? 0)
+            lacking[entry.replica] = from
+            let (told, isBeyond) = allowance.changes.addingReportingOverflow(entry.seq - from)
+            allowance.changes = isBeyond ? .max : told
         }
+        misfits[space] = nil
         rows += try storage.runs(of: space, lacking: known)
         if !lacking.isEmpty { wants[space] = lacking }
+    }
+
+    /// Asks for a chain from farther back than before, until that is its beginning.
+    ///
+    /// - Returns: whether there is farther to go.
+    @discardableResult
+    private mutating func goBack(_ place: ChainPlace, from end: UInt64) -> Bool {
+        let former = reaches[place] ?? 0
+        guard former < end else { return false }
+        reaches[place] = former == 0 ? Self.reachFirst : former > UInt64.max >> 6 ? .max : former << 6
+        moved = true
+        return true
     }
 
     private mutating func next(_ storage: some ReplicaStorage) throws -> Action {
@@ -380,8 +438,22 @@ package struct SyncClient {
 
     private mutating func acknowledged(_ receipts: [Receipt], _ storage: some ReplicaStorage) throws -> Action {
         guard receipts.count == pushed.items.count else { throw SyncError.protocolViolation("receipts do not fit") }
-        for (item, receipt) in zip(pushed.items, receipts) { settle(item, receipt, here: false) }
+        for (item, receipt) in zip(pushed.items, receipts) {
+            settle(item, receipt, here: false)
+            if handedIn != nil { noteHandedIn(item, receipt, by: storage.device) }
+        }
         return try next(storage)
+    }
+
+    /// What a peer took, or had, of a run proves that it has all of the chain before.
+    private mutating func noteHandedIn(_ item: SyncFrame.Item, _ receipt: Receipt, by device: DeviceID) {
+        guard case .run(let run) = item, run.replica.device == device else { return }
+        switch receipt {
+        case .applied, .quarantined, .duplicate:
+            let known = outcome.handedIn[run.space, run.replica]
+            outcome.handedIn.last[run.space, default: [:]][run.replica] = max(known, run.last)
+        case .held, .partial, .refused: break
+        }
     }
 
     /// - Returns: whether something came of the item.
@@ -398,6 +470,7 @@ package struct SyncClient {
         case .held(let cause):
             note(Refused(space: space, replica: replica, first: first, reason: "waits for \(cause)", here: here))
         case .refused(let refusal):
+            if here, refusal.isMisfit { misfits[space, default: []].insert(replica.device) }
             note(Refused(space: space, replica: replica, first: first, reason: refusal.code, here: here))
         case .partial:
             moved = true
@@ -407,11 +480,10 @@ package struct SyncClient {
         return false
     }
 
-    /// What a side has got past since it was refused, or waited, was taken after all; a fork stays one.
+    /// What a side has got past since it was refused, or waited, was taken after all.
     private mutating func forgetRefused(in space: SpaceID, here: Bool, upTo reached: [ReplicaID: UInt64]) {
         outcome.refused.removeAll {
-            $0.space == space && $0.here == here && $0.reason != Refusal.fork(seq: 0).code
-                && $0.first <= reached[$0.replica] ?? 0
+            $0.space == space && $0.here == here && $0.first <= reached[$0.replica] ?? 0
         }
     }
 
@@ -474,4 +546,14 @@ package enum SyncError: Error, Hashable, Sendable {
     case unknownPeer(DeviceID)
     /// The hub's store began anew and was filled again by others than those known here.
     case newBeginning
+}
+
+extension Refusal {
+    /// Whether it may be because the run goes on from another branch of its chain than is known here.
+    fileprivate var isMisfit: Bool {
+        switch self {
+        case .malformed, .badSeal: true
+        default: false
+        }
+    }
 }

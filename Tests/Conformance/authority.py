@@ -14,7 +14,7 @@ ROLES = ("admin", "branch", "venue", "auditor")
 ALL = 2**64 - 1
 DEVICE = re.compile(r"[0-9a-f]{32}")
 SEQ_MAX = 2**63 - 65_537
-PLACE = re.compile(r"([a-z0-9-]{1,32}(?:/[a-z0-9-]{1,32})?) ([0-9a-f]{48}) ([0-9]+)")
+PLACE = re.compile(r"([a-z0-9-]{1,32}(?:/[a-z0-9-]{1,32})?) ([0-9a-f]{48}) ([0-9]+)(?: ([0-9a-f]{32}))?")
 
 
 @dataclass(eq=False)
@@ -28,7 +28,7 @@ class Fact:
     spaces: tuple = ()
     writes: bool = False
     chains: dict = None
-    """(space, replica): number; None where a revocation has no cut"""
+    """(space, replica): (number, half of the hash there or None); None where a revocation has no cut"""
 
     @property
     def author(self):
@@ -69,14 +69,32 @@ def fact(dot, entry):
 
 
 def places(text):
-    """{(space, replica): number} of a cut, None where it does not read."""
+    """{(space, replica): (number, half hash or None)} of a cut, None where it does not read."""
     out = {}
     for part in filter(None, text.split(";")):
         found = PLACE.fullmatch(part)
         if found is None or int(found[3]) > SEQ_MAX:
             return None
-        out[found[1], bytes.fromhex(found[2])] = int(found[3])
+        half = bytes.fromhex(found[4]) if found[4] else None
+        out[found[1], bytes.fromhex(found[2])] = (int(found[3]), half)
     return out
+
+
+def named(said, spaces):
+    """The same facts with their places by the names that chains go by; `spaces`: {name: Space}."""
+    for one in said:
+        if one.chains is None:
+            continue
+        chains = {}
+        for name in {space for space, _ in one.chains}:
+            own = {replica: place for (space, replica), place in one.chains.items() if space == name}
+            if name in spaces:
+                found = spaces[name].places(own)
+            else:
+                found = {replica: seq for replica, (seq, _) in own.items()}
+            chains |= {(name, replica): seq for replica, seq in found.items()}
+        one.chains = chains
+    return said
 
 
 @dataclass
@@ -113,9 +131,9 @@ class Standing:
 
 
 class Authority:
-    def __init__(self, root, changes):
+    def __init__(self, root, spaces):
         self.root = root
-        self.said = facts(changes)
+        self.said = named(facts(spaces[SYSTEM].changes.values()), spaces) if SYSTEM in spaces else []
         self.revocations = self.revocations_that_count()
         self.standing = Standing(root, self.said, self.revocations)
 

@@ -196,6 +196,12 @@ class Change:
     hash: bytes = b""
     past: Past = None
     system_past: Past = None
+    seed: bytes = b""
+    """Of its block of salts."""
+    root: bytes = b""
+    """Under whose name it is sealed; `replica` is the name that it is filed under."""
+    meant: object = None
+    """The changes that its author means by a dot."""
 
     def created(self, place):
         """The id that an entry gave to the record it created."""

@@ -39,6 +39,8 @@ class Machine:
         found = []
         for change, item in live:
             step = read_step(change.dot, item.content)
+            if step:
+                step.answers = [dot for answer in step.answers for dot in change.meant(answer)]
             if step and self.counts(step, found):
                 found.append(step)
         return found

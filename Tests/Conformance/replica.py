@@ -4,7 +4,7 @@
 
 import hmac
 import re
-from dataclasses import dataclass, field
+from itertools import product
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -13,9 +13,12 @@ import merge
 from authority import SYSTEM, Authority
 from changes import Chain, Run, RunReader, Unresolved, seal_message
 from codec import Malformed, device_of_key, require
+from log import Space, branch_name
 from schema import DEVICE, ERASURE, ROLES, SPACE_INFO
 
 SEQ_MAX = 2**63 - 1 - 65536
+BRANCHES_MAX = 16
+READINGS_MAX = 64
 
 
 class Refused(Exception):
@@ -24,21 +27,6 @@ class Refused(Exception):
 
 class Waits(Exception):
     """What a run needs is not here yet."""
-
-
-@dataclass
-class Space:
-    """The log of a space as it was received."""
-
-    runs: list = field(default_factory=list)
-    chains: dict = field(default_factory=dict)
-    """replica: Chain"""
-    changes: dict = field(default_factory=dict)
-    """dot: Change, received"""
-    in_effect: set = field(default_factory=set)
-    """dots"""
-    seeds: dict = field(default_factory=dict)
-    """(replica, block start): seed"""
 
 
 class Replica:
@@ -116,7 +104,7 @@ class Replica:
         return None
 
     def authority(self):
-        return Authority(device_of_key(self.root_key), list(self.space(SYSTEM).changes.values()))
+        return Authority(device_of_key(self.root_key), self.spaces)
 
     def barred(self, changes):
         """The first number of some changes of a chain that each role may not write."""
@@ -128,10 +116,13 @@ class Replica:
                         out[role] = min(out.get(role, change.seq), change.seq)
         return out
 
-    def honours(self, authority, replica, name, new=()):
+    def honours(self, authority, replica, name):
         """The last number of a chain that takes effect."""
-        chain = [change for change in self.space(name).changes.values() if change.replica == replica]
-        return authority.honours(replica, name, self.barred([*chain, *new]))
+        space = self.space(name)
+        path = space.paths[replica]
+        first = min(change.seq for change in space.changes.values() if change.replica == replica)
+        chain = [c for c in space.changes.values() if c.replica == replica or c.replica in path and c.seq < first]
+        return authority.honours(replica, name, self.barred(chain))
 
     def judge(self):
         """Works out anew what is in effect."""
@@ -191,22 +182,22 @@ class Replica:
     def examine(self, envelope):
         """Checks a run whole and changes nothing. What it gives has only the changes that are not in the log."""
         space = self.space(envelope.space)
-        chain = space.chains.get(envelope.replica, Chain())
-        if envelope.first <= chain.seq and any(is_same(run, envelope) for run in space.runs):
-            return Run(envelope, [], chain, {})
+        if envelope.replica in space.paths and envelope.replica != space.paths[envelope.replica][0]:
+            raise Refused("equivocation")
+        if any(is_same(run, envelope) for run in space.runs):
+            return Run(envelope, [], Chain(), {})
         key = self.signing_key(envelope.replica[:16])
         if key is None:
             raise Refused("unknown_device")
-        if envelope.first > chain.seq + 1:
+        starts = space.starts(envelope)
+        if not starts:
             raise Waits()
-        run = self.read(envelope, self.before(envelope, chain))
-        self.check_seal(run, key)
-        for change in run.changes:
-            if change.seq <= chain.seq and space.changes[change.dot].hash != change.hash:
-                raise Refused("equivocation")
-        run.changes = [change for change in run.changes if change.seq > chain.seq]
+        run = self.read_from_one(envelope, starts, key)
+        run.changes = [change for change in run.changes if change.hash not in space.received]
+        if not run.changes:
+            return run
         for start, seed in run.blocks.items():
-            known = space.seeds.get((envelope.replica, start))
+            known = self.seed(space, run.changes[0].previous, start)
             require(known is None or seed is None or known == seed, "a seed that differs from the one known")
         for change in run.changes:
             for entry in change.entries:
@@ -214,22 +205,46 @@ class Replica:
         for change in run.changes:
             self.require_in_log(change.past, envelope.space)
             self.require_in_log(change.system_past, SYSTEM)
+        if not self.may_branch(space, run.changes[0]):
+            raise Refused("equivocation")
         return run
 
-    def before(self, envelope, end):
-        """Where the author's chain stood before a run."""
-        if envelope.first > end.seq:
-            return end
-        if envelope.first == 1:
-            return Chain()
-        change = self.space(envelope.space).changes[envelope.replica, envelope.first - 1]
-        return Chain(change.seq, change.hash, change.past, change.system_past)
+    def read_from_one(self, envelope, starts, key):
+        """The run behind the place where its seal is right."""
+        failures = []
+        for name, chain in starts:
+            for reading in self.readings(envelope, name):
+                try:
+                    run = self.read(envelope, chain, name, reading)
+                    self.check_seal(run, key)
+                    return run
+                except (Malformed, Refused, Waits) as error:
+                    failures.append(error)
+        for kind in (Refused, Waits, Malformed):
+            for failure in failures:
+                if isinstance(failure, kind):
+                    raise failure
+        raise Waits()
 
-    def read(self, envelope, chain):
+    def readings(self, envelope, own):
+        """Which branch is meant by the name of each chain that forked: the seal shows it."""
+        space = self.space(envelope.space)
+        others = sorted(space.forked - set(space.paths.get(own, [])))
+        choices = product(*(space.ends(name) for name in others))
+        for number, choice in enumerate(choices):
+            if number < READINGS_MAX:
+                yield dict(zip(others, choice, strict=True))
+
+    def read(self, envelope, chain, own, reading):
         space = self.space(envelope.space)
 
         def created(replica, seq, place):
-            change = space.changes.get((replica, seq))
+            name = replica
+            if own is not None and replica == envelope.replica:
+                name = space.part(own, seq)
+            elif (replica, seq) not in space.changes and replica in reading:
+                name = space.part(reading[replica], seq)
+            change = space.changes.get((name, seq))
             if change is None:
                 return None
             record = change.created(place)
@@ -237,9 +252,28 @@ class Replica:
             return record
 
         try:
-            return RunReader(envelope, chain, created).read()
+            run = RunReader(envelope, chain, created).read()
         except Unresolved as unresolved:
             raise Waits() from unresolved
+        for change in run.changes:
+            change.seed = run.blocks[change.block_start]
+        return run
+
+    def seed(self, space, previous, start):
+        """The seed of a block, by the changes before a place; None where it is not known."""
+        while previous in space.received:
+            change = space.received[previous]
+            if change.block_start == start:
+                return change.seed
+            previous = change.previous
+        return None
+
+    def may_branch(self, space, change):
+        """Whether a change may follow where it does: branches have a bound."""
+        names = {name for name, path in space.paths.items() if path[0] == change.replica}
+        others = [c for c in space.received.values() if (c.replica, c.previous) == (change.replica, change.previous)]
+        new = {branch_name(change.replica, change.seq, one.hash) for one in [change, *others]} if others else set()
+        return len(names | new) <= BRANCHES_MAX + 1
 
     def check_seal(self, run, key):
         message = seal_message(run.envelope, run.chain.hash)
@@ -251,24 +285,19 @@ class Replica:
     def require_in_log(self, past, name):
         space = self.space(name)
         for replica, last in past.vector.items():
+            # Behind a fork the name means no change.
+            if replica in space.forked:
+                continue
             for seq in range(space.chains.get(replica, Chain()).seq + 1, last + 1):
                 if past.has(replica, seq):
                     raise Waits()
 
     def append(self, run):
-        envelope = run.envelope
-        space = self.space(envelope.space)
-        first = run.changes[0].seq
-        end = self.honours(self.authority(), envelope.replica, envelope.space, run.changes)
-        space.runs.append(run)
-        space.chains[envelope.replica] = run.chain
-        for start, seed in run.blocks.items():
-            if seed is not None:
-                space.seeds[envelope.replica, start] = seed
-        for change in run.changes:
-            space.changes[change.dot] = change
+        space = self.space(run.envelope.space)
+        first = run.changes[0]
+        space.add(run)
         self.judge()
-        return "applied" if end >= first else "quarantined"
+        return "applied" if (space.names[first.hash], first.seq) in space.in_effect else "quarantined"
 
     # MARK: Transactions over several spaces
 
@@ -300,15 +329,18 @@ class Replica:
                     continue
                 if hmac.digest(secret, b"tsunagu/part/1" + identity, "sha256") not in codes:
                     continue
-                own = [c for c in self.spaces[name].changes.values() if c.replica == change.replica]
+                other = self.spaces[name]
+                own = [c for c in other.changes.values() if c.root == change.replica]
                 is_here = any(c.transaction and c.transaction[0] == identity for c in own)
-                is_past = bool(own) and max(own, key=lambda c: c.seq).timestamp > change.timestamp
+                # Of a chain that forked it may come in any branch.
+                lasts = [other.changes[end, other.chains[end].seq] for end in other.ends(change.replica)]
+                is_past = bool(own) and all(last.timestamp > change.timestamp for last in lasts)
                 if not is_here and not is_past:
                     missing.append((name, identity, change.timestamp))
         return missing
 
     def held_part(self, replica, name, transaction, timestamp):
-        next_seq = self.space(name).chains.get(replica, Chain()).seq + 1
+        next_seq = self.space(name).last_number(replica) + 1
         for envelope in self.held:
             if (envelope.space, envelope.replica) == (name, replica) and envelope.first <= next_seq:
                 try:

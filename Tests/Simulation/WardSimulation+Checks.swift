@@ -447,6 +447,7 @@ extension WardSimulation {
                 throw failure("stuck", "\(place.name) \(book.space): \(missing.map { book.dot($0) })")
             }
         }
+        if plan.hasForks { try checkWritten(place) }
         for (space, vector) in centre.inEffect where place.mayHold(space) {
             guard place.inEffect[space].map(Self.key) == Self.key(vector) else {
                 throw failure("stuck", "\(place.name) \(space) is not the centre's")

@@ -92,6 +92,7 @@ extension WardSimulation {
             book.forget(Set(book.changes.filter { !survives(book.dot($0), book.space) }))
         }
         register.forget { !survives($0, .residents) }
+        for space in written.keys { written[space]?.removeAll { !survives($0.dot, space) } }
         pairs.removeAll { !survives($0.0, SimulatedSchema.spaces[0]) }
         promises = promises.filter { _, promise in
             promise.seen.entries.allSatisfy { survives(Dot($0.key, $0.value), promise.space) }
@@ -132,6 +133,7 @@ extension WardSimulation {
             isWide: place.isWide
         )
         twin.isJoined = true
+        twin.latest = max(place.latest, place.machine.now)
         (twin.replica, twin.inEffect, twin.exempt) = (place.replica, place.inEffect, place.exempt)
         places.append(twin)
         trace("clone \(twin.name)")
@@ -166,6 +168,29 @@ extension WardSimulation {
             known.merge(vectors) { $0.merging($1, uniquingKeysWith: max) }
         }
         return known
+    }
+
+    /// Notes what a change is that somebody has just written.
+    func noteWritten(_ dot: Dot, _ space: SpaceID, _ site: Site) throws {
+        guard let hash = try site.read({ try $0.headerHash(dot, space) }) else {
+            throw failure("lost", "\(dot) in \(space), which was just written")
+        }
+        written[space, default: []].append((dot, hash))
+    }
+
+    /// Whichever of two machines under one name wrote it, everything is in effect.
+    func checkWritten(_ place: Place) throws {
+        try place.site!.read { transaction in
+            for (space, changes) in written where place.mayHold(space) {
+                var found: Set<Hash32> = []
+                try transaction.forEachChange(in: space) { change in
+                    if try transaction.isEffective(change.header.dot, in: space) { found.insert(change.hash) }
+                }
+                if let lost = changes.first(where: { !found.contains($0.hash) }) {
+                    throw failure("lost", "\(place.name) \(space): \(lost.dot)")
+                }
+            }
+        }
     }
 
     /// A place goes on as another replica where an older disk came back and others knew more, and only there.

@@ -143,6 +143,7 @@ extension WardSimulation {
             }
             place.stamp = header.timestamp.raw
             book.append(dot, stamp: header.timestamp.raw, site: place.index, past: change.seen, change.entries)
+            try noteWritten(dot, book.space, site)
         }
         if there.count == 2 { pairs.append((Dot(replica, there[0].seq), Dot(replica, there[1].seq))) }
     }
@@ -211,6 +212,7 @@ extension WardSimulation {
         let after = try look()
         // The same value again is no change.
         guard after.dot != before.dot else { return isDone != nil }
+        try noteWritten(after.dot, .residents, place.site!)
         switch write {
         case .create(let values):
             guard let id = after.records.subtracting(before.records).first else {
@@ -279,6 +281,8 @@ extension WardSimulation {
     private func exchange(_ place: Place, _ peer: Place, _ generator: inout SeededGenerator) throws {
         // An older disk that closes a retirement gives numbers again that others know.
         guard place !== peer, mayWrite(peer) || !isEnding(place) else { return }
+        // A machine and its copy do not take each other for a peer.
+        guard place.device != peer.device || place.device == nil else { return }
         var weather = weather
         weather.dropsLarge = generator.chance(10)
         if generator.chance(40) { weather = .fair }

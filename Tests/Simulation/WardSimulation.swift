@@ -107,6 +107,8 @@ package final class WardSimulation {
     let books = SimulatedSchema.spaces.map { ModelBook($0) }
     /// Spaces in which one number may be two changes.
     var forked: Set<SpaceID> = []
+    /// What was acknowledged, by the hash of its header: a number may be two changes.
+    var written: [SpaceID: [(dot: Dot, hash: Hash32)]] = [:]
     /// The most that anybody but the author ever had, by space and author.
     var delivered: [SpaceID: [ReplicaID: UInt64]] = [:]
     /// What was written of residents.

@@ -90,6 +90,23 @@ package final class TestSite {
         store = try Store.open(at: path, schema: schema, environment: machine.environment)
     }
 
+    private init(_ original: TestSite, name: String, path: String, seed: UInt64) throws {
+        self.name = name
+        (key, replica, person) = (original.key, original.replica, original.person)
+        machine = TestMachine(now: original.machine.now, seed: seed)
+        self.path = path
+        store = try Store.open(at: path, schema: original.store.schema, environment: machine.environment)
+    }
+
+    /// Another machine with a copy of this one's disk, keys included, that goes on beside it.
+    package func copied(as name: String, in scratch: Scratch, seed: UInt64) throws -> TestSite {
+        let copy = scratch.path("\(name).db")
+        try store.close()
+        try FileManager.default.copyItem(atPath: path, toPath: copy)
+        store = try Store.open(at: path, schema: store.schema, environment: machine.environment)
+        return try TestSite(self, name: name, path: copy, seed: seed)
+    }
+
     // MARK: - System records
 
     /// Makes another device known: its record, and a grant where it gets one.
@@ -118,7 +135,11 @@ package final class TestSite {
 
     /// Ends a site's rights; what it wrote in the test's space is honoured up to these numbers, `nil` for all of it.
     package func revoke(_ site: TestSite, after last: [ReplicaID: UInt64]?, system: UInt64 = 0) throws {
-        let cut = last.map { Revocation.Cut([TestSchema.space: $0, .system: [site.replica: system]]) }
+        try revoke(site, with: last.map { Revocation.Cut([TestSchema.space: $0, .system: [site.replica: system]]) })
+    }
+
+    /// Ends a site's rights; what it wrote is honoured as far as a cut says.
+    package func revoke(_ site: TestSite, with cut: Revocation.Cut?) throws {
         _ = try store.write { transaction in
             try transaction.draft(.system, by: person).create(
                 SystemSchema.revocation,
@@ -168,6 +189,17 @@ package final class TestSite {
     @discardableResult
     package func receive(_ runs: [RunEnvelope]) throws -> [Receipt] {
         try runs.map { run in try store.write { try $0.receive(run) } }
+    }
+
+    /// Takes runs as an exchange does: whoever is shown to be a copy goes on as another replica.
+    package func take(_ runs: [RunEnvelope]) throws {
+        for run in runs {
+            try store.write { transaction in
+                _ = try transaction.receive(run)
+                guard transaction.returner != nil else { return }
+                try transaction.beginIncarnation { try Self.sign($0, with: key) }
+            }
+        }
     }
 
     /// Takes everything of `peer` that is lacking here.

@@ -311,22 +311,10 @@ struct ForgedLogTests {
         return try known.flatMap { run in
             var flipped = run.envelope
             flipped.signature[3] ^= 1
-            // Its author itself says something else under the same numbers.
-            var forked = run.altered(run.changes.count - 1) { $0.author.label = "別人" }
-            let chain = try RunDecoder.decode(
-                forked.body,
-                count: forked.count,
-                in: RunDecoder.Context(space: .residents, author: forked.replica, chain: run.base) { dot, index in
-                    log.runs.flatMap(\.changes).first { $0.header.dot == dot }?.payload.idOfEntry(index)
-                }
-            ).chain
-            let message = Seal.message(space: .residents, replica: forked.replica, seq: chain.seq, hash: chain.hash)
-            forked.signature = Array(try ward.key(of: forked.replica.device).signature(for: message))
             return [
                 Case("a duplicate", [run.envelope, run.envelope], [.taken], [.taken]),
                 Case("a duplicate with another seal", [flipped], Self.badSeal),
                 Case("another body under a known seal", [run.with(run.changes.reversed())], [.taken]),
-                Case("a fork", [forked], [.refused("equivocation")]),
             ]
         }
     }

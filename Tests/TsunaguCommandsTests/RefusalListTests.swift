@@ -12,34 +12,6 @@ import TsunaguWard
 
 @Suite("What is refused is listed")
 struct RefusalListTests {
-    /// With as many changes as the original, and with more.
-    @Test(arguments: [1, 2])
-    func `A copied data directory is told so, loses nothing, and stops nobody else`(writes: Int) throws {
-        let ward = try WardFixture()
-        let (site, other) = (try ward.join("site"), try ward.join("other"))
-        let copy = DataDirectory(ward.root.path + "/copy")
-        try site.store.close()
-        try FileManager.default.copyItem(atPath: site.directory.path, toPath: copy.path)
-        let original = try Site.open(site.directory, person: WardFixture.clerk)
-        let clone = try Site.open(copy, person: WardFixture.clerk)
-        _ = try original.addResident(["family_name=本"])
-        let ids = try (0..<writes).map { try clone.addResident(["family_name=写\($0)"]) }
-        #expect(try ward.sync(original).upToDate)
-
-        let report = try ward.sync(clone)
-        #expect(!report.upToDate)
-        #expect(report.outcome.refused.contains { $0.reason == "equivocation" })
-        for place in [clone, ward.centre] {
-            #expect(try place.status().refused.contains { $0.reason == "equivocation" && $0.here })
-        }
-        for id in ids { #expect(try clone.read { try $0.record(WardSchema.resident, id) } != nil) }
-
-        _ = try other.addResident(["family_name=他"])
-        #expect(try ward.sync(other).upToDate, "nobody else is held up")
-        #expect(try ward.sync(original).upToDate)
-        #expect(try ward.digests(other) == ward.digests(original))
-    }
-
     @Test func `What a peer would not take is listed until it has taken it`() throws {
         let ward = try WardFixture()
         let site = try ward.join("site")

@@ -58,6 +58,67 @@ struct ConformanceTests {
         #expect(found.status == 0, "\(found.output)")
     }
 
+    @Test(arguments: Seeds.chosen(0..<6))
+    func `It agrees on what copies of a machine wrote`(seed: UInt64) throws {
+        var generator = SeededGenerator(seed: seed)
+        let scratch = try Scratch()
+        var sites = try makeWard(["root", "one", "two"], in: scratch, seed: 700 + seed)
+        let note = TestSchema.note
+        let id = try sites[1].write { try $0.create(note, [(1, .text("first"))]) }
+        var ids = [id]
+        for step in 0..<60 {
+            let site = generator.pick(sites)
+            site.machine.now += UInt64(generator.below(3000))
+            let known = try ids.filter { try site.record($0) != nil }
+            switch generator.below(8) {
+            case 0 where sites.count < 6:
+                sites.append(try site.copied(as: "copy\(step)", in: scratch, seed: generator.next()))
+            case 0..<4 where !known.isEmpty && generator.chance(80):
+                let id = generator.pick(known)
+                let status = try site.record(id)?.text("status") ?? ""
+                let isOpen = try site.conflicts().isEmpty && ["", "open", "closed"].contains(status)
+                try site.write { draft in
+                    try draft.set(note, id, [(1, .text("\(step)"))])
+                    try draft.edit(note, id, group: TestSchema.tags, add: [[65 + UInt8(step % 8)]])
+                    if isOpen {
+                        try draft.step(
+                            note,
+                            id,
+                            group: TestSchema.status,
+                            to: status == "open" ? "closed" : "open",
+                            reason: ""
+                        )
+                    }
+                }
+            case 0..<4: ids.append(try site.write { try $0.create(note, [(1, .text("made \(step)"))]) })
+            case 4: try site.seal()
+            default:
+                for run in try generator.pick(sites).runs(TestSchema.space) where generator.chance(80) {
+                    try site.take([run])
+                }
+            }
+        }
+        for _ in 0..<4 { for site in sites { for peer in sites { try site.take(peer.runs(TestSchema.space)) } } }
+        let files = try sites.enumerated().map { place, site in
+            let vector = try Vector(
+                "\(site.name) of seed \(seed)",
+                rootSigningKey: Hex.encode(sites[0].publicKey),
+                schema: TestSchema.v1,
+                runs: try [.system, TestSchema.space].flatMap { try sites[$0 == .system ? 0 : place].runs($0) }
+            )
+            let stated = try site.store.read { try Vector.Space(of: TestSchema.space, $0) }
+            #expect(
+                try vector.spaces[TestSchema.space.name].vectorJSON == stated.vectorJSON,
+                "\(site.name): \(vector.runs.filter { $0.receipt != "applied" }.map { "\($0.replica.suffix(6)) \($0.first) \($0.count) \($0.receipt)" })"
+            )
+            let file = scratch.url.appending(path: "\(seed)-\(site.name).json")
+            try vector.vectorJSON.write(to: file)
+            return file
+        }
+        let found = try Checker.run(files)
+        #expect(found.status == 0, "\(found.output)")
+    }
+
     @Test(arguments: 0..<12 as Range<UInt64>)
     func `It agrees on what counts where admins revoke, grant and adopt at random`(seed: UInt64) throws {
         let scratch = try Scratch()

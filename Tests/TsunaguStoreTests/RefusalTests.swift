@@ -128,7 +128,7 @@ import TsunaguStore
         #expect(try b.digest() == pair.a.digest())
     }
 
-    @Test func theSameRunAgainIsADuplicateAndAnotherUnderItsNumberAFork() throws {
+    @Test func theSameRunAgainIsADuplicateAndAnotherUnderItsNumberABranch() throws {
         let pair = try pair()
         #expect(try pair.b.receive([pair.runs[0], pair.runs[0]]) == [.applied(2), .duplicate])
         // A clone of the first machine writes under the same numbers.
@@ -137,7 +137,6 @@ import TsunaguStore
         clone.machine.now += 77
         _ = try clone.write { try $0.create(note, [(1, .text("something else"))]) }
         let forked = try clone.runs(TestSchema.space)
-        try expect(.fork(seq: 1), forked[0], at: pair.b)
         // Garbage under a known number is no accusation.
         var garbage = pair.runs[0]
         garbage.signature[3] ^= 1
@@ -146,6 +145,11 @@ import TsunaguStore
         let before = try pair.b.dump()
         guard case .refused(.malformed) = try pair.b.receive([garbage])[0] else { throw CodecError.invalid("accepted") }
         #expect(try pair.b.dump() == before)
+        #expect(try pair.b.receive([forked[0], forked[0], pair.runs[0]]) == [.applied(1), .duplicate, .duplicate])
+        // Nobody seals by the name that a branch is filed under.
+        var filed = forked[0]
+        filed.replica = try #require(try pair.b.vector(TestSchema.space).keys.first { $0 != filed.replica })
+        try expect(.fork(seq: 1), filed, at: pair.b)
     }
 
     @Test func runsThatArriveInTheWrongOrderWait() throws {

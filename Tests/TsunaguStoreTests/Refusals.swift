@@ -289,10 +289,6 @@ struct Refusals {
                     body.shapes = [[20, 2, 40, 1, 1, 100, 41, 1, 1, 100]]
                     body.columns = [[4 | 1], [65], [4 | 1], [65]]
                 },
-                handMade("another change under a number that is known", "equivocation", sealed: true, after: system + 1)
-                {
-                    _ in
-                },
             ]
         }
     }

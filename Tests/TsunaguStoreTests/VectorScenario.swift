@@ -85,6 +85,14 @@ struct VectorScenario: Sendable, CustomTestStringConvertible {
                 + "groups and a collection that nobody knows.",
             happen: blocks
         ),
+        VectorScenario(
+            name: "forks",
+            schema: TestSchema.v1,
+            about:
+                "A machine and its copies, one of them copied again; a clerk who had seen one branch and names records "
+                + "by it; and a stolen copy of a lost device, whose cut names the honest branch by its hash.",
+            happen: forks
+        ),
     ]
 
     // MARK: - What happens
@@ -375,6 +383,58 @@ struct VectorScenario: Sendable, CustomTestStringConvertible {
         try second.adopt([lost.replica: 2])
         try second.revoke(third, after: [:])
         for peer in [second, third, clerk, tampered] { try root.pull(from: peer) }
+        return (root, try runs(root))
+    }
+
+    @Sendable private static func forks(_ scratch: Scratch) throws -> Runs {
+        let sites = try makeWard(["root", "original", "clerk", "lost"], in: scratch, seed: 17)
+        let (root, original, clerk, lost) = (sites[0], sites[1], sites[2], sites[3])
+        let id = try original.write { try $0.create(note, [(1, .text("before")), (4, .text("0"))]) }
+        try original.write { try $0.step(note, id, group: TestSchema.status, to: "open", reason: "") }
+        // What both have in common is sealed with what only one of them wrote.
+        let copy = try original.copied(as: "copy", in: scratch, seed: 170)
+        copy.machine.now += 500
+        let made = try original.write { draft in
+            try draft.set(note, id, [(1, .text("of the original"))])
+            try draft.edit(note, id, group: TestSchema.tags, add: [Array("o".utf8)])
+            return try draft.create(note, [(1, .text("made by the original"))])
+        }
+        try original.write { try $0.step(note, id, group: TestSchema.status, to: "closed", reason: "") }
+        try copy.write { draft in
+            try draft.set(note, id, [(1, .text("of the copy"))])
+            try draft.edit(note, id, group: TestSchema.tally, add: [Tally.encode(2)])
+        }
+        let again = try copy.copied(as: "again", in: scratch, seed: 171)
+        again.machine.now += 700
+        try copy.write { _ = try $0.create(note, [(1, .text("made by the copy"))]) }
+        try again.write { try $0.set(note, id, [(2, .text("of the second copy"))]) }
+        try clerk.pull(from: original)
+        try clerk.write { draft in
+            try draft.set(note, made, [(4, .text("by its number"))])
+            try draft.set(note, id, [(1, .text("corrected"))])
+            try draft.edit(note, id, group: TestSchema.tags, remove: [Array("o".utf8)])
+        }
+        try clerk.write { try $0.step(note, id, group: TestSchema.status, to: "kept", reason: "") }
+        try root.pull(from: copy)
+        for site in [again, original, clerk] { try root.receive(site.runs(TestSchema.space)) }
+        // The root has seen it all.
+        try root.write { try $0.set(note, made, [(2, .text("seen"))]) }
+
+        try lost.write { try $0.set(note, id, [(4, .text("honest"))]) }
+        let stolen = try lost.copied(as: "stolen", in: scratch, seed: 172)
+        try lost.write { try $0.set(note, id, [(4, .text("honest too"))]) }
+        try root.pull(from: lost)
+        let end = try root.store.read { transaction in
+            try transaction.vector(of: TestSchema.space).first { $0.replica == lost.replica }!
+        }
+        var cut = Revocation.Cut([TestSchema.space: [end.replica: end.seq]])
+        cut.hashes = [TestSchema.space: [end.replica: Bytes16(end.hash.prefix(16))!]]
+        try root.revoke(lost, with: cut)
+        stolen.machine.now += 900
+        for text in ["of a thief", "of a thief too"] {
+            try stolen.write { try $0.set(note, id, [(4, .text(ExactText(text)))]) }
+        }
+        try root.receive(stolen.runs(TestSchema.space))
         return (root, try runs(root))
     }
 

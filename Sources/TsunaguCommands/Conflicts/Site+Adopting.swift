@@ -43,7 +43,10 @@ extension Site {
             let runs = try transaction.quarantined()
             var chains = Revocation.Cut()
             for run in try choose(runs, transaction.quarantineCases(Places(transaction))) where run.space != .system {
-                chains.last[run.space, default: [:]][run.replica] = max(chains[run.space, run.replica], run.last)
+                guard run.last > chains[run.space, run.replica] else { continue }
+                chains.last[run.space, default: [:]][run.replica] = run.last
+                let hash = try transaction.headerHash(of: run.replica, at: run.last, in: run.space)
+                chains.hashes[run.space, default: [:]][run.replica] = hash.flatMap { Bytes16($0.prefix(16)) }
             }
             guard !chains.last.isEmpty else {
                 throw CommandError(

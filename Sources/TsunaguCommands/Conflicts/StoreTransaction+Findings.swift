@@ -13,7 +13,7 @@ extension StoreTransaction {
     func findings() throws -> [Case] {
         var out: [Case] = []
         for (collection, field) in Self.uniqueFields { out += try doubles(collection, field) }
-        return try out + seats() + splits()
+        return try out + seats() + splits() + copies()
     }
 
     private static let uniqueFields: [(CollectionSchema, Field)] = [
@@ -62,14 +62,30 @@ extension StoreTransaction {
         try splitTransactions().map { finding("split_transaction", $0.space, nil, $0.records, label: nil) }
     }
 
+    /// Devices that wrote two changes under one number, until their rights end.
+    ///
+    /// Two machines go on with one key, or one went on with an older disk. Nothing is lost by it; a person says which of
+    /// the machines enrols anew.
+    private func copies() throws -> [Case] {
+        let all = try spaces().flatMap { try forks(in: $0) }
+        return try all.filter { try currentAccess()?.isRevoked($0.replica.device) == false }.map { fork in
+            let places = try Places(self)
+            let name = places[fork.replica.device]?.device ?? ExactText(fork.replica.device.short)
+            return finding("equivocation", fork.space, nil, fork.records, of: fork.replica.bytes, label: name)
+        }
+    }
+
     private func finding(
         _ code: String,
         _ space: SpaceID,
         _ collection: CollectionSchema?,
         _ records: [RecordID],
+        of subject: [UInt8]? = nil,
         label: ExactText?
     ) -> Case {
-        let parts = [Array("finding".utf8), Array(code.utf8), Array(space.name.utf8)] + records.map(\.bytes)
+        let parts =
+            [Array("finding".utf8), Array(code.utf8), Array(space.name.utf8)] + (subject.map { [$0] } ?? [])
+            + records.map(\.bytes)
         return Case(
             id: String(Base32.encode(RecordID(derivedFrom: parts).bytes.prefix(8)).prefix(12)),
             kind: .finding,

@@ -99,12 +99,13 @@ extension Site {
 
     /// Erases what this device holds, where the ward office said that its rights ended and has all that was written here.
     ///
+    /// - Parameter handedIn: how far the peer showed that it has this device's chains.
     /// - Throws: always, with 77: there is nothing left to work on.
-    func leave(_ farewell: Farewell, of peer: DeviceID, key: [UInt8]) throws {
+    func leave(_ farewell: Farewell, handedIn: Revocation.Cut, of peer: DeviceID, key: [UInt8]) throws {
         let (isOffice, unsent) = try read { transaction in
             let own = try transaction.chains(of: [keys.device])
             let unsent = own.last.reduce(0) { sum, space in
-                sum + space.value.reduce(0) { $0 + Int($1.value - min($1.value, farewell.holds[space.key, $1.key])) }
+                sum + space.value.reduce(0) { $0 + Int($1.value - min($1.value, handedIn[space.key, $1.key])) }
             }
             return (try transaction.currentAccess()?.wasAdmin(peer) == true, unsent)
         }
@@ -182,6 +183,7 @@ extension StoreTransaction {
         for space in try spaces() {
             for entry in try vector(of: space) where devices.contains(entry.replica.device) {
                 out.last[space, default: [:]][entry.replica] = entry.seq
+                out.hashes[space, default: [:]][entry.replica] = Bytes16(entry.hash.prefix(16))
             }
         }
         return out

@@ -18,11 +18,7 @@ package struct StoreReplica: ReplicaStorage {
     func sealed<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
         // Asked and read in one state: another process may write between two.
         let known: R? = try site.read { transaction in
-            let isSealed = try transaction.spaces().allSatisfy { space in
-                let own = try transaction.ownSeq(in: space)
-                return own.seq == own.sealed
-            }
-            return isSealed ? try body(transaction) : nil
+            try transaction.isSealed() ? body(transaction) : nil
         }
         if let known { return known }
         return try site.write { transaction in

@@ -135,7 +135,9 @@ struct SyncDriver {
             outcome.received += introduced
         }
         try exchange(&client)
-        if let farewell = client.outcome.farewell { try site.leave(farewell, of: peer, key: peerKey) }
+        if let farewell = client.outcome.farewell {
+            try site.leave(farewell, handedIn: client.outcome.handedIn, of: peer, key: peerKey)
+        }
         try noteDifferences(client.outcome.differences)
         try note(client.outcome)
     }

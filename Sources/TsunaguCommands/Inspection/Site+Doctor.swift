@@ -65,10 +65,32 @@ extension Site {
         }
         let waiting = examine { try read { try $0.checkWaiting() } }
         out.append(Self.check("waiting", waiting, ja: "件の待ち", en: "waiting runs and parts", repair: Self.byRepair))
+        if let copies = try copies() { out.append(copies) }
         out.append(permissions())
         out.append(encryption(disks))
         out.append(try clock())
         return out
+    }
+
+    /// Devices of which two copies went on side by side; `nil` where there are none.
+    private func copies() throws -> HealthCheck? {
+        let forks = try? read { transaction in
+            try transaction.spaces().flatMap { try transaction.forks(in: $0) }
+                .filter { try transaction.currentAccess()?.isRevoked($0.replica.device) == false }
+        }
+        guard let forks, !forks.isEmpty else { return nil }
+        let list = forks.map { "\($0.replica.device.short) \($0.space) \($0.first)" }.joined(separator: "; ")
+        return HealthCheck(
+            warning: "copies",
+            Localized(
+                ja: "同じ番号で別の変更を書いた端末があります（失われたものはありません）: \(list)",
+                en: "devices wrote different changes under one number (nothing of them is lost): \(list)"
+            ),
+            repair: Localized(
+                ja: "端末の複製が動いているなら、複製を止めるか、新しい招待コードで参加し直してください",
+                en: "where a copy of the machine is in use, stop it, or let it join anew with a new code"
+            )
+        )
     }
 
     /// What cannot even be read is a fault of the check, not its end.

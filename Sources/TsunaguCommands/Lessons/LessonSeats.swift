@@ -74,7 +74,13 @@ struct LessonSeats {
     /// Bookings without a seat that want one, in order.
     private(set) var waiting: [RecordID] = []
 
-    init(lesson: RecordID, rights: [OwnedItem], bookingItems: [OwnedItem]) {
+    /// - Parameter lineage: of an author what `SeatLedger` asks for.
+    init(
+        lesson: RecordID,
+        rights: [OwnedItem],
+        bookingItems: [OwnedItem],
+        lineage: (ReplicaID) -> [ReplicaID] = { [$0] }
+    ) {
         self.lesson = lesson
         let posted = rights.compactMap { owned in
             LedgerEntry(owned.item.content).map {
@@ -105,14 +111,14 @@ struct LessonSeats {
                 uses.append(SeatLedger.Used(dot: item.dot, booking: owned.id, use: use))
                 switch use {
                 case .spend: bookings[place].spends.append(item.dot)
-                case .release(let dot) where dot.replica == item.dot.replica:
+                case .release(let dot) where lineage(item.dot.replica).contains(dot.replica):
                     bookings[place].spends.removeAll { $0 == dot }
                 case .release: break
                 }
             }
         }
         for place in bookings.indices { bookings[place].fold() }
-        ledger = SeatLedger(ledger: posted, uses: uses)
+        ledger = SeatLedger(ledger: posted, uses: uses, lineage: lineage)
         queue()
     }
 
@@ -241,7 +247,7 @@ extension StoreTransaction {
             where: "r.rid = ?",
             [.integer(lesson.rid)]
         )
-        let items = try items(
+        var items = try items(
             of: WardSchema.booking,
             groups: [LessonGroups.status, LessonGroups.seat],
             where: "r.lesson = ? AND r.space = (SELECT no FROM space WHERE name = ?)",
@@ -252,7 +258,14 @@ extension StoreTransaction {
             guard LedgerEntry(right.item.content) == .open else { return true }
             return try isCreation(of: lesson.id, WardSchema.lesson, in: right.item.dot, lesson.space)
         }
-        var seats = LessonSeats(lesson: lesson.id, rights: own, bookingItems: items)
+        var lineages: [ReplicaID: [ReplicaID]] = [:]
+        if try !forks(in: lesson.space).isEmpty {
+            for replica in Set((rights + items).map(\.item.dot.replica)) {
+                lineages[replica] = try lineage(of: replica, in: lesson.space)
+            }
+            items = try items.map { try $0.naming { try changes(named: $0, by: $1, in: lesson.space) } }
+        }
+        var seats = LessonSeats(lesson: lesson.id, rights: own, bookingItems: items) { lineages[$0] ?? [$0] }
         try seats.setPlaces { try place(of: $0, WardSchema.booking, in: $1, lesson.space) }
         return seats
     }
@@ -265,5 +278,21 @@ extension StoreTransaction {
         }
         guard !isContested, let planned = lesson.integer("capacity"), 0...1000 ~= planned else { return nil }
         return Int(planned)
+    }
+}
+
+extension OwnedItem {
+    /// The same with the changes that it names by the names they go by now.
+    fileprivate func naming(_ changes: (Dot, ReplicaID) throws -> [Dot]) rethrows -> OwnedItem {
+        var out = self
+        if group == LessonGroups.status.number, var transition = Transition(item.content) {
+            transition.answers = try transition.answers.flatMap { try changes($0, item.dot.replica) }
+            out.item.content = transition.encoded
+        } else if group == LessonGroups.seat.number, case .release(let dot)? = SeatUse(item.content),
+            let meant = try changes(dot, item.dot.replica).first
+        {
+            out.item.content = SeatUse.release(meant).encoded
+        }
+        return out
     }
 }

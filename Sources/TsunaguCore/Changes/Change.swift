@@ -3,7 +3,7 @@
 
 /// One transaction of one author in one space, whole.
 package struct Change: Sendable {
-    package let header: ChangeHeader
+    package private(set) var header: ChangeHeader
     package private(set) var payload: Payload
     /// The commitments of the payload's entries, 32 bytes each.
     package let leaves: [UInt8]
@@ -24,6 +24,20 @@ package struct Change: Sendable {
     package func redacted(where isErased: (Payload.Entry) -> Bool) -> Change {
         var out = self
         out.payload = payload.redacted(where: isErased)
+        return out
+    }
+
+    /// The same change under the name of the branch that it belongs to; its hash stays that of its author's chain.
+    package func filed(under replica: ReplicaID) -> Change {
+        var out = self
+        out.header.dot = Dot(replica, header.dot.seq)
+        return out
+    }
+
+    /// The same change with ids spelled out where it named records by changes of some replicas.
+    package func spellingOut(_ isAmbiguous: (ReplicaID) -> Bool) -> Change {
+        var out = self
+        out.payload.spellOut(isAmbiguous)
         return out
     }
 

@@ -20,7 +20,7 @@ package struct Payload: Sendable {
     package struct Entry: Sendable {
         package let shape: Shape
         package let id: RecordID
-        package let reference: RecordReference
+        package fileprivate(set) var reference: RecordReference
         /// Where its canonical form stands in `bytes`.
         package let range: Range<Int>
         /// Where its first slot begins in `bytes`.
@@ -131,6 +131,15 @@ package struct Payload: Sendable {
             var values: [Value] = []
             for _ in 0..<entry.shape.slotCount { values.append(try reader.slot().value()) }
             return values
+        }
+    }
+
+    /// Names records by their ids where they are named by changes of some replicas.
+    mutating func spellOut(_ isAmbiguous: (ReplicaID) -> Bool) {
+        for index in entries.indices {
+            if case .of(let dot, _) = entries[index].reference, isAmbiguous(dot.replica) {
+                entries[index].reference = .explicit
+            }
         }
     }
 

@@ -11,6 +11,8 @@ package struct RunDecoder {
     package struct Context {
         package var space: SpaceID
         package var author: ReplicaID
+        /// The name that its changes go by: the author's, or that of a branch of its chain.
+        package var name: ReplicaID
         /// Where the author's chain stands before the run.
         package var chain: Chain
         /// The id that an entry of an earlier change gave; `nil` where the change is not here.
@@ -19,11 +21,13 @@ package struct RunDecoder {
         package init(
             space: SpaceID,
             author: ReplicaID,
+            name: ReplicaID? = nil,
             chain: Chain,
             resolve: @escaping (Dot, Int) throws(CodecError) -> RecordID?
         ) {
             self.space = space
             self.author = author
+            self.name = name ?? author
             self.chain = chain
             self.resolve = resolve
         }
@@ -267,7 +271,7 @@ package struct RunDecoder {
         }
         let change = Change(header: header, payload: payload)
         try run.chain.advance(by: change.header, hash: change.hash)
-        run.changes.append(change)
+        run.changes.append(context.name == context.author ? change : change.filed(under: context.name))
         runBytes += payload.bytes.count
     }
 

@@ -46,6 +46,13 @@ public struct VersionVector: Hashable, Sendable {
         set { entries[replica] = newValue == 0 ? nil : newValue }
     }
 
+    /// The same where every entry is at least another vector's.
+    package func notBehind(_ other: VersionVector) -> VersionVector {
+        var out = self
+        for (replica, last) in other.entries where self[replica] < last { out[replica] = last }
+        return out
+    }
+
     /// Whether the change is included.
     public func covers(_ dot: Dot) -> Bool {
         dot.seq <= self[dot.replica] && !exceptions.contain(dot)

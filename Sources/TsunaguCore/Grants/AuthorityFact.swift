@@ -58,6 +58,8 @@ public struct Revocation: Hashable, Sendable {
     public struct Cut: Hashable, Sendable {
         /// The last number of each chain.
         public var last: [SpaceID: [ReplicaID: UInt64]]
+        /// The first half of the header's hash there, where it is said: which of two changes under one number is meant.
+        public var hashes: [SpaceID: [ReplicaID: Bytes16]] = [:]
 
         /// Wraps the numbers.
         public init(_ last: [SpaceID: [ReplicaID: UInt64]] = [:]) { self.last = last }
@@ -65,10 +67,13 @@ public struct Revocation: Hashable, Sendable {
         /// The last number honoured of a chain, 0 for none.
         public subscript(space: SpaceID, replica: ReplicaID) -> UInt64 { last[space]?[replica] ?? 0 }
 
-        /// `space replica number` for each chain, in order, parted by semicolons; the replica in hexadecimal.
+        /// `space replica number`, and the half hash where there is one, for each chain, in order, parted by semicolons;
+        /// replica and hash in hexadecimal.
         public var text: String {
             last.sorted { $0.key < $1.key }.flatMap { space, chains in
-                chains.sorted { $0.key < $1.key }.map { "\(space) \($0.key) \($0.value)" }
+                chains.sorted { $0.key < $1.key }.map { replica, seq in
+                    "\(space) \(replica) \(seq)" + (hashes[space]?[replica].map { " " + Hex.encode($0.bytes) } ?? "")
+                }
             }.joined(separator: ";")
         }
 
@@ -80,10 +85,15 @@ public struct Revocation: Hashable, Sendable {
             for entry in text.utf8.split(separator: UInt8(ascii: ";")) {
                 let parts = entry.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
                     .map { String(decoding: $0, as: UTF8.self) }
-                guard parts.count == 3, let space = SpaceID(parts[0]), let replica = ReplicaID(exactHex: parts[1]),
-                    parts[2].utf8.allSatisfy({ 48...57 ~= $0 }), let seq = UInt64(parts[2]), seq <= Chain.seqMax
+                guard (3...4).contains(parts.count), let space = SpaceID(parts[0]),
+                    let replica = ReplicaID(exactHex: parts[1]), parts[2].utf8.allSatisfy({ 48...57 ~= $0 }),
+                    let seq = UInt64(parts[2]), seq <= Chain.seqMax
                 else { return nil }
                 last[space, default: [:]][replica] = seq
+                guard parts.count == 4 else { continue }
+                guard let bytes = Hex.decode(parts[3]), let hash = Bytes16(bytes), Hex.encode(bytes) == parts[3]
+                else { return nil }
+                hashes[space, default: [:]][replica] = hash
             }
         }
     }

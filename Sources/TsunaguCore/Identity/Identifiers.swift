@@ -121,6 +121,23 @@ public struct ReplicaID: Identifier {
         self.incarnation = bytes.suffix(8).reduce(0) { $0 << 8 | UInt64($1) }
     }
 
+    /// The name under which a branch of this replica's chain is filed, where that has two changes under one number.
+    ///
+    /// The same device with the first 8 bytes of SHA-256("tsunagu/branch/1" ‖ incarnation ‖ u64 number ‖ hash) as its
+    /// incarnation: whoever meets with the fork gives the branch this name.
+    ///
+    /// - Parameters:
+    ///   - number: the first of the branch.
+    ///   - hash: of the branch's header at that number.
+    package func branch(at number: UInt64, hash: Hash32) -> ReplicaID {
+        var bytes = Array("tsunagu/branch/1".utf8)
+        bytes.appendUInt64(incarnation)
+        bytes.appendUInt64(number)
+        bytes += hash
+        let incarnation = SHA256.hash(data: bytes).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
+        return ReplicaID(device: device, incarnation: incarnation)
+    }
+
     /// Whether one comes before the other, by bytes.
     public static func < (a: ReplicaID, b: ReplicaID) -> Bool {
         a.device == b.device ? a.incarnation < b.incarnation : a.device < b.device

@@ -114,26 +114,36 @@ package struct SeatLedger: Sendable {
     /// Spendings beyond their holder's balance: findings.
     package private(set) var unbacked: [Used] = []
 
-    package init(ledger: [Posted], uses: [Used]) {
+    /// - Parameter lineage: of an author the names that lead from the chain that forked to its branch, the chain's first.
+    ///   The branches of a holder share what it holds; of an owner's the one counts that made the most.
+    package init(ledger: [Posted], uses: [Used], lineage: (ReplicaID) -> [ReplicaID] = { [$0] }) {
         let ordered = ledger.sorted { ($0.depth, $0.timestamp, $0.dot) < ($1.depth, $1.timestamp, $1.dot) }
-        owner = ordered.first { $0.entry == .open }?.dot.replica
-        for posted in ordered where posted.dot.replica == owner {
-            if case .mint(let amount) = posted.entry {
-                minted += amount
-                held[posted.dot.replica, default: 0] += amount
+        owner = ordered.first { $0.entry == .open }.map { lineage($0.dot.replica)[0] }
+        if let owner {
+            var made: [ReplicaID: Int] = [:]
+            for posted in ordered where lineage(posted.dot.replica)[0] == owner {
+                if case .mint(let amount) = posted.entry { made[posted.dot.replica, default: 0] += amount }
             }
+            minted = made.keys.map { lineage($0).reduce(0) { $0 + (made[$1] ?? 0) } }.max() ?? 0
+            if minted > 0 { held[owner] = minted }
         }
         let released = Set(
             uses.compactMap { used -> ReleasedUse? in
-                guard case .release(let dot) = used.use, dot.replica == used.dot.replica else { return nil }
+                guard case .release(let dot) = used.use, lineage(used.dot.replica).contains(dot.replica) else {
+                    return nil
+                }
                 return ReleasedUse(dot: dot, booking: used.booking)
             }
         )
         let spends = uses.filter {
             $0.use == .spend && !released.contains(ReleasedUse(dot: $0.dot, booking: $0.booking))
         }
-        for used in spends.sorted(by: { ($0.dot, $0.booking) < ($1.dot, $1.booking) }) {
-            let holder = used.dot.replica
+        // The branches' spendings count by their numbers too, whichever of them was known first.
+        func place(_ used: Used) -> (ReplicaID, UInt64, ReplicaID) {
+            (lineage(used.dot.replica)[0], used.dot.seq, used.dot.replica)
+        }
+        for used in spends.sorted(by: { a, b in place(a) == place(b) ? a.booking < b.booking : place(a) < place(b) }) {
+            let holder = lineage(used.dot.replica)[0]
             if backed[holder, default: []].count < held[holder] ?? 0 || Mutant.rightsAreNotCounted.isPlanted {
                 backed[holder, default: []].append(used)
             } else {

@@ -255,5 +255,16 @@ enum StoreLayout {
         -- What a device last told of its copy, where `held` does not say it all: replica (24 bytes), seq (varint), …
         ALTER TABLE peer_space ADD COLUMN told BLOB;
         """,
+        """
+        -- Branches of chains that have two changes under one number: each is a chain of its own in `chain` and `run`.
+        CREATE TABLE branch(
+            author INTEGER PRIMARY KEY NOT NULL, -- the name that it is filed under
+            space INTEGER NOT NULL,
+            root INTEGER NOT NULL,              -- the author under whose name it is sealed
+            parent INTEGER NOT NULL,            -- whose end it goes on from
+            first INTEGER NOT NULL,             -- its first number
+            main INTEGER NOT NULL               -- 1: what stood under its parent's name here before the fork was known
+        ) WITHOUT ROWID;
+        """,
     ]
 }

@@ -14,6 +14,8 @@ package final class StoreTransaction {
     private var authorReplicas: [UInt32: ReplicaID] = [:]
     var chains: [ChainKey: ChainRow] = [:]
     var barredChains: [ChainKey: [Role: UInt64]] = [:]
+    /// The branches of each space where chains forked; `nil` until they were asked for.
+    var branchCache: [Int64: Branches]?
     var exceptionCache: [Int64: [VersionVector.Exception]] = [:]
     var erasedCache: [Int64: Set<ErasedKey>] = [:]
     /// Whether pages of the file that are free now may hold what was erased.

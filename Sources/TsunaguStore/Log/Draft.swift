@@ -124,7 +124,12 @@ package final class Draft {
         reason: ExactText
     ) throws {
         let rid = try transaction.findRecord(space, collection.number, id)?.rid
-        guard let flow = try transaction.flow(group, rid.map { try transaction.items($0, group.number) } ?? []),
+        guard
+            let flow = try transaction.flow(
+                group,
+                rid.map { try transaction.items($0, group.number) } ?? [],
+                in: space.id
+            ),
             let step = flow.step(to: state, reason: reason)
         else { throw StoreError.noSuchStep(group: group.name, to: state) }
         try edit(collection, id, group: group, add: [step.encoded])
@@ -244,10 +249,12 @@ package final class Draft {
         try transaction.requireWriter(open.payload, in: space.id, own.device)
         let author = try transaction.author(own)
         var row = try transaction.chainRow(space, author)
-        var deps = try transaction.inEffect(space.id)
+        // An entry never goes back, also where a chain forked and its name means less than before.
+        var deps = try transaction.inEffect(space.id).notBehind(row.chain.deps)
         deps[own] = 0
         if Mutant.depsNameWhatWasReceived.isPlanted { deps.exceptions = [] }
-        let systemDeps = space.id == .system ? VersionVector() : try transaction.inEffect(.system)
+        let systemDeps =
+            space.id == .system ? VersionVector() : try transaction.inEffect(.system).notBehind(row.chain.systemDeps)
         let header = ChangeHeader(
             space: space.id,
             dot: Dot(own, open.seq),

@@ -9,7 +9,7 @@ extension StoreTransaction {
     package func currentAccess() throws -> Access? {
         if let access { return access }
         guard let root = try root() else { return nil }
-        let out = Access(root: root, facts: try authorityFacts())
+        let out = Access(root: root, facts: try authorityFacts().map(named))
         access = out
         return out
     }
@@ -48,6 +48,40 @@ extension StoreTransaction {
             }
         }
         return facts
+    }
+
+    /// A fact with its places by the names that the chains go by now: a place behind a fork is told by its hash.
+    private func named(_ fact: AuthorityFact) throws -> AuthorityFact {
+        switch fact.content {
+        case .grant: return fact
+        case .adoption(let chains): return AuthorityFact(fact.dot, .adoption(try named(chains)))
+        case .revocation(var revocation):
+            revocation.cut = try revocation.cut.map(named)
+            return AuthorityFact(fact.dot, .revocation(revocation))
+        }
+    }
+
+    private func named(_ cut: Revocation.Cut) throws -> Revocation.Cut {
+        var out = cut
+        for (id, chains) in cut.last {
+            guard let space = try space(id), let branches = try branches(in: space.no) else { continue }
+            for (replica, seq) in chains {
+                guard let hash = cut.hashes[id]?[replica], let author = try knownAuthor(replica),
+                    branches.isForked(author)
+                else { continue }
+                let end = try authors(of: Dot(replica, seq), in: space).first { author in
+                    try run(space, author, containing: seq)?.changes.first { $0.header.dot.seq == seq }?.hash.prefix(16)
+                        .elementsEqual(hash.bytes) == true
+                }
+                guard let end else { continue }
+                for part in branches.path(to: end) {
+                    let name = try self.replica(part)
+                    let last = try min(seq, chainRow(space, part).chain.seq)
+                    out.last[id]![name] = max(last, out[id, name])
+                }
+            }
+        }
+        return out
     }
 
     private static let authorityCollections = [SystemSchema.grant, SystemSchema.revocation, SystemSchema.adoption]
@@ -149,7 +183,10 @@ extension StoreTransaction {
         for (space, author) in try chainsToJudge(access, areWritersNews) {
             let replica = try replica(author)
             let end = try chainRow(space, author).chain.seq
-            let honoured = try access.honours(replica, in: space.id, barred: barred(space, author))
+            let honoured = try max(
+                access.honours(replica, in: space.id, barred: barred(space, author)),
+                firstSeq(author, in: space.no) - 1
+            )
             let due = honoured < end ? honoured + 1 : nil
             let withheld = try withheld(space.no, author)
             guard due != withheld else { continue }

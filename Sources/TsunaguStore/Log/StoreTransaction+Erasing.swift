@@ -115,8 +115,7 @@ extension StoreTransaction {
         var isChanged = false
         var opened: [BlockPlace] = []
         for (place, block) in run.blocks.enumerated() {
-            let known = try self.block(space, author, block.start)
-            let isGivenUp = known.map { $0.start == block.start && $0.seed == nil } ?? false
+            let isGivenUp = try isGivenUp(BlockPlace(author: author, start: block.start), space)
             let holdsErased = run.changes.contains { $0.header.blockStart == block.start && $0.holds(keys) }
             guard holdsErased || isGivenUp && block.seed != nil else { continue }
             isChanged = true
@@ -253,6 +252,7 @@ extension StoreTransaction {
     /// Writes the runs of some blocks anew, without what is erased and without the blocks' seeds: a seed and a commitment
     /// would let a short value be guessed.
     private func giveUpSeeds(of blocks: [BlockPlace], _ space: SpaceRow) throws {
+        let blocks = try blocks.flatMap { try inAllBranches($0, space) }
         // All of them first, since a run may hold changes of several.
         for block in blocks {
             let update = try statement("UPDATE seed SET seed = x'' WHERE space = ? AND author = ? AND start = ?")
@@ -265,10 +265,23 @@ extension StoreTransaction {
         decodedRuns.removeAll()
     }
 
+    /// A block goes on in each branch of a chain that forked within it.
+    private func inAllBranches(_ place: BlockPlace, _ space: SpaceRow) throws -> [BlockPlace] {
+        guard let branches = try branches(in: space.no) else { return [place] }
+        return branches.tree(of: branches.root(of: place.author)).map { BlockPlace(author: $0, start: place.start) }
+    }
+
+    private func isGivenUp(_ place: BlockPlace, _ space: SpaceRow) throws -> Bool {
+        try inAllBranches(place, space).contains { place in
+            guard let known = try block(space, place.author, place.start) else { return false }
+            return known.start == place.start && known.seed == nil
+        }
+    }
+
     private func writeAnew(_ place: BlockPlace, _ space: SpaceRow) throws {
         let author = place.author
         let keys = try erasedKeys(space)
-        var next = place.start
+        var next = try max(place.start, firstSeq(author, in: space.no))
         while let run = try run(space, author, containing: next),
             run.changes.contains(where: { $0.header.blockStart == place.start })
         {

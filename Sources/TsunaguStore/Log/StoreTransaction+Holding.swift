@@ -47,9 +47,15 @@ extension StoreTransaction {
 
     /// Whether a cause is here now; for a part that a chain has gone on, which may have brought it.
     func hasCome(_ cause: Cause) throws -> Bool {
+        // Behind a fork nothing comes under the name any more; whoever waits for it is looked at again.
+        if let space = try space(cause.space), let author = try knownAuthor(cause.dot.replica),
+            try branches(in: space.no)?.isForked(author) == true
+        {
+            return true
+        }
         switch cause.kind {
-        case .arrival, .part: try nextSeq(in: cause.space, of: cause.dot.replica) > cause.dot.seq
-        case .effect: try isInEffect(cause.dot, cause.space)
+        case .arrival, .part: return try nextSeq(in: cause.space, of: cause.dot.replica) > cause.dot.seq
+        case .effect: return try isInEffect(cause.dot, cause.space)
         }
     }
 
@@ -167,9 +173,11 @@ extension StoreTransaction {
         return first > next ? first - next : 0
     }
 
+    /// The number behind the last of an author's chain; where that forked, behind the last of its longest branch.
     func nextSeq(in id: SpaceID, of replica: ReplicaID) throws -> UInt64 {
         guard let space = try space(id), let author = try knownAuthor(replica) else { return 1 }
-        return try chainRow(space, author).chain.seq + 1
+        let parts = try branches(in: space.no)?.tree(of: author) ?? [author]
+        return try parts.map { try chainRow(space, $0).chain.seq }.max()! + 1
     }
 
     /// Where the runs begin that wait here of those that a device brought.

@@ -94,6 +94,8 @@ extension StoreTransaction {
             let seq = vector[replica]
             var known: UInt64 = 0
             if let space = try space(id), let author = try knownAuthor(replica) {
+                // Behind a fork the name means no change: whoever saw one there had seen one branch or the other.
+                if try branches(in: space.no)?.isForked(author) == true { continue }
                 known = try chainRow(space, author).chain.seq
             }
             guard known < seq, let first = vector.firstCovered(of: replica, in: known + 1...seq) else { continue }
@@ -157,17 +159,25 @@ extension StoreTransaction {
         return RunEncoder.Block(start: select.unsigned(0), seed: Bytes16(select.bytes(1)))
     }
 
-    func context(_ id: SpaceID, _ replica: ReplicaID, _ chain: Chain) -> RunDecoder.Context {
-        RunDecoder.Context(space: id, author: replica, chain: chain) { dot, entry throws(CodecError) in
+    /// What a decoder has to know of a chain, or of a branch of one.
+    ///
+    /// - Parameter readings: the ways in which names behind a fork are tried; the one that is stored where it is `nil`.
+    func context(
+        _ id: SpaceID,
+        _ replica: ReplicaID,
+        _ chain: Chain,
+        _ readings: Readings? = nil
+    ) -> RunDecoder.Context {
+        let own = try? knownAuthor(replica)
+        let author = own.flatMap { own in (try? space(id)).flatMap { try? sealingName(of: own, in: $0.no) } } ?? replica
+        return RunDecoder.Context(space: id, author: author, name: replica, chain: chain) {
+            dot,
+            entry throws(CodecError) in
             // A failure to read the log shows as a reference that leads nowhere.
-            guard let change = try? self.change(dot, in: id) else { return nil }
+            guard let space = try? self.space(id), let change = try? self.change(space, dot, for: own, readings)
+            else { return nil }
             return try change.payload.createdID(entry)
         }
-    }
-
-    private func change(_ dot: Dot, in id: SpaceID) throws -> Change? {
-        guard let space = try space(id), let author = try knownAuthor(dot.replica) else { return nil }
-        return try run(space, author, containing: dot.seq)?.changes.first { $0.header.dot.seq == dot.seq }
     }
 
     /// The decoded run that holds a change; few are kept, since neighbours are asked for together.
@@ -223,7 +233,24 @@ extension StoreTransaction {
     ///
     /// - Parameter sign: signs a message with the device's key.
     package func seal(_ sign: ([UInt8]) throws -> [UInt8]) throws {
-        guard let own = try ownReplica(), let author = try knownAuthor(own) else { return }
+        for author in try ownUnsealed() { try seal(author, sign) }
+    }
+
+    /// Whether everything that this device wrote is sealed.
+    package func isSealed() throws -> Bool { try ownUnsealed().isEmpty }
+
+    /// The chains of this device, of former incarnations and branches too, that have rows without a seal.
+    private func ownUnsealed() throws -> [UInt32] {
+        guard let own = try ownReplica() else { return [] }
+        let select = try statement(
+            "SELECT DISTINCT author FROM run INDEXED BY run_unsealed WHERE signature IS NULL AND author > 0"
+        )
+        var authors: [UInt32] = []
+        while try select.step() { authors.append(select.number(0)) }
+        return try authors.filter { try replica($0).device == own.device }
+    }
+
+    private func seal(_ author: UInt32, _ sign: ([UInt8]) throws -> [UInt8]) throws {
         let select = try statement(
             "SELECT no, space FROM run INDEXED BY run_unsealed WHERE signature IS NULL AND author = ? ORDER BY no"
         )
@@ -240,11 +267,11 @@ extension StoreTransaction {
                 transaction.append(row)
                 continue
             }
-            try add(transaction, to: &cut, author, own, sign)
+            try add(transaction, to: &cut, author, sign)
             transaction = [row]
         }
-        try add(transaction, to: &cut, author, own, sign)
-        try seal(cut, author, own, sign)
+        try add(transaction, to: &cut, author, sign)
+        try seal(cut, author, sign)
     }
 
     /// Adds the rows of a transaction to what is sealed at once, which is sealed before where they do not fit.
@@ -252,11 +279,10 @@ extension StoreTransaction {
         _ transaction: [Cut.Row],
         to cut: inout Cut,
         _ author: UInt32,
-        _ own: ReplicaID,
         _ sign: ([UInt8]) throws -> [UInt8]
     ) throws {
         if !cut.takes(transaction) {
-            try seal(cut, author, own, sign)
+            try seal(cut, author, sign)
             cut = Cut()
         }
         cut.append(transaction)
@@ -331,15 +357,10 @@ extension StoreTransaction {
         return (base, try decode(body, base: base, first: first, last: last, space, author))
     }
 
-    private func seal(
-        _ cut: Cut,
-        _ author: UInt32,
-        _ own: ReplicaID,
-        _ sign: ([UInt8]) throws -> [UInt8]
-    ) throws {
+    private func seal(_ cut: Cut, _ author: UInt32, _ sign: ([UInt8]) throws -> [UInt8]) throws {
         for (id, group) in cut.spaces.sorted(by: { $0.key < $1.key }) {
             guard let space = try space(id) else { continue }
-            try seal(group, space, own, sign)
+            try seal(group, space, try sealingName(of: author, in: space.no), sign)
             var row = try chainRow(space, author)
             // What came back from others under a later seal may stand behind these rows already.
             row.sealed = max(row.sealed, group.run.chain.seq)
@@ -415,21 +436,22 @@ extension StoreTransaction {
         let (first, last) = (select.unsigned(2), select.unsigned(3))
         let (signature, body) = (select.bytes(4), select.bytes(5))
         select.reset()
-        return RunEnvelope(
+        let run = RunEnvelope(
             space: try spaceName(space),
-            replica: try replica(author),
+            replica: try sealingName(of: author, in: space),
             first: first,
             count: Int(last - first + 1),
             signature: signature,
             body: body
         )
+        return try sealedWhole(run, author, no)
     }
 }
 
 extension RunDecoder.Run {
     /// The run's body.
     ///
-    /// - Throws: where a reader would not take it: cut otherwise than it came, a run may be longer.
+    /// - Throws: where a reader would not take it: cut or spelled otherwise than it came, a run may be longer.
     func encoded() throws(CodecError) -> [UInt8] {
         let body = RunEncoder.encodeIfItFits(changes) { seq in blocks.last { $0.start <= seq } ?? blocks[0] }
         guard let body else { throw .invalid("too large to be cut anew") }

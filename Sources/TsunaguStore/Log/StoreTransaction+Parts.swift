@@ -87,7 +87,9 @@ extension StoreTransaction {
     /// The parts that a run's transactions have in other spaces which this site holds, and that are not in the log.
     ///
     /// `system` waits for nobody: it says who may do what, and comes first.
-    func missingParts(of run: RunDecoder.Run, in id: SpaceID) throws -> [MissingPart] {
+    ///
+    /// - Parameter author: under whose name they are sealed.
+    func missingParts(of run: RunDecoder.Run, by author: ReplicaID, in id: SpaceID) throws -> [MissingPart] {
         guard !Mutant.partsTakeEffectAlone.isPlanted, id != .system,
             run.changes.contains(where: { $0.header.transaction != nil })
         else { return [] }
@@ -102,7 +104,7 @@ extension StoreTransaction {
                     space: space.id,
                     timestamp: change.header.timestamp
                 )
-                if try !isSettled(missing, space, change.header.dot.replica) { out.append(missing) }
+                if try !isSettled(missing, space, author) { out.append(missing) }
             }
         }
         return out
@@ -113,17 +115,19 @@ extension StoreTransaction {
     private func isSettled(_ part: MissingPart, _ space: SpaceRow, _ replica: ReplicaID) throws -> Bool {
         if try isLogged(part.transaction, space, replica) || isRefused(part.transaction, space, replica) { return true }
         guard let author = try knownAuthor(replica) else { return false }
-        return try chainRow(space, author).chain.timestamp > part.timestamp
+        // Of a chain that forked it may come in any branch.
+        let ends = try branches(in: space.no)?.leaves(of: author) ?? [author]
+        return try ends.allSatisfy { try chainRow(space, $0).chain.timestamp > part.timestamp }
     }
 
     private func isLogged(_ transaction: Bytes16, _ space: SpaceRow, _ replica: ReplicaID) throws -> Bool {
         guard let author = try knownAuthor(replica) else { return false }
-        let select = try statement("SELECT 1 FROM part WHERE txn = ? AND space = ? AND author = ?")
+        let select = try statement("SELECT author FROM part WHERE txn = ? AND space = ?")
         select.bind(1, transaction)
         select.bind(2, space.no)
-        select.bind(3, author)
-        defer { select.reset() }
-        return try select.step()
+        var authors: [UInt32] = []
+        while try select.step() { authors.append(select.number(0)) }
+        return try authors.contains { try $0 == author || branches(in: space.no)?.root(of: $0) == author }
     }
 
     /// The secrets of the spaces that this site may hold by its grants.
@@ -152,7 +156,9 @@ extension StoreTransaction {
             SELECT other.txn, other.space, other.author, other.seq
             FROM withheld
             JOIN part ON part.space = withheld.space AND part.author = withheld.author AND part.seq >= withheld.first
-            JOIN part AS other ON other.txn = part.txn AND other.space <> part.space AND other.author = part.author
+            JOIN part AS other ON other.txn = part.txn AND other.space <> part.space
+            JOIN author AS one ON one.no = part.author
+            JOIN author AS two ON two.no = other.author AND substr(two.replica, 1, 16) = substr(one.replica, 1, 16)
             UNION
             SELECT other.txn, other.space, other.author, other.seq
             FROM refused_part AS refused JOIN author ON author.replica = refused.replica

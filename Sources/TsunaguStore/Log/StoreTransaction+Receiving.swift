@@ -23,11 +23,12 @@ extension StoreTransaction {
         return receipt
     }
 
-    /// A run that is sound in itself, with where its author's chain stands before it.
-    private struct SoundRun {
+    /// A run that is sound in itself, with where it goes on from.
+    struct SoundRun {
         let envelope: RunEnvelope
         let decoded: RunDecoder.Run
         let base: Chain
+        let end: LogEnd
     }
 
     private enum Examination {
@@ -62,42 +63,55 @@ extension StoreTransaction {
         guard (1...Seal.changesMax).contains(run.count), 1...Chain.seqMax ~= run.first else {
             return .settled(.refused(.malformed("\(run.count) changes from number \(run.first) on")))
         }
-        var base = Chain()
-        if let space = try space(run.space), let author = try knownAuthor(run.replica) {
-            base = try chainRow(space, author).chain
-            if run.first <= base.seq {
-                switch try overlap(run, space, author, base) {
-                case .settled(let examination): return examination
-                case .goesOn(let rest): return try examine(rest)
-                }
-            }
-        }
+        if try isFiledName(run) { return .settled(.refused(.fork(seq: run.first))) }
+        if try isInLog(run) { return .settled(.duplicate) }
         // Nothing can be known of a run whose author is not: it comes again once `system` has said who that is.
         guard let key = try signingKey(of: run.replica.device) else { return .settled(.refused(.unknownDevice)) }
-        guard run.first == base.seq + 1 else {
-            return .waits(for: Cause(.arrival, run.space, Dot(run.replica, base.seq + 1)))
+        let starts = try starts(of: run)
+        guard !starts.isEmpty else {
+            let next = try nextSeq(in: run.space, of: run.replica)
+            return .waits(for: Cause(.arrival, run.space, Dot(run.replica, next)))
         }
-        let decoded: RunDecoder.Run
-        do {
-            decoded = try RunDecoder.decode(run.body, count: run.count, in: context(run.space, run.replica, base))
-        } catch CodecError.unresolvedReference(let dot) {
-            return .waits(for: Cause(.arrival, run.space, dot))
-        } catch {
-            return .settled(.refused(.malformed("\(error)")))
+        var failure: Examination?
+        for start in starts {
+            switch try read(run, from: start, key) {
+            case .sealed(let decoded, let body):
+                do {
+                    guard let placed = try place(decoded, of: run, body, from: start) else {
+                        return .settled(.duplicate)
+                    }
+                    return try examine(placed)
+                } catch let error as CodecError {
+                    return .settled(.refused(.malformed("\(error)")))
+                }
+            case .waits(let dot):
+                if failure == nil { failure = .waits(for: Cause(.arrival, run.space, dot)) }
+            case .refused(let refusal):
+                if failure == nil || refusal == .badSeal { failure = .settled(.refused(refusal)) }
+            }
         }
-        guard key.isValidSignature(run.signature, for: Self.message(run, decoded)) else {
-            return .settled(.refused(.badSeal))
+        return failure!
+    }
+
+    /// What is left to be asked of a run that bears its author's seal.
+    private func examine(_ run: SoundRun) throws -> Examination {
+        let (envelope, decoded) = (run.envelope, run.decoded)
+        if case .branch = run.end, try envelope.replica == ownReplica() {
+            returner = presenter ?? envelope.replica.device
         }
-        if let problem = try contradiction(decoded, in: run) {
-            return .settled(try refuse(decoded.changes, in: run, .malformed(problem)))
+        if let problem = try contradiction(run) {
+            return .settled(try refuse(decoded.changes, in: envelope, .malformed(problem)))
         }
-        if let missing = try missingCause(of: decoded, from: base, run) { return .waits(for: missing) }
-        if try currentAccess()?.mayWrite(run.replica.device, run.space) != true,
-            try !quarantineShare(of: run.replica.device).takes(run)
+        if let missing = try missingCause(of: decoded, from: run.base, envelope) { return .waits(for: missing) }
+        if case .branch(let parent, let first, let name) = run.end, try !mayBranch(parent, at: first, name, envelope) {
+            return .settled(try refuse(decoded.changes, in: envelope, .fork(seq: first)))
+        }
+        if try currentAccess()?.mayWrite(envelope.replica.device, envelope.space) != true,
+            try !quarantineShare(of: envelope.replica.device).takes(envelope)
         {
-            return .settled(try refuse(decoded.changes, in: run, .shareFull))
+            return .settled(try refuse(decoded.changes, in: envelope, .shareFull))
         }
-        return .sound(SoundRun(envelope: run, decoded: decoded, base: base))
+        return .sound(run)
     }
 
     /// Refuses a run that bears its author's seal.
@@ -123,7 +137,11 @@ extension StoreTransaction {
         var group = [run]
         var place = 0
         while place < group.count {
-            for missing in try missingParts(of: group[place].decoded, in: group[place].envelope.space) {
+            for missing in try missingParts(
+                of: group[place].decoded,
+                by: run.envelope.replica,
+                in: group[place].envelope.space
+            ) {
                 if let known = group.first(where: { $0.envelope.space == missing.space }) {
                     if known.decoded.settles(missing) { continue }
                 } else if let partner = try heldRun(settling: missing, of: run.envelope.replica) {
@@ -158,13 +176,21 @@ extension StoreTransaction {
     private func append(_ sound: SoundRun) throws -> Receipt {
         let (run, decoded, base) = (sound.envelope, sound.decoded, sound.base)
         let space = try openSpace(run.space)
-        let author = try author(run.replica)
-        if try run.replica == ownReplica() { returner = presenter ?? run.replica.device }
+        let author: UInt32
+        switch sound.end {
+        case .chain(let replica):
+            author = try self.author(replica)
+            if try replica == ownReplica() || knowsUnsealed(decoded.chain, in: space) {
+                returner = presenter ?? replica.device
+            }
+        case .branch(let parent, let first, let name): author = try openBranch(name, of: parent, at: first, space)
+        }
+        let name = try replica(author)
         // What follows a change that is not in effect waits with it for the grants to be looked at.
         let isWithheld = try withheld(space.no, author) != nil
         try noteBarred(by: decoded.changes, space, author)
         let barred = try barred(space, author)
-        let honoured = isWithheld ? 0 : try currentAccess()?.honours(run.replica, in: run.space, barred: barred) ?? 0
+        let honoured = isWithheld ? 0 : try currentAccess()?.honours(name, in: run.space, barred: barred) ?? 0
         // Blocks first, and what is erased: nothing of that is ever written.
         for block in decoded.blocks { try insertSeed(space, author, block) }
         let erased = try noteErasures(by: decoded.changes, space, author)
@@ -197,86 +223,25 @@ extension StoreTransaction {
         let applied = try apply(kept?.run ?? decoded, from: base, space) { $0 <= honoured }
         if kept != nil { try withdraw(decoded.changes, space) }
         try erase(erased, in: space)
+        if name != run.replica {
+            // What a cut means of a branch may show only now.
+            access = nil
+            hasNewsOfMembers = true
+        }
         if applied > 0 { return .applied(applied) }
         quarantineShares[run.replica.device]?.add(run, with: encodedBase.count)
         return .quarantined(run.count)
     }
 
-    private static func message(_ run: RunEnvelope, _ decoded: RunDecoder.Run) -> [UInt8] {
-        Seal.message(space: run.space, replica: run.replica, seq: decoded.chain.seq, hash: decoded.chain.hash)
-    }
-
-    private enum Overlap {
-        case settled(Examination)
-        /// All that is here is the same; the changes after it, as a run of their own.
-        case goesOn(RunEnvelope)
-    }
-
-    /// A run whose first number is in the log already: the same again, more of the same, or the author's word for
-    /// something else.
+    /// Whether an author had seen something of this replica that is not sealed here: a copy of this store was.
     ///
-    /// One chain may have been cut into runs in more than one way: an author that was put back to a backup seals what
-    /// was unsealed then, and has sealed it with what followed before. A seal speaks for the chain up to its change
-    /// wherever the run begins, so what is new is taken as a run of its own under the same seal.
-    private func overlap(_ run: RunEnvelope, _ space: SpaceRow, _ author: UInt32, _ end: Chain) throws -> Overlap {
-        let stored = try sealedRun(RunPlace(space: run.space, replica: run.replica, first: run.first))
-        if let stored, stored.first == run.first, stored.signature == run.signature {
-            return .settled(.settled(.duplicate))
-        }
-        guard let key = try signingKey(of: run.replica.device) else {
-            return .settled(.settled(.refused(.unknownDevice)))
-        }
-        guard let stored = try self.run(space, author, containing: run.first),
-            let place = stored.changes.firstIndex(where: { $0.header.dot.seq == run.first })
-        else {
-            throw StoreError.damagedLog(
-                space: run.space,
-                replica: run.replica,
-                seq: run.first,
-                .unresolvedReference(Dot(run.replica, run.first))
-            )
-        }
-        let base = try chain(in: stored, space, author, before: place)
-        let decoded: RunDecoder.Run
-        do {
-            decoded = try RunDecoder.decode(run.body, count: run.count, in: context(run.space, run.replica, base))
-        } catch CodecError.unresolvedReference(let dot) {
-            return .settled(.waits(for: Cause(.arrival, run.space, dot)))
-        } catch {
-            return .settled(.settled(.refused(.malformed("\(error)"))))
-        }
-        guard key.isValidSignature(run.signature, for: Self.message(run, decoded)) else {
-            return .settled(.settled(.refused(.badSeal)))
-        }
-        for change in decoded.changes {
-            let seq = change.header.dot.seq
-            guard seq <= end.seq else { break }
-            let here = try self.run(space, author, containing: seq)?.changes.first { $0.header.dot.seq == seq }
-            guard here?.hash == change.hash else {
-                if try run.replica == ownReplica() { returner = presenter ?? run.replica.device }
-                let others = decoded.changes.drop { $0.header.dot.seq < seq }
-                return .settled(.settled(try refuse(others, in: run, .fork(seq: seq))))
-            }
-        }
-        var rest = decoded
-        rest.changes.removeAll { $0.header.dot.seq <= end.seq }
-        if rest.changes.isEmpty { return .settled(.settled(.duplicate)) }
-        let body: [UInt8]
-        do {
-            body = try rest.encoded()
-        } catch {
-            return .settled(.settled(try refuse(rest.changes, in: run, .malformed("\(error)"))))
-        }
-        return .goesOn(
-            RunEnvelope(
-                space: run.space,
-                replica: run.replica,
-                first: end.seq + 1,
-                count: rest.changes.count,
-                signature: run.signature,
-                body: body
-            )
-        )
+    /// What is written from here on could not be sealed with that in one run, which would come before and behind the
+    /// author's.
+    private func knowsUnsealed(_ chain: Chain, in space: SpaceRow) throws -> Bool {
+        guard let own = try ownReplica(), let author = try knownAuthor(own) else { return false }
+        if try chain.deps[own] > chainRow(space, author).sealed { return true }
+        guard chain.systemDeps[own] > 0, let system = try self.space(.system) else { return false }
+        return try chain.systemDeps[own] > chainRow(system, author).sealed
     }
 
     /// The first change that one of the run's changes had seen and that is not in effect here.
@@ -305,12 +270,19 @@ extension StoreTransaction {
 
     /// Where the run's operations are not what this schema says of their numbers, which never change their meaning:
     /// applied, they would mean one thing here and another at the next site.
-    private func contradiction(_ decoded: RunDecoder.Run, in run: RunEnvelope) throws -> String? {
-        let space = try space(run.space)
-        for block in decoded.blocks {
-            guard let space, let author = try knownAuthor(run.replica),
-                let known = try self.block(space, author, block.start), known.start == block.start,
-                let seed = known.seed, let said = block.seed
+    private func contradiction(_ run: SoundRun) throws -> String? {
+        let (decoded, space) = (run.decoded, try space(run.envelope.space))
+        let (author, end) =
+            switch run.end {
+            case .chain(let replica): (try knownAuthor(replica), UInt64.max)
+            // What another branch says of later blocks is another matter.
+            case .branch(let parent, let first, _): (parent, first)
+            }
+        for block in decoded.blocks where block.start < end {
+            guard let space, let author, let known = try self.block(space, author, block.start),
+                known.start == block.start
+            else { continue }
+            guard let seed = known.seed, let said = block.seed
             else { continue }
             guard seed == said else { return "block \(block.start) has two seeds" }
         }

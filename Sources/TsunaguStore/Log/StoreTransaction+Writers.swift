@@ -14,6 +14,12 @@ extension StoreTransaction {
         select.bind(2, author)
         var out: [Role: UInt64] = [:]
         while try select.step() { out[Role(rawValue: select.text(0))!] = select.unsigned(1) }
+        // What a chain must not say before it forks bars its branches too.
+        if let branch = try branches(in: space.no)?.byAuthor[author] {
+            for (role, first) in try barred(space, branch.parent) where first < branch.first {
+                out[role] = min(first, out[role] ?? .max)
+            }
+        }
         barredChains[key] = out
         return out
     }
@@ -55,7 +61,8 @@ extension StoreTransaction {
             for entry in try vector(of: id) {
                 let author = try author(entry.replica)
                 do {
-                    try forEachRun(space, author, holding: 1..<entry.seq + 1) { run, _ in
+                    let first = try firstSeq(author, in: space.no)
+                    try forEachRun(space, author, holding: first..<entry.seq + 1) { run, _ in
                         try noteBarred(by: run.changes, space, author)
                     }
                 } catch StoreError.damagedLog {

@@ -46,7 +46,7 @@ extension StoreTransaction {
         guard let space = try space(id) else { return }
         for entry in try vector(of: id) {
             let author = try author(entry.replica)
-            var next: UInt64 = 1
+            var next = try firstSeq(author, in: space.no)
             while next <= entry.seq, let run = try run(space, author, containing: next), let last = run.changes.last {
                 for change in run.changes { try body(change) }
                 next = last.header.dot.seq + 1

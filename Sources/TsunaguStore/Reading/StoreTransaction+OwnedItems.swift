@@ -10,7 +10,7 @@ package struct OwnedItem: Sendable {
     /// Whether the record is deleted.
     package let deleted: Bool
     package let group: UInt32
-    package let item: StoreTransaction.ItemRow
+    package var item: StoreTransaction.ItemRow
 }
 
 extension StoreTransaction {

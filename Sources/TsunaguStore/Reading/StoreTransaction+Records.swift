@@ -126,7 +126,7 @@ extension StoreTransaction {
         package let index: Int
         package let depth: UInt64
         package let timestamp: Timestamp
-        package let content: [UInt8]
+        package var content: [UInt8]
     }
 
     /// The live items of a group in list order.

@@ -134,7 +134,7 @@ extension StoreTransaction {
     }
 
     /// A change that the table of records names and the log does not hold: the file is damaged.
-    private func missingChange(_ space: SpaceRow, _ dot: LocalDot) throws -> StoreError {
+    func missingChange(_ space: SpaceRow, _ dot: LocalDot) throws -> StoreError {
         let replica = try replica(dot.author)
         return .damagedLog(space: space.id, replica: replica, seq: dot.seq, .unresolvedReference(Dot(replica, dot.seq)))
     }

@@ -120,9 +120,10 @@ extension StoreTransaction {
     func showItems(_ rid: Int64, _ collection: CollectionSchema, _ group: MergeGroup) throws {
         guard group.kind.mergeClass != .register, group.kind.hasColumn else { return }
         let items = try items(rid, group.number)
-        let value = try shownValue(group, items)
+        let space = try forkedSpace(of: rid)
+        let value = try shownValue(group, items, in: space)
         try writeColumns(rid, collection, [(group.fields[0], value)], deleted: nil)
-        guard let flow = try flow(group, items) else { return }
+        guard let flow = try flow(group, items, in: space) else { return }
         if flow.isContested {
             try openConflict(rid, group.number, liveDots(flow))
         } else {
@@ -131,11 +132,13 @@ extension StoreTransaction {
     }
 
     /// What the column of a group shows of its live items, which stand in list order.
-    func shownValue(_ group: MergeGroup, _ items: [RecordHistory.LiveItem]) throws -> Value {
+    ///
+    /// - Parameter space: where they are; `nil` where no chain forked there.
+    func shownValue(_ group: MergeGroup, _ items: [RecordHistory.LiveItem], in space: SpaceID?) throws -> Value {
         switch group.kind {
         case .set: return .text(JSONText.array(items.map(\.item.content)))
         case .flow:
-            let flow = try flow(group, items)
+            let flow = try flow(group, items, in: space)
             return flow.flatMap { $0.standing.isEmpty ? nil : .text($0.state) } ?? .null
         case .counter: return .integer(Tally.sum(items.map(\.item.content)))
         case .latest, .review, .log, .seats: return .null
@@ -143,16 +146,19 @@ extension StoreTransaction {
     }
 
     /// Where a flow stands; `nil` for another kind.
-    func flow(_ group: MergeGroup, _ items: [RecordHistory.LiveItem]) throws -> FlowState? {
+    ///
+    /// - Parameter space: where it is; `nil` where no chain forked there.
+    func flow(_ group: MergeGroup, _ items: [RecordHistory.LiveItem], in space: SpaceID?) throws -> FlowState? {
         guard let machine = group.machine else { return nil }
         let steps = try items.compactMap { live in
-            try Transition(live.item.content).map { transition in
+            let replica = try replica(live.dot.author)
+            return try Transition(live.item.content).map { transition in
                 FlowStep(
-                    dot: Dot(try replica(live.dot.author), live.dot.seq),
+                    dot: Dot(replica, live.dot.seq),
                     place: live.index,
                     depth: live.item.depth,
                     timestamp: live.timestamp,
-                    transition: transition
+                    transition: try named(transition, by: replica, in: space)
                 )
             }
         }
@@ -161,7 +167,7 @@ extension StoreTransaction {
 
     /// Where a flow of a record stands; `nil` for a group of another kind.
     package func flow(of rid: Int64, _ group: MergeGroup) throws -> FlowState? {
-        try flow(group, items(rid, group.number))
+        try flow(group, items(rid, group.number), in: forkedSpace(of: rid))
     }
 
     /// The changes that a contested flow's conflict is about.

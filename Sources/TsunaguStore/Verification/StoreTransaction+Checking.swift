@@ -141,6 +141,8 @@ extension StoreTransaction {
         } catch {
             return "\(error)"
         }
+        // Which branch it goes on from shows when its turn comes.
+        if try !forks(in: space).isEmpty { return nil }
         let base = try self.space(space).flatMap { row in
             try knownAuthor(replica).map { try chainRow(row, $0).chain }
         }

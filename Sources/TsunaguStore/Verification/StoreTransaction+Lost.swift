@@ -28,7 +28,11 @@ extension StoreTransaction {
             else { continue }
             let key = try signingKey(of: replica.device)
             let name = names.first { name in
-                if let signature = run.signature { return key?.hasSealed(end, name, replica, signature) == true }
+                if let signature = run.signature {
+                    return (try? sealingName(of: author, in: no)).map {
+                        key?.hasSealed(end, name, $0, signature) == true
+                    } ?? false
+                }
                 guard run.first == 1, run.last <= UInt64(Seal.changesMax) else { return false }
                 let decoded = try? RunDecoder.decode(
                     run.body,
@@ -121,7 +125,7 @@ extension StoreTransaction {
     private func lostChanges(_ space: SpaceRow, _ author: UInt32, isThorough: Bool) throws -> [LostChanges] {
         let replica = try replica(author)
         var out: [LostChanges] = []
-        var next: UInt64 = 1
+        var next = try firstSeq(author, in: space.no)
         let runs = try statement(
             isThorough
                 ? "SELECT first, last FROM run WHERE space = ? AND author = ? ORDER BY first"
@@ -177,7 +181,7 @@ extension StoreTransaction {
             let decoded = try? RunDecoder.decode(
                 envelope.body,
                 count: envelope.count,
-                in: context(envelope.space, envelope.replica, base)
+                in: context(envelope.space, replica(author), base)
             ),
             key.hasSealed(decoded.chain, envelope.space, envelope.replica, envelope.signature),
             envelope.last < end.seq || decoded.chain.hash == end.hash
@@ -201,7 +205,7 @@ extension StoreTransaction {
 
     /// Where an author's chain stands before a number, by the run that ends there.
     private func chain(before first: UInt64, _ space: SpaceRow, _ author: UInt32) throws -> Chain? {
-        if first == 1 { return Chain() }
+        if try first == firstSeq(author, in: space.no) { return try origin(of: author, space) }
         guard let run = try? run(space, author, containing: first - 1), run.chain.seq == first - 1 else { return nil }
         return run.chain
     }

@@ -436,10 +436,11 @@ extension StoreTransaction {
 
     /// Puts a peer's copy in the place of a run that is lost: between what was before it and what follows.
     package func putBack(_ envelope: RunEnvelope) throws -> Bool {
-        guard let space = try space(envelope.space), let author = try knownAuthor(envelope.replica),
-            1...Seal.changesMax ~= envelope.count, 1...Chain.seqMax ~= envelope.first
+        guard let space = try space(envelope.space), 1...Seal.changesMax ~= envelope.count,
+            1...Chain.seqMax ~= envelope.first
         else { return false }
-        return try fillGap(envelope, space, author)
+        // What it ends with tells the branch that it belongs to.
+        return try parts(of: envelope.replica, in: space).contains { try fillGap(envelope, space, $0) }
     }
 
     /// Puts a peer's copy in the place of a run whose stored bytes or seal are damaged.
@@ -455,14 +456,15 @@ extension StoreTransaction {
             let key = try signingKey(of: place.replica.device), let begin = pieces.first?.first,
             var chain = try chain(before: begin, of: stored, space, author)
         else { return false }
+        let sealing = try sealingName(of: author, in: space.no)
         var run = RunDecoder.Run()
         var seals: [UInt64: [UInt8]] = [:]
         for piece in pieces {
-            guard piece.space == place.space, piece.replica == place.replica, piece.first == chain.seq + 1,
+            guard piece.space == place.space, piece.replica == sealing, piece.first == chain.seq + 1,
                 let decoded = try? RunDecoder.decode(
                     piece.body,
                     count: piece.count,
-                    in: context(piece.space, piece.replica, chain)
+                    in: context(piece.space, place.replica, chain)
                 ),
                 key.hasSealed(decoded.chain, piece.space, piece.replica, piece.signature)
             else { return false }
@@ -480,7 +482,7 @@ extension StoreTransaction {
         guard run.chain.seq == stored.last, end.hash == run.chain.hash,
             // Where the peer's runs do not end with this one, the seal that is here has to be right.
             let seal = seals[stored.last] ?? stored.signature,
-            key.hasSealed(run.chain, place.space, place.replica, seal)
+            key.hasSealed(run.chain, place.space, sealing, seal)
         else { return false }
         let isSame = pieces.count == 1 && pieces[0].first == stored.first && pieces[0].last == stored.last
         guard let body = isSame ? pieces[0].body : try? run.encoded() else { return false }
@@ -509,6 +511,10 @@ extension StoreTransaction {
         if seq == stored.first {
             guard let base = try? decodeChain(stored.base), base.seq + 1 == seq else { return nil }
             return base
+        }
+        if let branch = try branches(in: space.no)?.byAuthor[author], seq < branch.first {
+            // A peer's run may begin before the fork.
+            return try chain(before: seq, of: stored, space, branch.parent)
         }
         guard seq < stored.first, let run = try? run(space, author, containing: seq),
             let place = run.changes.firstIndex(where: { $0.header.dot.seq == seq })

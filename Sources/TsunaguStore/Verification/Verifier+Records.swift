@@ -158,7 +158,7 @@ extension Verifier {
         }
         for group in collection?.groups ?? [] where group.kind == .flow {
             guard let items = state.items[group.number],
-                let flow = try transaction.flow(group, inListOrder(items)), flow.isContested
+                let flow = try transaction.flow(group, inListOrder(items), in: space.id), flow.isContested
             else { continue }
             conflicts[group.number] = try transaction.conflictID(
                 space.id,
@@ -201,7 +201,7 @@ extension Verifier {
         select.reset()
         if !isNamed { fault(key, "\(collection.name): the row is another record's") }
         if isDeleted != (state.meta.isDeleted ? 1 : 0) { fault(key, "\(collection.name): deleted or not") }
-        let expected = try expectedValues(collection, state)
+        let expected = try expectedValues(collection, state, in: transaction.spaceName(key.space))
         for (field, value) in zip(fields, values) {
             let wanted = expected[field.number] ?? .null
             // A set that lost its last member is shown as one without members.
@@ -221,7 +221,8 @@ extension Verifier {
     /// What the columns of a row show; fields that are not there show nothing.
     private func expectedValues(
         _ collection: CollectionSchema,
-        _ state: RecordHistory.State
+        _ state: RecordHistory.State,
+        in space: SpaceID
     ) throws -> [UInt32: Value] {
         var out: [UInt32: Value] = [:]
         for group in collection.groups {
@@ -235,7 +236,7 @@ extension Verifier {
                 }
             case .set, .flow, .counter:
                 guard let items = state.items[group.number] else { continue }
-                out[group.fields[0].number] = try transaction.shownValue(group, inListOrder(items))
+                out[group.fields[0].number] = try transaction.shownValue(group, inListOrder(items), in: space)
             case .log, .seats: continue
             }
         }

@@ -99,11 +99,15 @@ final class ChainWalk {
     private let verifier: Verifier
     private let name: String
     private let replica: ReplicaID
+    /// The name under which its changes are sealed.
+    private let sealing: ReplicaID
     private let isOwn: Bool
+    /// Whether its end may have no seal of its own, since that stands in its branches.
+    private let isForked: Bool
     private let key: Curve25519.Signing.PublicKey?
     /// Where the chain stands; `nil` behind a run that cannot be read.
-    private var chain: Chain? = Chain()
-    private var next: UInt64 = 1
+    private var chain: Chain?
+    private var next: UInt64
     private var sealed: UInt64 = 0
     private var block: UInt64 = 1
     private var blocks: [UInt64: RunEncoder.Block] = [:]
@@ -118,7 +122,11 @@ final class ChainWalk {
         self.author = author
         replica = try verifier.transaction.replica(author)
         name = "\(space.id) \(replica.device.short)"
-        isOwn = try verifier.transaction.ownReplica() == replica
+        isOwn = try verifier.transaction.ownReplica()?.device == replica.device
+        sealing = try verifier.transaction.sealingName(of: author, in: space.no)
+        isForked = try verifier.transaction.branches(in: space.no)?.isForked(author) == true
+        chain = try verifier.transaction.origin(of: author, space)
+        next = try verifier.transaction.firstSeq(author, in: space.no)
         key = try verifier.transaction.signingKey(of: replica.device)
     }
 
@@ -160,7 +168,7 @@ final class ChainWalk {
             return nil
         }
         if isSealed(run.signature, decoded.chain) { return decoded }
-        if run.signature == nil, isOwn {
+        if run.signature == nil, isOwn || isForked {
             if try isFollowed(decoded.chain) { return decoded }
         } else if try isFollowed(decoded.chain) {
             // The bytes are right; their seal is not, and a peer may have that.
@@ -210,7 +218,7 @@ final class ChainWalk {
 
     private func isSealed(_ signature: [UInt8]?, _ end: Chain) -> Bool {
         guard let signature, let key else { return false }
-        return key.hasSealed(end, space.id, replica, signature)
+        return key.hasSealed(end, space.id, sealing, signature)
     }
 
     /// Whether what follows a place in the chain names its hash.
