@@ -128,10 +128,6 @@ struct ForgedLogTests {
             }
         }
 
-        func key(of device: DeviceID) throws -> Curve25519.Signing.PrivateKey {
-            try #require((authors + [fixture.centre]).first { $0.keys.device == device }).keys.signing
-        }
-
         /// What must be as it was: all that the store holds but for what it notes of those who bring, and what waits.
         func state() throws -> [String: [String]] {
             var tables = try TestSite.dump(path: receiver.directory.database)
@@ -308,7 +304,7 @@ struct ForgedLogTests {
     private func repeats(_ ward: Ward) throws -> [Case] {
         let log = try #require(ward.logs[.residents])
         let known = log.runs.filter { $0.envelope.first <= ward.known[.residents]?[$0.envelope.replica] ?? 0 }
-        return try known.flatMap { run in
+        return known.flatMap { run in
             var flipped = run.envelope
             flipped.signature[3] ^= 1
             return [
