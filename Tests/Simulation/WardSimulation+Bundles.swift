@@ -40,8 +40,20 @@ extension WardSimulation {
             throw failure("unauthorised", "\(place.name) wrote a bundle for \(ending.device), whose rights had ended")
         }
         guard export.devices.contains(device) else { return }
+        // Whoever opens it finds what the sender knows him to hold.
+        for file in plan.hasForks ? [] : export.files {
+            guard let view = try? peer.site?.inspectBundle(file.path) else { continue }
+            for space in view.spaces where !mayReceive(device, space.id, knowing: system) {
+                throw failure("unauthorised", "a bundle for \(peer.name) holds \(space.changes) of \(space.id)")
+            }
+        }
         parcels.append(
-            Parcel(sender: site.keys.device, recipient: peer, device: device, files: export.files.map(\.path))
+            Parcel(
+                sender: site.keys.device,
+                recipient: peer,
+                device: device,
+                files: export.files.map(\.path)
+            )
         )
     }
 
@@ -54,11 +66,12 @@ extension WardSimulation {
         guard let site = place.site else { return }
         let isKnown = try site.read { try $0.currentAccess()?.isMember(parcel.sender) == true }
         let isOpenable = place.device == parcel.device && isKnown
+        let file = generator.pick(parcel.files)
         let report = try attempt(
             [place],
             isExcused: { !isOpenable && $0 == .notPermitted || parcel.files.count > 1 && $0 == .tryAgain }
         ) {
-            try site.importBundle(generator.pick(parcel.files))
+            try site.importBundle(file)
         }
         trace("import \(place.name): \(report.map { "\($0.applied) \($0.quarantined) \($0.held)" } ?? "-")")
         try check(place)

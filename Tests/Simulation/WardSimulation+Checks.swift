@@ -19,6 +19,7 @@ extension WardSimulation {
             let system = try transaction.inEffect(.system)
             try checkReplica(place, transaction)
             try checkCuts(place, transaction, knowing: system)
+            if !plan.hasForks { try checkRights(place, transaction, knowing: system) }
             for space in spaces {
                 guard place.mayHold(space) else { throw failure("ungranted", "\(place.name) holds \(space)") }
                 guard !forked.contains(space) else {
@@ -42,6 +43,7 @@ extension WardSimulation {
         }
         try checkUnsent(place)
         try checkRegister(place)
+        try checkGuarded(place)
         try checkSeats(site, place.name)
         try checkPromises(place)
     }
@@ -417,6 +419,7 @@ extension WardSimulation {
             try checkHistory(place)
             try examineEnd(place)
         }
+        try checkGuardedEnd()
     }
 
     private static let roundsMax = 8

@@ -63,8 +63,12 @@ extension WardSimulation {
         guard
             endings.allSatisfy({ ending in
                 survives(ending.saidAt, .system) && ending.cut.map { survives($0.saidAt, .system) } != false
-            }), adoptions.allSatisfy({ survives($0.saidAt, .system) })
+            }), adoptions.allSatisfy({ survives($0.saidAt, .system) }),
+            rights.allSatisfy({ right in right.saidAt.map { $0 == grantedAt || survives($0, .system) } != false })
         else { return }
+        // Nobody else has the protected people: with the only disk that holds them they are gone.
+        let hidden = try place.site.map { try Self.vectors($0)[.protectedResidents] ?? [:] } ?? [:]
+        guard hidden.allSatisfy({ survives(Dot($0.key, $0.value), .protectedResidents) }) else { return }
         // The owner of lessons gives seats as bookings arrive, whether its own later numbers have come back or not.
         let isOwnerBehind = image.vectors.contains { space, vector in
             space.matches("lessons/*") && known[space]?[image.replica] ?? 0 > vector[image.replica] ?? 0
@@ -93,12 +97,14 @@ extension WardSimulation {
         }
         register.forget { !survives($0, .residents) }
         for space in written.keys { written[space]?.removeAll { !survives($0.dot, space) } }
+        guarded.forget { !survives($0, $1) }
         pairs.removeAll { !survives($0.0, SimulatedSchema.spaces[0]) }
         promises = promises.filter { _, promise in
             promise.seen.entries.allSatisfy { survives(Dot($0.key, $0.value), promise.space) }
         }
         if let granted = grantedAt, !survives(granted, .system) {
             grantedAt = nil
+            rights.removeAll { $0.saidAt == granted }
             places.first { $0.role == .auditor }?.scope.removeAll { $0 == "notes/*" }
         }
         try check(place)

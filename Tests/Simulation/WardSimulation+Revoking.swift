@@ -21,6 +21,8 @@ extension WardSimulation {
     /// Whether the rights of the device that a place works on have ended, whoever knows.
     func isEnding(_ place: Place) -> Bool { endings.contains { $0.device == place.device } }
 
+    func isCrook(_ device: DeviceID) -> Bool { crooks.contains { $0.device == device } }
+
     // MARK: - What is honoured
 
     /// The last number of a chain that is in effect where `system` is known so far; `nil` for all that was ever said.
@@ -31,10 +33,12 @@ extension WardSimulation {
             }
             return cut.chains[space]?[replica] ?? 0
         }
+        // A role that may not write the guide has written nothing there.
+        let barred: [UInt64] = isCrook(replica.device) && space == .procedures ? [0] : []
         let adopted = adoptions.compactMap { adoption in
             system?.covers(adoption.saidAt) != false && space != .system ? adoption.chains[space]?[replica] : nil
         }
-        return max(ends.min() ?? .max, adopted.max() ?? 0)
+        return max((ends + barred).min() ?? .max, adopted.max() ?? 0)
     }
 
     /// Whether a revocation excludes a change.
@@ -55,10 +59,11 @@ extension WardSimulation {
 
     /// What a device that was revoked wrote is in effect exactly as far as the revocations that are known there say.
     func checkCuts(_ place: Place, _ transaction: StoreTransaction, knowing system: VersionVector) throws {
-        guard !endings.isEmpty else { return }
+        guard !endings.isEmpty || !crooks.isEmpty else { return }
         for space in try transaction.spaces() {
             let inEffect = try transaction.inEffect(space)
-            for (replica, last) in inEffect.entries where endings.contains(where: { $0.device == replica.device }) {
+            for (replica, last) in inEffect.entries
+            where isCrook(replica.device) || endings.contains(where: { $0.device == replica.device }) {
                 let end = honoured(replica, in: space, knowing: system)
                 if last > end, let seq = inEffect.firstCovered(of: replica, in: end + 1...last) {
                     throw failure("revoked", "\(place.name) \(space): \(Dot(replica, seq)) is in effect")
@@ -80,12 +85,19 @@ extension WardSimulation {
     // MARK: - Revoking
 
     /// The office ends a place's rights; the place hears of it when it comes to hand in its work.
-    func revoke(_ place: Place, _ generator: inout SeededGenerator) throws {
+    func revoke(_ place: Place, as wanted: Revocation.Mode? = nil, _ generator: inout SeededGenerator) throws {
+        // Where an admin's rights end all is looked at anew, and what the quarantined writer has in effect at home alone.
+        guard grantedAt != nil || !isAdmin(place) else { return }
         let isDue = place.isJoined && !isEnding(place) && place.putBack == nil && !plan.hasForks
         guard place !== centre, place.role != .auditor, isDue, mayWrite(centre), let site = centre.site,
             let device = place.device
         else { return }
-        let mode = generator.pick(Revocation.Mode.allCases)
+        // What an office did to whole people is not undone here.
+        guard !guarded.people.contains(where: { $0.acts.contains { $0.hidden.replica.device == device } }) else {
+            return
+        }
+        let drawn = generator.pick(Revocation.Mode.allCases)
+        let mode = wanted ?? drawn
         let chains = try Self.chains(of: device, at: site)
         let last = try site.read { try $0.ownSeq(in: .system).seq }
         _ = try attempt([centre]) { try site.revoke(place.name, mode: mode, reason: "失効") }
@@ -101,13 +113,48 @@ extension WardSimulation {
 
     /// The office lets what is quarantined of a device that it revoked take effect.
     func adopt(_ generator: inout SeededGenerator) throws {
-        guard !endings.isEmpty, !plan.hasForks, mayWrite(centre), let site = centre.site else { return }
-        let device = generator.pick(endings).device
+        let devices = endings.map(\.device) + crooks.map(\.device)
+        if !devices.isEmpty { try adopt(generator.pick(devices)) }
+    }
+
+    /// The office adopts some of what a lost device wrote, whose owner goes on and hands in the rest.
+    func adoptInParts(_ generator: inout SeededGenerator) throws {
+        func unaware() throws -> Place? {
+            try places.dropFirst().first { place in
+                guard place.isJoined, let site = place.site, mayWrite(place), place.role == .branch,
+                    let ending = endings.first(where: { $0.device == place.device }), ending.cut != nil
+                else { return false }
+                return try !site.read { try $0.inEffect(.system) }.covers(ending.saidAt)
+            }
+        }
+        if try unaware() == nil {
+            try revoke(generator.pick(places.filter { $0.role == .branch }), as: .lost, &generator)
+        }
+        let others = places.dropFirst().filter {
+            $0.role == .branch && $0.site != nil && mayWrite($0) && !isEnding($0) && !isAdmin($0)
+        }
+        guard let place = try unaware(), let device = place.device, !others.isEmpty, mayWrite(centre) else { return }
+        let neighbour = generator.pick(others)
+        try writeNotes(place, &generator)
+        for (one, other) in [(place, neighbour), (neighbour, centre)] where one.site != nil && other.site != nil {
+            try exchange(one, other, .fair, &generator)
+        }
+        try adopt(device)
+        guard place.site != nil, place.device == device else { return }
+        try writeNotes(place, &generator)
+        guard place.site != nil, centre.site != nil else { return }
+        try exchange(place, centre, .fair, &generator)
+    }
+
+    private func adopt(_ device: DeviceID) throws {
+        guard !plan.hasForks, mayWrite(centre), let site = centre.site else { return }
         let known = try site.sites().first { $0.devices.contains { $0.id == device } }
         guard let known else { return }
         let vectors = try Self.vectors(site)
         let chains = vectors.mapValues { chains in
-            chains.filter { entry in known.devices.contains { $0.id == entry.key.device && $0.revoked != nil } }
+            chains.filter { entry in
+                known.devices.contains { $0.id == entry.key.device && ($0.revoked != nil || isCrook($0.id)) }
+            }
         }
         let last = try site.read { try $0.ownSeq(in: .system).seq }
         // Where nothing is quarantined there is nothing to adopt.

@@ -153,7 +153,9 @@ extension WardSimulation {
     private func writeResident(_ place: Place, _ generator: inout SeededGenerator) throws {
         let site = place.site!
         guard place.role != .auditor, try site.read({ try $0.spaces() }).contains(.residents) else { return }
+        let apart = guarded.records
         let known = try site.read { try $0.records(WardSchema.resident, where: "1 ORDER BY id") }
+            .filter { $0.space == .residents && !apart.contains($0.id) }
         let isDone: Bool
         if known.isEmpty || generator.chance(10) {
             let values = ["family_name": generator.pick(Self.names), "phone": "03-1234-5678"]
@@ -261,7 +263,8 @@ extension WardSimulation {
     private func resolve(_ place: Place, _ generator: inout SeededGenerator) throws {
         let site = place.site!
         guard place.role != .auditor else { return }
-        let open = try site.cases(.conflict).filter { $0.space == .residents }
+        let apart = guarded.records
+        let open = try site.cases(.conflict).filter { $0.space == .residents && apart.isDisjoint(with: $0.records) }
         guard !open.isEmpty else { return }
         let conflict = generator.pick(open)
         let choice = conflict.values[generator.below(conflict.values.count)]
@@ -280,7 +283,8 @@ extension WardSimulation {
 
     private func exchange(_ place: Place, _ peer: Place, _ generator: inout SeededGenerator) throws {
         // An older disk that closes a retirement gives numbers again that others know.
-        guard place !== peer, mayWrite(peer) || !isEnding(place) else { return }
+        // The office alone closes retirements here.
+        guard place !== peer, mayWrite(peer) && (peer === centre || !isAdmin(peer)) || !isEnding(place) else { return }
         // A machine and its copy do not take each other for a peer.
         guard place.device != peer.device || place.device == nil else { return }
         var weather = weather
@@ -339,7 +343,9 @@ extension WardSimulation {
     private func deliverAstray(_ generator: inout SeededGenerator) throws {
         guard !astray.isEmpty else { return }
         let request = astray.remove(at: generator.below(astray.count))
-        guard let hub = request.place.hub, request.path != "/v1/enrol" || mayWrite(request.place) else { return }
+        guard let hub = request.place.hub, request.path != "/v1/enrol" || mayWrite(request.place),
+            request.place === centre || !isAdmin(request.place) || !isEnding(request.sender)
+        else { return }
         let isDone: Void? = try attempt([request.place]) {
             let answer = hub.answer(path: request.path, body: request.body)
             while try answer.next() != nil {}
@@ -414,6 +420,7 @@ extension WardSimulation {
         guard isDone != nil, let granted = centre.site else { return }
         grantedAt = try granted.read { try Dot($0.ownReplica()!, $0.ownSeq(in: .system).seq) }
         reader.scope.append("notes/*")
+        rights.append(Right(device: device, scope: ["notes/*"], saidAt: grantedAt))
         trace("grant")
     }
 

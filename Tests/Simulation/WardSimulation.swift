@@ -60,6 +60,9 @@ package final class WardSimulation {
         package var revokedDevices = 0
         /// How often the office adopted what was quarantined.
         package var adoptions = 0
+        /// How often the office put somebody under protection, and the key on paper was used.
+        package var protections = 0
+        package var recoveries = 0
         /// The same for the same seed, on every machine.
         package var traceHash: UInt64 = 0
 
@@ -72,7 +75,8 @@ package final class WardSimulation {
                 + "requests lost \(network.lost), cut \(network.cut), twice \(network.twice), late \(network.late), "
                 + "too large \(network.dropped); power lost \(disk.crashes) (\(disk.tornWrites) torn writes), "
                 + "disk full \(disk.refusedWrites), reads failed \(disk.failedReads), clocks moved \(clockJumps), "
-                + "old disks back \(restoredDisks), devices revoked \(revokedDevices), adopted \(adoptions); "
+                + "old disks back \(restoredDisks), devices revoked \(revokedDevices), adopted \(adoptions), "
+                + "people protected \(protections), keys recovered \(recoveries); "
                 + "trace \(String(traceHash, radix: 16))"
         }
 
@@ -87,6 +91,8 @@ package final class WardSimulation {
             restoredDisks += other.restoredDisks
             revokedDevices += other.revokedDevices
             adoptions += other.adoptions
+            protections += other.protections
+            recoveries += other.recoveries
             traceHash &+= other.traceHash
         }
     }
@@ -127,6 +133,15 @@ package final class WardSimulation {
     var endings: [Ending] = []
     /// What the office adopted, and the change of `system` that says so.
     var adoptions: [(chains: Vectors, saidAt: Dot)] = []
+    /// What lets each device hold something.
+    var rights: [Right] = []
+    /// The devices that write what their role may not.
+    var crooks: [Crook] = []
+    /// The devices that the recovery key made admins', and the changes that say so.
+    var recoveries: [(device: DeviceID, saidAt: Dot)] = []
+    private(set) var recoveryKey: RecoveryKey?
+    /// The residents whom the office protects at times.
+    var guarded = GuardedPeople()
     /// The change with the quarantined writer's grant; `nil` before it is given.
     var grantedAt: Dot?
     /// The digest of each set of changes in effect that was seen.
@@ -162,6 +177,7 @@ package final class WardSimulation {
             place.end()
             SimulatedVFS.unmount(place.directory.path + "/")
         }
+        for crook in crooks { SimulatedVFS.unmount(root + "/" + crook.name + "/") }
         try? FileManager.default.removeItem(atPath: root)
     }
 
@@ -172,6 +188,9 @@ package final class WardSimulation {
             step = index
             var generator = SeededGenerator(seed: plan.seed &* 0x9e37_79b9 &+ UInt64(index) &* 0x2545_f491_4f6c_dd1d)
             try act(&generator)
+            // Beside the step, so that it draws what it always drew.
+            var other = SeededGenerator(seed: plan.seed &* 0x2545_f491_4f6c_dd1d &+ UInt64(index) &* 0x9e37_79b9)
+            if other.chance(15) { try actOfTrust(&other) }
             summary.steps += 1
         }
         step = plan.steps
@@ -200,19 +219,22 @@ package final class WardSimulation {
         weather.twice = generator.pick([0, 10])
         weather.late = generator.pick([0, 5, 15])
 
+        let key = RecoveryKey { generator.next() }
+        recoveryKey = key
         let site = try Site.initialise(
             centre.directory,
             person: centre.person,
             name: "千代田区",
             code: "131016",
             deviceName: centre.name,
-            recoveryKey: RecoveryKey { generator.next() },
+            recoveryKey: key,
             schema: centre.schema,
             environment: centre.machine.environment,
             identity: { _ in ("key", "certificate", [UInt8](repeating: 7, count: 32)) }
         )
         centre.begin(site)
         centre.isJoined = true
+        rights.append(Right(device: site.keys.device, scope: centre.scope, saidAt: nil))
         founder = try site.read { try $0.ownReplica() }!
         try site.write { transaction in
             for space in SimulatedSchema.spaces { try transaction.found(space, by: centre.person) }
@@ -260,6 +282,22 @@ package final class WardSimulation {
         )
     }
 
+    /// A machine that is no place of the ward's: it comes once.
+    func visitor(_ name: String, seed: UInt64) -> Place {
+        let directory = DataDirectory(root + "/" + name)
+        let disk = SimulatedDisk(seed: seed)
+        SimulatedVFS.mount(disk, at: directory.path + "/")
+        return Place(
+            index: places.count,
+            name: name,
+            role: .branch,
+            machine: SimulatedMachine(now: centre.machine.now, disk: disk, seed: seed &+ 1),
+            directory: directory,
+            scope: [],
+            isWide: false
+        )
+    }
+
     private func invite(_ place: Place) throws {
         place.code = try centre.site!.invite(
             role: place.role,
@@ -298,6 +336,7 @@ package final class WardSimulation {
         if let joined, place.machine.disk.isOn {
             place.begin(joined.site)
             place.isJoined = true
+            rights.append(Right(device: joined.site.keys.device, scope: place.scope, saidAt: nil))
         } else if centre.site != nil, generator.chance(50) {
             // The code may have run out meanwhile: the office makes another.
             if attemptQuietly({ try self.invite(place) }) { trace("another code") }

@@ -23,6 +23,7 @@ extension StoreTransaction {
     ///
     /// - Parameter causes: what its author had seen.
     func takeIn(_ edit: PersonEdit, causes: VersionVector, _ protection: Protection, by site: Site) throws {
+        if Mutant.lateEditsAreDropped.isPlanted { return }
         try flushDrafts()
         guard try isKept(edit), let trace = try record(WardSchema.protectionTrace, protection.trace),
             let row = try record(WardSchema.resident, protection.resident)

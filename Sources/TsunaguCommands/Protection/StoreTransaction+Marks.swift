@@ -63,7 +63,7 @@ extension StoreTransaction {
         for mark in marks {
             let standing = try record(WardSchema.mark, mark.record).map { SetColumn.members($0.values["standing"]) }
             let blinded = try blinded(protection.resident, mark)
-            guard anew || standing?.contains(blinded) != true else { continue }
+            guard anew || standing?.contains(blinded) != true, !Mutant.marksAreNotSet.isPlanted else { continue }
             let draft = try draft(.residents, by: site.person)
             try draft.create(WardSchema.mark, id: mark.record, [(1, .text(mark.description))])
             try draft.edit(WardSchema.mark, mark.record, group: ProtectionGroups.standing, add: [Array(blinded.utf8)])

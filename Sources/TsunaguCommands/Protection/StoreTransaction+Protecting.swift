@@ -16,7 +16,7 @@ extension StoreTransaction {
             guard let protection = try protection(of: row.id) else { throw CommandError.notFound(row.collection, "") }
             let draft = try draft(.protectedResidents, by: site.person)
             draft.reason = reason
-            try draft.revive(WardSchema.protection, protection.file)
+            if !Mutant.releaseWins.isPlanted { try draft.revive(WardSchema.protection, protection.file) }
             if !row.deleted { try draft.revive(WardSchema.resident, row.id) }
             try setMarks(of: protection, with: { row.text($0) }, by: site, anew: true)
             return row.id

@@ -91,7 +91,10 @@ private struct Authority {
             }
             generation = next
         }
-        for (dot, device, grant) in grants where out.counts(dot) { out.grants[device, default: []].append(grant) }
+        for (dot, device, grant) in grants where out.counts(dot) {
+            if Mutant.grantsReplaceEachOther.isPlanted { out.grants[device] = [] }
+            out.grants[device, default: []].append(grant)
+        }
         return out
     }
 

@@ -120,15 +120,20 @@ public struct Access: Sendable {
     /// - Parameter barred: for roles that the schema does not let write all of the chain, the first number that they may
     ///   not.
     public func honours(_ replica: ReplicaID, in space: SpaceID, barred: [Role: UInt64] = [:]) -> UInt64 {
-        max(covered(replica, in: space, barred), adopted[space, replica])
+        let adopted = adopted[space, replica]
+        if Mutant.adoptionGoesOn.isPlanted, adopted > 0 { return .max }
+        return max(covered(replica, in: space, barred), adopted)
     }
 
     /// The last number that grants and cuts let take effect.
     private func covered(_ replica: ReplicaID, in space: SpaceID, _ barred: [Role: UInt64]) -> UInt64 {
+        let barred = Mutant.writersAreNotChecked.isPlanted ? [:] : barred
         let ends = writingRoles(of: replica.device, in: space).map { barred[$0].map { $0 - 1 } ?? .max }
         guard let end = ends.max() else { return 0 }
         if Mutant.cutsAreIgnored.isPlanted { return end }
-        return min(end, revocations[replica.device]?.compactMap { $0.cut?[space, replica] }.min() ?? .max)
+        let cut = revocations[replica.device]?.compactMap { $0.cut?[space, replica] }.min()
+        if Mutant.cutsAreOneShort.isPlanted, let cut { return min(end, max(cut, 1) - 1) }
+        return min(end, cut ?? .max)
     }
 
     /// Whether the device is or was an admin's.

@@ -47,6 +47,27 @@ package enum Mutant: String, CaseIterable, Sendable {
     case revokedStayMembers
     /// Whoever leaves keeps others' changes to itself, and goes while what it handed in waits for them.
     case leavesWhatWaits
+    /// What is adopted of a chain is all of it, whatever comes later.
+    case adoptionGoesOn
+    /// A revocation honours one change less than it names.
+    case cutsAreOneShort
+    /// Who may write a space writes everything in it.
+    case writersAreNotChecked
+    /// A device's later grant replaces its earlier ones.
+    case grantsReplaceEachOther
+    /// A hub tells a member of every space that it holds itself.
+    case hubsTellMembersAll
+    /// A bundle holds what its writer may hold, whomever it is for.
+    case bundlesAreForAnybody
+    // Protection
+    /// What somebody wrote who did not know of a protection is not taken in.
+    case lateEditsAreDropped
+    /// No mark tells that a person is the office's to tell of.
+    case marksAreNotSet
+    /// What is written on an erased record brings it back.
+    case erasedComesBack
+    /// Saying again that a protection stands says nothing against a release.
+    case releaseWins
     // Sync
     /// "Up to date" without a second look.
     case pushingIsProof

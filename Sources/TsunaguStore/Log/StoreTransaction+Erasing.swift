@@ -110,6 +110,7 @@ extension StoreTransaction {
         _ space: SpaceRow,
         _ author: UInt32
     ) throws -> (run: RunDecoder.Run, body: [UInt8])? {
+        if Mutant.erasedComesBack.isPlanted { return nil }
         let keys = try erasedKeys(space)
         var out = run
         var isChanged = false
