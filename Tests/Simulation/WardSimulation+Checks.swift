@@ -233,9 +233,10 @@ extension WardSimulation {
     private func checkPromises(_ place: Place) throws {
         for (booking, promise) in promises
         where promise.place == place.index && !cancelled.contains(booking) && !forked.contains(promise.space) {
+            // A seat that a lost device gave goes with what is beyond its cut.
+            guard honoured(promise.seen, in: promise.space).entries == promise.seen.entries else { continue }
             // Otherwise an older disk came back, and what followed has not yet.
-            let seen = honoured(promise.seen, in: promise.space)
-            guard place.inEffect[promise.space]?.covers(seen) == true else { continue }
+            guard place.inEffect[promise.space]?.covers(promise.seen) == true else { continue }
             let status = try place.site!.booking(booking.description).status
             guard status == "confirmed" else { throw failure("lost", "\(place.name): a seat became \(status)") }
         }
