@@ -48,7 +48,10 @@ extension LessonSeats {
         }
         takeSeatsBack(outlook, &out)
         var free = ledger.free(own) + out.releases.count { $0.spend.replica == own && isBacked($0) }
-        if owner == own { free += keepLedger(outlook, &out) }
+        if owner == own {
+            free += keepLedger(outlook, &out)
+            free -= coverDeficits(free, outlook, &out)
+        }
         if Mutant.rightsAreNotCounted.isPlanted, owner == own { free = waiting.count }
         let seated = Set(bookings.filter { $0.spends.contains { $0.replica == own } }.map(\.id))
         out.spends = Array(waiting.filter { !seated.contains($0) }.prefix(max(0, free)))
@@ -137,6 +140,27 @@ extension LessonSeats {
             }
         }
         return gain
+    }
+
+    /// Gives rights to holders that confirmed people on what a former owner had granted them behind its end.
+    ///
+    /// - Returns: how many.
+    private func coverDeficits(_ free: Int, _ outlook: Outlook, _ out: inout Settlement) -> Int {
+        guard ledger.succeeded != nil, awaited.subtracting(outlook.gone.keys).isEmpty else { return 0 }
+        let active = Set(bookings.filter { $0.isActive && $0.seat == nil }.map(\.id))
+        let lacking = Dictionary(
+            grouping: ledger.unbacked.filter { active.contains($0.booking) },
+            by: { lineage($0.dot.replica)[0] }
+        )
+        var given = 0
+        for (holder, spends) in lacking.sorted(by: { $0.key < $1.key })
+        where holder != outlook.own && ledger.ended[holder] == nil && outlook.gone[holder] == nil {
+            let amount = min(spends.count, free - given)
+            guard amount > 0 else { continue }
+            out.ledger.append(.grant(holder, amount))
+            given += amount
+        }
+        return given
     }
 
     private struct Spending: Hashable {

@@ -36,9 +36,11 @@ struct LessonSeats {
         fileprivate(set) var spends: [Dot] = []
         /// The spending that it sits on: of several that are backed the lowest, which alone stays.
         fileprivate(set) var seat: Dot?
-        /// Whether a seat of its was given up for another one. Where that is gone too it waits at the head: whoever
-        /// ended the other had not seen this one.
-        fileprivate(set) var hasGivenUp = false
+        /// Whether somebody was told to have a seat that is none any more, for no doing of his own: he waits at the head.
+        ///
+        /// Either it was given up for another one, and whoever ended that had not seen this one; or its holder is no
+        /// more, and gave it behind its end.
+        fileprivate(set) var comesFirst = false
         /// The place of its request among others of one change: its entry there, and 0 where it is alone.
         var placeInChange = 0
 
@@ -120,7 +122,7 @@ struct LessonSeats {
                 bookings[place].steps.append(step)
             } else if owned.group == LessonGroups.seat.number, let use = SeatUse(item.content) {
                 uses.append(SeatLedger.Used(dot: item.dot, booking: owned.id, use: use))
-                if case .release(_, for: _?) = use { bookings[place].hasGivenUp = true }
+                if case .release(_, for: _?) = use { bookings[place].comesFirst = true }
             }
         }
         for place in bookings.indices { bookings[place].fold() }
@@ -131,7 +133,11 @@ struct LessonSeats {
             bookings[place].spends.append(used.dot)
             bookings[place].seat = min(bookings[place].seat ?? used.dot, used.dot)
         }
-        for used in ledger.unbacked { places[used.booking].map { bookings[$0].spends.append(used.dot) } }
+        for used in ledger.unbacked {
+            guard let place = places[used.booking] else { continue }
+            bookings[place].spends.append(used.dot)
+            if ledger.ended[lineage(used.dot.replica)[0]] != nil { bookings[place].comesFirst = true }
+        }
         queue()
     }
 
@@ -139,7 +145,7 @@ struct LessonSeats {
         let confirmed = ledger.confirmed
         let waiting = bookings.filter { $0.request != nil && $0.isActive && !confirmed.contains($0.id) }
             .sorted { Self.comes($0, before: $1) }
-        self.waiting = (waiting.filter(\.hasGivenUp) + waiting.filter { !$0.hasGivenUp }).map(\.id)
+        self.waiting = (waiting.filter(\.comesFirst) + waiting.filter { !$0.comesFirst }).map(\.id)
     }
 
     private static func comes(_ a: Booking, before b: Booking) -> Bool {

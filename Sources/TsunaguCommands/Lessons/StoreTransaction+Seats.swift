@@ -31,9 +31,11 @@ extension StoreTransaction {
     /// is free here.
     ///
     /// Writing the same again changes nothing, so whoever applied something may call it.
+    ///
+    /// - Parameter spaces: where something was written; with `system`, which says who holds rights no more, all.
     package func settleSeats(in spaces: Set<SpaceID>, by site: Site) throws {
         guard let own = try ownReplica() else { return }
-        for space in spaces.sorted() where space.matches(WardSchema.lesson.spaces) {
+        for space in try spaces.contains(.system) ? self.spaces() : spaces.sorted() where space.matches(WardSchema.lesson.spaces) {
             guard try currentAccess()?.mayWrite(own.device, space) == true else { continue }
             try settleSeats(in: space, own: own, by: site)
         }
@@ -113,7 +115,10 @@ extension StoreTransaction {
         if holder.device == outlook.own.device {
             out.merge(outlook.former.filter { seats.lineage($0.key)[0] == holder }, uniquingKeysWith: max)
         }
-        return out.isEmpty ? nil : out
+        guard !out.isEmpty else { return nil }
+        // What is here of it counts too, whether its successor had all of that back or not.
+        let here = try chainEnds(of: holder.device, in: space).filter { seats.lineage($0.key)[0] == holder }
+        return out.merging(here, uniquingKeysWith: max)
     }
 
     /// Who takes part and may go on writing here, the owner first of all.
