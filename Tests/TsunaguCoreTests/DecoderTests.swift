@@ -229,8 +229,15 @@ struct DecoderTests {
         for bytes in variants(step.encoded, 4000, &generator) {
             if let found = Transition(bytes) { #expect(found.encoded == bytes) }
         }
-        for bytes in variants(LedgerEntry.mint(300).encoded, 500, &generator) { _ = LedgerEntry(bytes) }
-        for bytes in variants(SeatUse.release(dots[0]).encoded, 1500, &generator) { _ = SeatUse(bytes) }
+        let ends = Dictionary(uniqueKeysWithValues: dots.map { ($0.replica, $0.seq) })
+        for entry in [LedgerEntry.mint(300), .takeBack(dots[0], 3), .reclaim(dots[1].replica, ends: ends, 2)] {
+            for bytes in variants(entry.encoded, 1500, &generator) {
+                if let found = LedgerEntry(bytes) { #expect(found.encoded == bytes) }
+            }
+        }
+        for bytes in variants(SeatUse.release(dots[0], for: dots[1]).encoded, 1500, &generator) {
+            if let found = SeatUse(bytes) { #expect(found.encoded == bytes) }
+        }
     }
 
     // MARK: - Rights

@@ -109,6 +109,84 @@ import TsunaguCore
         }
     }
 
+    /// The same of every kind of entry and use, by holders of whom some are no more and owners that follow each other.
+    @Test func `Whatever is written of rights, no more are spent than were minted, in any order of arrival`() {
+        let again = ReplicaID(device: DeviceID(signingKey: [1]), incarnation: 2)
+        let third = ReplicaID(device: DeviceID(signingKey: [3]), incarnation: 1)
+        let all = [owner, other, again, third]
+        var seen: Set<ReplicaID> = []
+        for seed in 0..<3000 as Range<UInt64> {
+            var generator = SeededGenerator(seed: seed)
+            var posts = [posted(owner, 1, depth: 1, .open), posted(owner, 2, depth: 2, .mint(6))]
+            var uses: [SeatLedger.Used] = []
+            for seq in 3...UInt64(6 + generator.below(40)) {
+                let replica = generator.pick(all)
+                let ends = Dictionary(
+                    uniqueKeysWithValues: all.filter { _ in generator.chance(50) }
+                        .map { ($0, UInt64(generator.below(40))) }
+                )
+                let amount = generator.below(4)
+                let entry: LedgerEntry? =
+                    switch generator.below(14) {
+                    case 0: .mint(amount)
+                    case 1, 2: .grant(generator.pick(all), amount)
+                    case 3: .takeBack(Dot(generator.pick(all), UInt64(generator.below(40))), amount)
+                    case 4: .retire(amount)
+                    case 5: .reclaim(generator.pick(all), ends: ends, amount)
+                    case 6: .pass(generator.pick(all))
+                    case 7: .succeed(generator.pick(all), ends: ends)
+                    case 8: .offer(amount)
+                    case 9: .join(former: ends)
+                    default: nil
+                    }
+                if let entry {
+                    posts.append(posted(replica, seq, depth: UInt64(generator.below(Int(seq)) + 1), entry))
+                } else {
+                    let dot = Dot(generator.pick(all), UInt64(generator.below(40)))
+                    let use: SeatUse =
+                        generator.chance(70) ? .spend : .release(dot, for: generator.chance(50) ? dot : nil)
+                    uses.append(used(replica, seq, generator.below(6), use))
+                }
+            }
+            func evaluate(_ posts: [SeatLedger.Posted], _ uses: [SeatLedger.Used]) -> SeatLedger {
+                SeatLedger(ledger: posts, uses: uses, maySucceed: { $0 == third.device && $1 == other.device })
+            }
+            let result = evaluate(posts, uses)
+            seen.formUnion([result.owner].compactMap { $0 })
+            let minted = posts.reduce(0) { if case .mint(let amount) = $1.entry { $0 + amount } else { $0 } }
+            #expect(result.minted <= minted, "seed \(seed)")
+            #expect(result.held.values.allSatisfy { $0 > 0 }, "seed \(seed)")
+            #expect(result.held.values.reduce(0, +) == result.minted, "seed \(seed)")
+            #expect(result.backed.allSatisfy { $1.count <= result.held[$0] ?? 0 }, "seed \(seed)")
+            let shuffled = evaluate(posts.shuffled(using: &generator), uses.shuffled(using: &generator))
+            #expect(shuffled.owner == result.owner && shuffled.held == result.held, "seed \(seed)")
+            #expect(shuffled.confirmed == result.confirmed, "seed \(seed)")
+        }
+        #expect(seen == Set(all), "everybody owned the ledger once")
+    }
+
+    @Test func `Shares are all of what is free, the same for everybody, and most where most ask`() {
+        let takers = (1...5).map { number in
+            SeatShares.Taker(
+                replica: ReplicaID(device: DeviceID(signingKey: [UInt8(number)]), incarnation: 1),
+                requests: number * 3,
+                isVenue: number == 2
+            )
+        }
+        for free in 0...60 {
+            for isEve in [false, true] {
+                let shares = SeatShares.shares(of: free, among: takers, isEve: isEve)
+                #expect(shares.values.reduce(0, +) == free)
+                #expect(shares == SeatShares.shares(of: free, among: takers.reversed(), isEve: isEve))
+                func share(_ number: Int) -> Int { shares[takers[number - 1].replica] ?? 0 }
+                #expect(share(5) >= share(3) && share(3) >= share(1))
+                if isEve { #expect(share(2) * 2 >= free) }
+            }
+        }
+        #expect(SeatShares.shares(of: 3, among: [], isEve: true).isEmpty)
+        #expect(SeatShares.shares(of: -2, among: takers, isEve: true).isEmpty)
+    }
+
     private struct Pair: Hashable {
         let dot: Dot
         let booking: RecordID
@@ -144,9 +222,17 @@ import TsunaguCore
     }
 
     @Test func entriesComeBackAndNewerOnesCountForNothing() {
-        for entry in [LedgerEntry.open, .mint(0), .mint(100_000)] { #expect(LedgerEntry(entry.encoded) == entry) }
-        for use in [SeatUse.spend, .release(Dot(owner, 7))] { #expect(SeatUse(use.encoded) == use) }
-        for bytes in [[], [0], [3], [9, 1, 2]] as [[UInt8]] {
+        let ends: LedgerEntry.ChainEnds = [owner: 3, other: 0]
+        let entries: [LedgerEntry] = [
+            .open, .mint(0), .mint(100_000), .grant(other, 2), .takeBack(Dot(other, 9), 1), .retire(4),
+            .reclaim(other, ends: ends, 7), .pass(other), .succeed(owner, ends: ends), .offer(3), .join(former: [:]),
+            .join(former: ends),
+        ]
+        for entry in entries { #expect(LedgerEntry(entry.encoded) == entry) }
+        for use in [SeatUse.spend, .release(Dot(owner, 7)), .release(Dot(owner, 7), for: Dot(other, 2))] {
+            #expect(SeatUse(use.encoded) == use)
+        }
+        for bytes in [[], [0], [3], [11, 1, 2], [1, 1], [8, 1, 2]] as [[UInt8]] {
             #expect(LedgerEntry(bytes) == nil)
             #expect(SeatUse(bytes) == nil)
         }

@@ -99,6 +99,8 @@ package struct SeatLedger: Sendable {
         }
         let opening = ledger.filter { $0.entry == .open }.min { $0.comes(before: $1) }
         var next = opening.map { (owner: lineage($0.dot.replica)[0], depth: UInt64?.none) }
+        // How far each owner's entries counted already: it may own the ledger again.
+        var reached: [ReplicaID: UInt64] = [:]
         while let (now, since) = next.map({ ($0.owner, $0.depth) }) {
             owner = now
             owners.insert(now)
@@ -114,14 +116,17 @@ package struct SeatLedger: Sendable {
             for posted in Self.way(of: byOwner[now] ?? [], lineage)
             where since.map({ $0 < posted.depth }) != false
                 && ends.map({ posted.dot.seq <= $0[posted.dot.replica] ?? 0 }) != false
+                && posted.dot.seq > reached[now] ?? 0
             {
                 apply(posted.entry, lineage)
                 guard case .pass(let heir) = posted.entry else { continue }
                 next = (lineage(heir)[0], posted.depth)
+                reached[now] = posted.dot.seq
                 break
             }
             if next == nil, let succession, let ends {
                 next = (lineage(succession.dot.replica)[0], succession.depth)
+                reached[now] = .max
                 succeeded = (now, ends, succession.depth)
             } else if next != nil {
                 succeeded = nil
