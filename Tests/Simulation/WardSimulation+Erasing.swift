@@ -12,14 +12,11 @@ import TsunaguWard
 extension WardSimulation {
     /// Somebody is registered, written of or erased.
     func actOfErasing(_ clerk: Place, _ office: Place, _ place: Place, _ generator: inout SeededGenerator) throws {
-        let isNobodyLeft = erasable.people.allSatisfy(\.isEnding)
-        switch generator.below(10) {
-        case _ where isNobodyLeft && erasable.people.count < ErasablePeople.peopleMax:
-            try enter(clerk, &generator)
-        case 0: try enter(clerk, &generator)
-        case 1..<5:
+        if erasable.people.allSatisfy(\.isEnding) || generator.chance(10) { try enter(clerk, &generator) }
+        switch generator.below(9) {
+        case 0..<3:
             if let index = try pickErasable(at: clerk, &generator) { try writeOfErasable(clerk, index, &generator) }
-        case 5..<9: try erase(office, clerk, &generator)
+        case 3..<8: try erase(office, clerk, &generator)
         default: try checkErased(place, isThorough: true)
         }
     }

@@ -42,7 +42,7 @@ extension WardSimulation {
         if generator.chance(8) { armed = (centre.machine.disk, .crash(after: generator.below(30))) }
         let office = generator.pick(places.filter { isAdmin($0) && $0.site != nil } + [centre])
         let clerk = generator.pick(places.filter { $0.role == .branch } + [centre])
-        switch generator.below(118) {
+        switch generator.below(132) {
         case 0..<62 where guarded.people.isEmpty: try welcome(clerk, &generator)
         case 0..<5: try welcome(clerk, &generator)
         case 5..<10: try pry(place, at: generator.pick(places))

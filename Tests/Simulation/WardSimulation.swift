@@ -195,7 +195,7 @@ package final class WardSimulation {
             try act(&generator)
             // Beside the step, so that it draws what it always drew.
             var other = SeededGenerator(seed: plan.seed &* 0x2545_f491_4f6c_dd1d &+ UInt64(index) &* 0x9e37_79b9)
-            if other.chance(18) { try actOfTrust(&other) }
+            if other.chance(20) { try actOfTrust(&other) }
             summary.steps += 1
         }
         step = plan.steps
