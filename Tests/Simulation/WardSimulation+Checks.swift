@@ -234,9 +234,14 @@ extension WardSimulation {
     private func checkPromises(_ place: Place) throws {
         for (booking, promise) in promises
         where promise.place == place.index && !cancelled.contains(booking) && !forked.contains(promise.space) {
+            // A seat that a lost device gave goes with what is beyond its cut, be that adopted afterwards or not.
+            guard !promise.seen.entries.contains(where: { isCut(Dot($0.key, $0.value), in: promise.space) }) else {
+                continue
+            }
+            // Nor on a replica that is no more, behind the end that others know of.
+            guard promise.by == place.replica else { continue }
             // Otherwise an older disk came back, and what followed has not yet.
-            let seen = honoured(promise.seen, in: promise.space)
-            guard place.inEffect[promise.space]?.covers(seen) == true else { continue }
+            guard place.inEffect[promise.space]?.covers(promise.seen) == true else { continue }
             let status = try place.site!.booking(booking.description).status
             guard status == "confirmed" else { throw failure("lost", "\(place.name): a seat became \(status)") }
         }

@@ -41,6 +41,14 @@ extension WardSimulation {
         return max((ends + barred).min() ?? .max, adopted.max() ?? 0)
     }
 
+    /// Whether a revocation cut a change off, whatever was adopted since.
+    func isCut(_ dot: Dot, in space: SpaceID) -> Bool {
+        endings.contains { ending in
+            ending.device == dot.replica.device
+                && ending.cut.map { $0.chains[space]?[dot.replica] ?? 0 < dot.seq } == true
+        }
+    }
+
     /// Whether a revocation excludes a change.
     func isExcluded(_ dot: Dot, in space: SpaceID, knowing system: VersionVector? = nil) -> Bool {
         dot.seq > honoured(dot.replica, in: space, knowing: system)

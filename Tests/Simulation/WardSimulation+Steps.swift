@@ -255,7 +255,9 @@ extension WardSimulation {
         let view = try attempt([place]) { try site.addBooking(lesson: lesson, who) }
         if let view, view.status == "confirmed", let site = place.site {
             let space = view.record.space
-            promises[view.record.id] = (place.index, space, try site.read { try $0.inEffect(space) })
+            promises[view.record.id] = (
+                place.index, try site.read { try $0.ownReplica() }, space, try site.read { try $0.inEffect(space) }
+            )
         }
         trace("book \(place.name): \(view?.status ?? "-")")
     }

@@ -129,7 +129,7 @@ package final class WardSimulation {
     /// Bundles that have not arrived, or may arrive again.
     var parcels: [Parcel] = []
     /// Who was told to have a seat, where, and what was in effect then.
-    var promises: [RecordID: (place: Int, space: SpaceID, seen: VersionVector)] = [:]
+    var promises: [RecordID: (place: Int, by: ReplicaID?, space: SpaceID, seen: VersionVector)] = [:]
     /// Bookings that somebody gave up.
     var cancelled: Set<RecordID> = []
     /// The devices whose rights have ended.

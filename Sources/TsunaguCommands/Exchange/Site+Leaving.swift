@@ -45,6 +45,9 @@ extension Site {
                 let cut = mode == .lost ? try transaction.chains(of: [device]) : nil
                 try draft.revoke(device, mode: mode, cut: cut, reason: reason)
             }
+            // What they held of seats is free to be given.
+            try transaction.flushDrafts()
+            try transaction.settleSeats(in: [.system], by: self)
             return devices
         }
     }

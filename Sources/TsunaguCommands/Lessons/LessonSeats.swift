@@ -32,8 +32,15 @@ struct LessonSeats {
         fileprivate(set) var steps: [FlowStep] = []
         /// Where the flow stands.
         private(set) var flow = FlowState([], LessonGroups.machine)
-        /// Spendings that their holder has not taken back.
-        var spends: [Dot] = []
+        /// Spendings that stand, backed or not.
+        fileprivate(set) var spends: [Dot] = []
+        /// The spending that it sits on: of several that are backed the lowest, which alone stays.
+        fileprivate(set) var seat: Dot?
+        /// Whether somebody was told to have a seat that is none any more, for no doing of his own: he waits at the head.
+        ///
+        /// Either it was given up for another one, and whoever ended that had not seen this one; or its holder is no
+        /// more, and gave it behind its end.
+        fileprivate(set) var comesFirst = false
         /// The place of its request among others of one change: its entry there, and 0 where it is alone.
         var placeInChange = 0
 
@@ -69,23 +76,29 @@ struct LessonSeats {
 
     let lesson: RecordID
     private(set) var ledger: SeatLedger
+    let lineage: (ReplicaID) -> [ReplicaID]
     private(set) var bookings: [Booking]
 
     /// Bookings without a seat that want one, in order.
     private(set) var waiting: [RecordID] = []
 
-    /// - Parameter lineage: of an author what `SeatLedger` asks for.
+    /// - Parameters:
+    ///   - lineage: of an author what `SeatLedger` asks for.
+    ///   - maySucceed: likewise of devices.
     init(
         lesson: RecordID,
         rights: [OwnedItem],
         bookingItems: [OwnedItem],
-        lineage: (ReplicaID) -> [ReplicaID] = { [$0] }
+        lineage: @escaping (ReplicaID) -> [ReplicaID] = { [$0] },
+        maySucceed: (DeviceID, DeviceID) -> Bool = { _, _ in false }
     ) {
         self.lesson = lesson
+        self.lineage = lineage
         let posted = rights.compactMap { owned in
             LedgerEntry(owned.item.content).map {
                 SeatLedger.Posted(
                     dot: owned.item.dot,
+                    index: owned.item.index,
                     timestamp: owned.item.timestamp,
                     depth: owned.item.depth,
                     entry: $0
@@ -109,23 +122,30 @@ struct LessonSeats {
                 bookings[place].steps.append(step)
             } else if owned.group == LessonGroups.seat.number, let use = SeatUse(item.content) {
                 uses.append(SeatLedger.Used(dot: item.dot, booking: owned.id, use: use))
-                switch use {
-                case .spend: bookings[place].spends.append(item.dot)
-                case .release(let dot) where lineage(item.dot.replica).contains(dot.replica):
-                    bookings[place].spends.removeAll { $0 == dot }
-                case .release: break
-                }
+                if case .release(_, for: _?) = use { bookings[place].comesFirst = true }
             }
         }
         for place in bookings.indices { bookings[place].fold() }
-        ledger = SeatLedger(ledger: posted, uses: uses, lineage: lineage)
+        ledger = SeatLedger(ledger: posted, uses: uses, lineage: lineage, maySucceed: maySucceed)
+        let places = Dictionary(uniqueKeysWithValues: bookings.enumerated().map { ($1.id, $0) })
+        for used in ledger.backed.values.joined() {
+            guard let place = places[used.booking] else { continue }
+            bookings[place].spends.append(used.dot)
+            bookings[place].seat = min(bookings[place].seat ?? used.dot, used.dot)
+        }
+        for used in ledger.unbacked {
+            guard let place = places[used.booking] else { continue }
+            bookings[place].spends.append(used.dot)
+            if ledger.ended[lineage(used.dot.replica)[0]] != nil { bookings[place].comesFirst = true }
+        }
         queue()
     }
 
     private mutating func queue() {
         let confirmed = ledger.confirmed
-        waiting = bookings.filter { $0.request != nil && $0.isActive && !confirmed.contains($0.id) }
-            .sorted { Self.comes($0, before: $1) }.map(\.id)
+        let waiting = bookings.filter { $0.request != nil && $0.isActive && !confirmed.contains($0.id) }
+            .sorted { Self.comes($0, before: $1) }
+        self.waiting = (waiting.filter(\.comesFirst) + waiting.filter { !$0.comesFirst }).map(\.id)
     }
 
     private static func comes(_ a: Booking, before b: Booking) -> Bool {
@@ -159,45 +179,6 @@ struct LessonSeats {
         let seated = inOrder.filter { $0.isActive && ledger.confirmed.contains($0.id) }
         guard let planned, seated.count > planned else { return [] }
         return seated.dropFirst(planned).map(\.id).sorted()
-    }
-
-    // MARK: - What the holder of rights does
-
-    /// What a replica has to write so that no free seat stays while somebody waits.
-    struct Settlement {
-        /// Rights to make, where more are planned than there are.
-        var mint = 0
-        /// Bookings that lose a seat, with the spending to take back.
-        var releases: [(booking: RecordID, spend: Dot)] = []
-        /// Bookings that get one, in order.
-        var spends: [RecordID] = []
-
-        var isEmpty: Bool { mint == 0 && releases.isEmpty && spends.isEmpty }
-    }
-
-    /// The same from any number of tries: what is written is seen by the next.
-    ///
-    /// - Parameters:
-    ///   - holder: the replica that acts; only a ledger's owner has rights to spend here.
-    ///   - planned: the capacity; `nil` while sites differ on it.
-    func settlement(by holder: ReplicaID, planned: Int?) -> Settlement {
-        var out = Settlement()
-        guard ledger.owner == holder else { return out }
-        if let planned { out.mint = max(0, planned - ledger.minted) }
-        var spent = 0
-        var seated: Set<RecordID> = []
-        for booking in bookings {
-            let own = booking.spends.filter { $0.replica == holder }
-            // A second spending for one booking serves nobody.
-            let kept = booking.isActive || Mutant.seatsStayTaken.isPlanted ? 1 : 0
-            out.releases += own.dropFirst(kept).map { (booking.id, $0) }
-            spent += min(own.count, kept)
-            if booking.isActive, !own.isEmpty { seated.insert(booking.id) }
-        }
-        var free = (ledger.held[holder] ?? 0) + out.mint - spent
-        if Mutant.rightsAreNotCounted.isPlanted { free = waiting.count }
-        out.spends = Array(waiting.filter { !seated.contains($0) }.prefix(max(0, free)))
-        return out
     }
 
     // MARK: - What a command is about to write
@@ -265,7 +246,14 @@ extension StoreTransaction {
             }
             items = try items.map { try $0.naming { try changes(named: $0, by: $1, in: lesson.space) } }
         }
-        var seats = LessonSeats(lesson: lesson.id, rights: own, bookingItems: items) { lineages[$0] ?? [$0] }
+        let access = try currentAccess()
+        var seats = LessonSeats(
+            lesson: lesson.id,
+            rights: own,
+            bookingItems: items,
+            lineage: { lineages[$0] ?? [$0] },
+            maySucceed: { access?.successor(of: $1) == $0 }
+        )
         try seats.setPlaces { try place(of: $0, WardSchema.booking, in: $1, lesson.space) }
         return seats
     }
@@ -288,10 +276,10 @@ extension OwnedItem {
         if group == LessonGroups.status.number, var transition = Transition(item.content) {
             transition.answers = try transition.answers.flatMap { try changes($0, item.dot.replica) }
             out.item.content = transition.encoded
-        } else if group == LessonGroups.seat.number, case .release(let dot)? = SeatUse(item.content),
+        } else if group == LessonGroups.seat.number, case .release(let dot, let survivor)? = SeatUse(item.content),
             let meant = try changes(dot, item.dot.replica).first
         {
-            out.item.content = SeatUse.release(meant).encoded
+            out.item.content = SeatUse.release(meant, for: survivor).encoded
         }
         return out
     }

@@ -155,8 +155,7 @@ extension StoreTransaction {
 
     /// Lets the replica that holds rights act at once, in the same change.
     fileprivate func settle(_ seats: LessonSeats, _ lesson: StoredRecord, _ draft: Draft) throws {
-        guard let own = try ownReplica() else { return }
-        try draft.write(seats.settlement(by: own, planned: plannedCapacity(lesson)), of: lesson.id)
+        try draft.write(settlement(of: lesson, seats), of: lesson.id)
     }
 }
 

@@ -8,16 +8,13 @@ import TsunaguWard
 extension Draft {
     /// Writes what settling a lesson's seats calls for.
     func write(_ settlement: LessonSeats.Settlement, of lesson: RecordID) throws {
-        if settlement.mint > 0 {
-            try edit(
-                WardSchema.lesson,
-                lesson,
-                group: LessonGroups.rights,
-                add: [LedgerEntry.mint(settlement.mint).encoded]
-            )
+        // One after the other: their order counts.
+        for entry in settlement.ledger {
+            try edit(WardSchema.lesson, lesson, group: LessonGroups.rights, add: [entry.encoded])
         }
-        for (booking, spend) in settlement.releases {
-            try edit(WardSchema.booking, booking, group: LessonGroups.seat, add: [SeatUse.release(spend).encoded])
+        for (booking, spend, survivor) in settlement.releases {
+            let use = SeatUse.release(spend, for: survivor)
+            try edit(WardSchema.booking, booking, group: LessonGroups.seat, add: [use.encoded])
         }
         for booking in settlement.spends {
             try edit(WardSchema.booking, booking, group: LessonGroups.seat, add: [SeatUse.spend.encoded])
@@ -29,14 +26,16 @@ extension StoreTransaction {
     /// Entries of one change at most, well below what a change may hold.
     private static let entriesMax = 1000
 
-    /// Does what the bookings of some lesson spaces call for at this replica: takes back the seats of cancelled bookings,
-    /// makes the rights that are planned, and confirms who waits, in order, while a right is free.
+    /// Does what the bookings and ledgers of some lesson spaces call for at this replica: takes back the seats of
+    /// cancelled bookings, makes and moves the rights that are planned, and confirms who waits, in order, while a right
+    /// is free here.
     ///
-    /// Writing the same again changes nothing, so whoever applied something may call it. Only lessons whose ledger this
-    /// replica owns are touched; elsewhere a booking waits for the owner.
+    /// Writing the same again changes nothing, so whoever applied something may call it.
+    ///
+    /// - Parameter spaces: where something was written; with `system`, which says who holds rights no more, all.
     package func settleSeats(in spaces: Set<SpaceID>, by site: Site) throws {
         guard let own = try ownReplica() else { return }
-        for space in spaces.sorted() where space.matches(WardSchema.lesson.spaces) {
+        for space in try spaces.contains(.system) ? self.spaces() : spaces.sorted() where space.matches(WardSchema.lesson.spaces) {
             guard try currentAccess()?.mayWrite(own.device, space) == true else { continue }
             try settleSeats(in: space, own: own, by: site)
         }
@@ -45,20 +44,109 @@ extension StoreTransaction {
     private func settleSeats(in space: SpaceID, own: ReplicaID, by site: Site) throws {
         try flushDrafts()
         let condition = "space = (SELECT no FROM space WHERE name = ?) AND deleted = 0 ORDER BY id"
+        let lessons = try records(WardSchema.lesson, where: condition, [.text(space.name)])
+            .map { (row: $0, seats: try seats(of: $0)) }
+        let requests = lessons.reduce(into: [DeviceID: Int]()) { $1.seats.countRequests(into: &$0) }
+        let former = try chainEnds(of: own.device, in: space).filter { $0.key != own }
         var entries = 0
-        for lesson in try records(WardSchema.lesson, where: condition, [.text(space.name)]) {
-            let seats = try seats(of: lesson)
-            guard seats.ledger.owner == own else { continue }
-            let settlement = seats.settlement(by: own, planned: try plannedCapacity(lesson))
+        for (lesson, seats) in lessons {
+            var outlook = try outlook(lesson, seats, own, former, site)
+            if outlook.isAhead { outlook.takers = try takers(seats, outlook, requests, space) }
+            let settlement = seats.settlement(outlook)
             guard !settlement.isEmpty else { continue }
             let draft = try draft(space, by: site.person)
             try draft.write(settlement, of: lesson.id)
-            entries += 1 + settlement.releases.count + settlement.spends.count
+            entries += settlement.ledger.count + settlement.releases.count + settlement.spends.count
             if entries > Self.entriesMax {
                 try flushDrafts()
                 entries = 0
             }
         }
         try flushDrafts()
+    }
+
+    /// What a command that writes of one lesson settles at once: seats, but no rights.
+    func settlement(of lesson: StoredRecord, _ seats: LessonSeats) throws -> LessonSeats.Settlement {
+        guard let own = try ownReplica() else { return LessonSeats.Settlement() }
+        var outlook = LessonSeats.Outlook(own: own)
+        outlook.planned = try plannedCapacity(lesson)
+        return seats.settlement(outlook)
+    }
+
+    private func outlook(
+        _ lesson: StoredRecord,
+        _ seats: LessonSeats,
+        _ own: ReplicaID,
+        _ former: LedgerEntry.ChainEnds,
+        _ site: Site
+    ) throws -> LessonSeats.Outlook {
+        var out = LessonSeats.Outlook(own: own)
+        out.planned = try plannedCapacity(lesson)
+        out.former = former
+        let today = Day(tokyo: site.store.environment.now())
+        if let day = lesson.text("date").flatMap({ Day(iso: $0.utf8) }) {
+            out.isAhead = today <= day
+            out.isEve = out.isAhead && day.number - today.number <= Self.eveDays
+        }
+        guard let owner = seats.ledger.owner else { return out }
+        for holder in Set(seats.ledger.held.keys).union([owner]) where holder != own {
+            out.gone[holder] = try ends(of: holder, seats, out, lesson.space)
+        }
+        out.isSuccessor = try owner.device == own.device || currentAccess()?.successor(of: owner.device) == own.device
+        return out
+    }
+
+    /// Days before a lesson from which on its venue has its share.
+    private static let eveDays = 2
+
+    /// Where a holder that is no more ended; `nil` while it goes on, or something of it is not here.
+    private func ends(
+        of holder: ReplicaID,
+        _ seats: LessonSeats,
+        _ outlook: LessonSeats.Outlook,
+        _ space: SpaceID
+    ) throws -> LedgerEntry.ChainEnds? {
+        if try currentAccess()?.isRevoked(holder.device) == true { return try finalEnds(of: holder, in: space) }
+        // Its device goes on as another replica and says where this one ended.
+        var out: LedgerEntry.ChainEnds = [:]
+        for (replica, joined) in seats.ledger.joined where replica.device == holder.device && replica != holder {
+            out.merge(joined.former.filter { seats.lineage($0.key)[0] == holder }, uniquingKeysWith: max)
+        }
+        if holder.device == outlook.own.device {
+            out.merge(outlook.former.filter { seats.lineage($0.key)[0] == holder }, uniquingKeysWith: max)
+        }
+        guard !out.isEmpty else { return nil }
+        // What is here of it counts too, whether its successor had all of that back or not.
+        let here = try chainEnds(of: holder.device, in: space).filter { seats.lineage($0.key)[0] == holder }
+        return out.merging(here, uniquingKeysWith: max)
+    }
+
+    /// Who takes part and may go on writing here, the owner first of all.
+    private func takers(
+        _ seats: LessonSeats,
+        _ outlook: LessonSeats.Outlook,
+        _ requests: [DeviceID: Int],
+        _ space: SpaceID
+    ) throws -> [SeatShares.Taker] {
+        guard let access = try currentAccess(), let owner = seats.ledger.owner else { return [] }
+        let over = Set(seats.ledger.joined.values.flatMap(\.former.keys)).union(outlook.former.keys)
+        let names = Set(seats.ledger.joined.keys).union([owner])
+        return names.filter { name in
+            name == owner
+                || !over.contains(name) && seats.ledger.ended[name] == nil && outlook.gone[name] == nil
+                    && access.mayWrite(name.device, space)
+        }.map { name in
+            let isVenue = access.writingRoles(of: name.device, in: space).contains(.venue)
+            return SeatShares.Taker(replica: name, requests: requests[name.device] ?? 0, isVenue: isVenue)
+        }
+    }
+}
+
+extension LessonSeats {
+    /// Adds up at which devices people asked for seats.
+    fileprivate func countRequests(into requests: inout [DeviceID: Int]) {
+        for step in bookings.flatMap(\.steps) where step.transition.to == BookingState.requested {
+            if let device = step.dot?.replica.device { requests[device, default: 0] += 1 }
+        }
     }
 }

@@ -16,12 +16,19 @@ extension Access {
         let authority = Authority(root: root, facts: Array(facts))
         let revocations = authority.revocationsThatCount()
         let standing = authority.standing(under: revocations.map(\.revocation))
+        let ever = authority.standing(under: []).admins
+        var revokers: [DeviceID: DeviceID] = [:]
+        func rank(_ said: Authority.Said) -> (Int, Dot) { (ever[said.dot.replica.device] ?? .max, said.dot) }
+        for said in revocations.sorted(by: { rank($0) < rank($1) }) where revokers[said.revocation.device] == nil {
+            revokers[said.revocation.device] = said.dot.replica.device
+        }
         self.init(
             root: root,
             grants: standing.grants,
             revocations: Dictionary(grouping: revocations.map(\.revocation), by: \.device),
             adopted: authority.adopted(where: standing.counts),
-            everAdmins: Set(authority.standing(under: []).admins.keys)
+            everAdmins: Set(ever.keys),
+            revokers: revokers
         )
     }
 }

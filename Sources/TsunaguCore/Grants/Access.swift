@@ -54,6 +54,8 @@ public struct Access: Sendable {
     public var adopted: Revocation.Cut
     /// Whom a chain of grants leads to from the root, whatever was revoked: such a set only grows.
     public var everAdmins: Set<DeviceID>
+    /// Who ended the rights of each revoked device: of several the most senior, then whose word has the lower dot.
+    public var revokers: [DeviceID: DeviceID]
 
     /// Joins the parts.
     public init(
@@ -61,13 +63,24 @@ public struct Access: Sendable {
         grants: [DeviceID: [Grant]] = [:],
         revocations: [DeviceID: [Revocation]] = [:],
         adopted: Revocation.Cut = Revocation.Cut(),
-        everAdmins: Set<DeviceID> = []
+        everAdmins: Set<DeviceID> = [],
+        revokers: [DeviceID: DeviceID] = [:]
     ) {
         self.root = root
         self.grants = grants
         self.revocations = revocations
         self.adopted = adopted
         self.everAdmins = everAdmins
+        self.revokers = revokers
+    }
+
+    /// The one device that goes on with what a revoked one kept: whose word ended its rights, or where his ended too,
+    /// whose word ended those.
+    public func successor(of device: DeviceID) -> DeviceID? {
+        var seen: Set<DeviceID> = [device]
+        var next = revokers[device]
+        while let one = next, isRevoked(one), seen.insert(one).inserted { next = revokers[one] }
+        return next.flatMap { isRevoked($0) ? nil : $0 }
     }
 
     /// Whether what the device says is erased is erased: that is final, so no revocation takes it back.

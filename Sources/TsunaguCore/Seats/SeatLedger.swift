@@ -1,92 +1,37 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
-/// An entry of a session's ledger of rights.
-package enum LedgerEntry: Hashable, Sendable {
-    /// The first entry: its author owns the ledger.
-    case open
-    /// The owner makes so many rights, which it holds itself.
-    case mint(Int)
-
-    package var encoded: [UInt8] {
-        var out: [UInt8] = []
-        switch self {
-        case .open: out.append(1)
-        case .mint(let amount):
-            out.append(2)
-            out.appendVarint(UInt64(amount))
-        }
-        return out
-    }
-
-    /// `nil` for an entry of a newer version: it is kept, and counts for nothing here.
-    package init?(_ bytes: [UInt8]) {
-        guard
-            let entry = try? bytes.withMemory({ memory throws(CodecError) -> LedgerEntry? in
-                var reader = ByteReader(memory)
-                switch try reader.byte() {
-                case 1: return .open
-                case 2: return .mint(try reader.varint("rights", atMost: 100_000))
-                default: return nil
-                }
-            })
-        else { return nil }
-        self = entry
-    }
-}
-
-/// What a holder did with a right for one booking.
-package enum SeatUse: Hashable, Sendable {
-    /// The author spends one of its rights: the booking is confirmed, without asking anybody.
-    case spend
-    /// The author takes its own spending back: the right is free again.
-    case release(Dot)
-
-    package var encoded: [UInt8] {
-        var out: [UInt8] = []
-        switch self {
-        case .spend: out.append(1)
-        case .release(let dot):
-            out.append(2)
-            out.append(dot.replica)
-            out.appendVarint(dot.seq)
-        }
-        return out
-    }
-
-    package init?(_ bytes: [UInt8]) {
-        guard
-            let use = try? bytes.withMemory({ memory throws(CodecError) -> SeatUse? in
-                var reader = ByteReader(memory)
-                switch try reader.byte() {
-                case 1: return .spend
-                case 2: return .release(Dot(try reader.replica(), try reader.varint()))
-                default: return nil
-                }
-            })
-        else { return nil }
-        self = use
-    }
-}
-
 /// A session's rights and who was confirmed on them: a pure function of the entries in effect.
 ///
-/// Invariant: backed spendings never exceed minted rights. Each holder's spendings count in order of their numbers up to
-/// its own balance, balances are disjoint parts of what was minted, and only the owner mints; so whatever a holder
-/// writes, the sum over holders stays at or below the sum minted.
+/// Invariant: backed spendings never exceed minted rights, in any set of entries that holds the causes of each.
+/// - Only owners mint. A chain of passes and successions leads from who opened the ledger to its owner, and of each owner
+///   the entries between becoming it and ceasing to be count, in their author's order: there is one ledger.
+/// - Every entry moves no more than there is to move, so the holders' balances are disjoint parts of what was minted.
+/// - A holder's spendings count in order of their numbers up to its balance. Whatever it writes, the rest is unbacked.
+///
+/// That nobody who was confirmed loses the seat follows where holders keep to the rules: nobody spends what it offered,
+/// the owner takes back no more than was offered, nobody but the holder takes a spending back, and a replica that is no
+/// more is reclaimed from by an owner that has all of its changes up to the ends it names.
 package struct SeatLedger: Sendable {
     /// A ledger entry with its place in the list.
     package struct Posted: Sendable {
         package var dot: Dot
+        /// Its place among others of one change.
+        package var index: Int
         package var timestamp: Timestamp
         package var depth: UInt64
         package var entry: LedgerEntry
 
-        package init(dot: Dot, timestamp: Timestamp, depth: UInt64, entry: LedgerEntry) {
+        package init(dot: Dot, index: Int = 0, timestamp: Timestamp, depth: UInt64, entry: LedgerEntry) {
             self.dot = dot
+            self.index = index
             self.timestamp = timestamp
             self.depth = depth
             self.entry = entry
+        }
+
+        fileprivate func comes(before other: Posted) -> Bool {
+            (depth, timestamp, dot, index) < (other.depth, other.timestamp, other.dot, other.index)
         }
     }
 
@@ -103,35 +48,151 @@ package struct SeatLedger: Sendable {
         }
     }
 
-    /// Whose entries count.
+    /// What a replica said of itself when it took part last.
+    package struct Joined: Sendable {
+        package let depth: UInt64
+        /// Where its device's former replicas ended.
+        package let former: LedgerEntry.ChainEnds
+    }
+
+    /// Whose entries count now.
     package private(set) var owner: ReplicaID?
+    /// Where the owner follows one that was no more: its place in the list.
+    package private(set) var succeeded: (owner: ReplicaID, ends: LedgerEntry.ChainEnds, depth: UInt64)?
     /// Rights that exist.
     package private(set) var minted = 0
     /// Rights of each holder, spent ones included.
     package private(set) var held: [ReplicaID: Int] = [:]
+    /// What holders offered and nobody took back yet, by the change that says so.
+    package private(set) var offers: [Dot: Int] = [:]
+    /// Holders that are no more, with the last numbers that count.
+    package private(set) var ended: [ReplicaID: LedgerEntry.ChainEnds] = [:]
+    /// Who takes part.
+    package private(set) var joined: [ReplicaID: Joined] = [:]
     /// Spendings that count, by holder in the order they count.
     package private(set) var backed: [ReplicaID: [Used]] = [:]
     /// Spendings beyond their holder's balance: findings.
     package private(set) var unbacked: [Used] = []
 
-    /// - Parameter lineage: of an author the names that lead from the chain that forked to its branch, the chain's first.
-    ///   The branches of a holder share what it holds; of an owner's the one counts that made the most.
-    package init(ledger: [Posted], uses: [Used], lineage: (ReplicaID) -> [ReplicaID] = { [$0] }) {
-        let ordered = ledger.sorted { ($0.depth, $0.timestamp, $0.dot) < ($1.depth, $1.timestamp, $1.dot) }
-        owner = ordered.first { $0.entry == .open }.map { lineage($0.dot.replica)[0] }
-        if let owner {
-            var made: [ReplicaID: Int] = [:]
-            for posted in ordered where lineage(posted.dot.replica)[0] == owner {
-                if case .mint(let amount) = posted.entry { made[posted.dot.replica, default: 0] += amount }
+    private var owners: Set<ReplicaID> = []
+
+    /// - Parameters:
+    ///   - lineage: of an author the names that lead from the chain that forked to its branch, the chain's first. The
+    ///     branches of a holder share what it holds; of an owner's the way counts that made the most.
+    ///   - maySucceed: whether a device is the one that follows another whose rights ended.
+    package init(
+        ledger: [Posted],
+        uses: [Used],
+        lineage: (ReplicaID) -> [ReplicaID] = { [$0] },
+        maySucceed: (DeviceID, DeviceID) -> Bool = { _, _ in false }
+    ) {
+        let byOwner = Dictionary(grouping: ledger) { lineage($0.dot.replica)[0] }
+        for posted in ledger {
+            switch posted.entry {
+            case .offer(let amount): offers[posted.dot, default: 0] += amount
+            case .join(let former):
+                if joined[posted.dot.replica].map({ $0.depth < posted.depth }) ?? true {
+                    joined[posted.dot.replica] = Joined(depth: posted.depth, former: former)
+                }
+            default: break
             }
-            minted = made.keys.map { lineage($0).reduce(0) { $0 + (made[$1] ?? 0) } }.max() ?? 0
-            if minted > 0 { held[owner] = minted }
+        }
+        let opening = ledger.filter { $0.entry == .open }.min { $0.comes(before: $1) }
+        var next = opening.map { (owner: lineage($0.dot.replica)[0], depth: UInt64?.none) }
+        while let (now, since) = next.map({ ($0.owner, $0.depth) }) {
+            owner = now
+            owners.insert(now)
+            next = nil
+            let succession = ledger.filter { posted in
+                guard case .succeed(let old, _) = posted.entry, lineage(old)[0] == now else { return false }
+                let device = posted.dot.replica.device
+                return since.map { $0 < posted.depth } != false && lineage(posted.dot.replica)[0] != now
+                    && (device == now.device || maySucceed(device, now.device))
+            }.min { $0.comes(before: $1) }
+            var ends: LedgerEntry.ChainEnds?
+            if case .succeed(_, let said)? = succession?.entry { ends = said }
+            for posted in Self.way(of: byOwner[now] ?? [], lineage)
+            where since.map({ $0 < posted.depth }) != false
+                && ends.map({ posted.dot.seq <= $0[posted.dot.replica] ?? 0 }) != false
+            {
+                apply(posted.entry, lineage)
+                guard case .pass(let heir) = posted.entry else { continue }
+                next = (lineage(heir)[0], posted.depth)
+                break
+            }
+            if next == nil, let succession, let ends {
+                next = (lineage(succession.dot.replica)[0], succession.depth)
+                succeeded = (now, ends, succession.depth)
+            } else if next != nil {
+                succeeded = nil
+            }
+        }
+        count(uses, lineage)
+    }
+
+    /// The entries of one owner in their order; where its chain forked those of the branch with which it made the most.
+    private static func way(of entries: [Posted], _ lineage: (ReplicaID) -> [ReplicaID]) -> [Posted] {
+        let ordered = entries.sorted { ($0.dot.seq, $0.index) < ($1.dot.seq, $1.index) }
+        let names = Set(entries.map(\.dot.replica))
+        guard names.count > 1 else { return ordered }
+        func made(_ name: ReplicaID) -> Int {
+            let way = lineage(name)
+            return entries.reduce(0) { sum, posted in
+                if case .mint(let amount) = posted.entry, way.contains(posted.dot.replica) { sum + amount } else { sum }
+            }
+        }
+        let best = names.max { (made($0), lineage($0).count, $0) < (made($1), lineage($1).count, $1) }!
+        let way = lineage(best)
+        return ordered.filter { way.contains($0.dot.replica) }
+    }
+
+    private mutating func apply(_ entry: LedgerEntry, _ lineage: (ReplicaID) -> [ReplicaID]) {
+        guard let owner else { return }
+        switch entry {
+        case .mint(let amount):
+            minted += amount
+            held[owner, default: 0] += amount
+        case .retire(let amount):
+            let moved = min(amount, held[owner] ?? 0)
+            minted -= moved
+            held[owner, default: 0] -= moved
+        case .grant(let replica, let amount):
+            let holder = lineage(replica)[0]
+            // What is granted to one that is no more stays where it is.
+            if ended[holder] == nil { move(amount, from: owner, to: holder) }
+        case .takeBack(let offer, let amount):
+            let amount = min(amount, offers[offer] ?? 0)
+            let moved = move(amount, from: lineage(offer.replica)[0], to: owner)
+            offers[offer, default: 0] -= moved
+        case .reclaim(let replica, let ends, let amount):
+            let holder = lineage(replica)[0]
+            guard holder != owner else { return }
+            if ended[holder] == nil { ended[holder] = ends }
+            move(amount, from: holder, to: owner)
+        case .open, .pass, .succeed, .offer, .join: break
+        }
+        held = held.filter { $0.value > 0 }
+    }
+
+    @discardableResult
+    private mutating func move(_ amount: Int, from holder: ReplicaID, to other: ReplicaID) -> Int {
+        let moved = min(amount, held[holder] ?? 0)
+        held[holder, default: 0] -= moved
+        held[other, default: 0] += moved
+        return moved
+    }
+
+    private mutating func count(_ uses: [Used], _ lineage: (ReplicaID) -> [ReplicaID]) {
+        /// Whether a change of a holder that is no more came before its end.
+        func counts(_ dot: Dot, of holder: ReplicaID) -> Bool {
+            ended[holder].map { dot.seq <= $0[dot.replica] ?? 0 } ?? true
         }
         let released = Set(
             uses.compactMap { used -> ReleasedUse? in
-                guard case .release(let dot) = used.use, lineage(used.dot.replica).contains(dot.replica) else {
-                    return nil
-                }
+                guard case .release(let dot, _) = used.use else { return nil }
+                let (author, holder) = (lineage(used.dot.replica), lineage(dot.replica)[0])
+                let isOwn = author.contains(dot.replica) && counts(used.dot, of: holder)
+                guard isOwn || ended[holder] != nil && owners.contains(author[0]) else { return nil }
                 return ReleasedUse(dot: dot, booking: used.booking)
             }
         )
@@ -144,7 +205,8 @@ package struct SeatLedger: Sendable {
         }
         for used in spends.sorted(by: { a, b in place(a) == place(b) ? a.booking < b.booking : place(a) < place(b) }) {
             let holder = lineage(used.dot.replica)[0]
-            if backed[holder, default: []].count < held[holder] ?? 0 || Mutant.rightsAreNotCounted.isPlanted {
+            let hasRight = counts(used.dot, of: holder) && backed[holder, default: []].count < held[holder] ?? 0
+            if hasRight || Mutant.rightsAreNotCounted.isPlanted {
                 backed[holder, default: []].append(used)
             } else {
                 unbacked.append(used)
@@ -157,8 +219,15 @@ package struct SeatLedger: Sendable {
         let booking: RecordID
     }
 
-    /// Rights of a holder that nobody sits on.
-    package func free(_ holder: ReplicaID) -> Int { (held[holder] ?? 0) - (backed[holder]?.count ?? 0) }
+    /// What a holder offered and the owner did not take back yet.
+    package func offered(_ holder: ReplicaID) -> Int {
+        offers.reduce(0) { $1.key.replica == holder ? $0 + $1.value : $0 }
+    }
+
+    /// Rights of a holder that nobody sits on and that it did not offer.
+    package func free(_ holder: ReplicaID) -> Int {
+        (held[holder] ?? 0) - (backed[holder]?.count ?? 0) - offered(holder)
+    }
 
     /// Bookings that have a seat.
     package var confirmed: Set<RecordID> { Set(backed.values.joined().map(\.booking)) }

@@ -1,0 +1,237 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import Testing
+import TsunaguCommands
+import TsunaguCore
+import TsunaguStore
+import TsunaguWard
+
+/// Rights to seats that travel between sites, so that a counter without a network confirms at once.
+@Suite("Rights to seats")
+struct SeatRightsTests {
+    private let ward: WardFixture
+    private let space = SpaceID("lessons/kudan")!
+
+    init() throws { ward = try WardFixture() }
+
+    private func guest(_ name: String) -> BookingPerson {
+        .guest(name: name, kana: "カナ", phone: "090-0000-0000", ageGroup: nil)
+    }
+
+    /// A lesson so far ahead that rights travel for it whenever this is run.
+    private func plan(at site: Site, code: String = "K1", capacity: Int) throws {
+        var plan = LessonPlan.kudan(capacity: "\(capacity)")
+        (plan.code, plan.date) = (code, "2090-04-03")
+        _ = try site.addLesson(plan)
+    }
+
+    private func rounds(_ sites: Site..., count: Int = 3) throws {
+        for _ in 0..<count { for site in sites { try ward.sync(site) } }
+    }
+
+    private func book(_ site: Site, _ names: [String], _ code: String = "K1") throws -> [String: RecordID] {
+        var out: [String: RecordID] = [:]
+        for name in names {
+            let view = try site.addBooking(lesson: code, guest(name))
+            if view.status == "confirmed" { out[name] = view.record.id }
+        }
+        return out
+    }
+
+    private func held(_ site: Site, by name: Site) throws -> Int {
+        try site.lesson("K1").rights.filter { $0.device == name.keys.device }.reduce(0) { $0 + $1.held }
+    }
+
+    /// Nobody who was told to have a seat lost it, nobody waits for a free one, and all see the same.
+    private func expectKept(_ promised: [[String: RecordID]], _ sites: [Site], capacity: Int, _ code: String = "K1")
+        throws
+    {
+        for site in sites {
+            for (name, id) in promised.flatMap({ $0 }) {
+                #expect(try site.booking(id.description).status == "confirmed", "\(name)")
+            }
+            let lesson = try site.lesson(code)
+            #expect(lesson.confirmed <= capacity)
+            #expect(lesson.waiting == 0 || lesson.confirmed == capacity)
+            #expect(lesson.rights.reduce(0) { $0 + $1.held } <= capacity)
+            #expect(try site.cases(.finding).isEmpty)
+            #expect(try ward.digests(site)[space] == ward.digests(sites[0])[space])
+            #expect(try site.doctor().allSatisfy { $0.ok || $0.isWarning })
+        }
+    }
+
+    @Test func `Sites without a network confirm as many as there are seats, and nobody is sent home`() throws {
+        let (a, b, c) = (try ward.join("a"), try ward.join("b"), try ward.join("c", role: .venue, spaces: [space.name]))
+        try plan(at: ward.centre, capacity: 12)
+        try rounds(a, b, c)
+        let promised = try [a, b, c, ward.centre].enumerated().map { index, site in
+            try book(site, (0..<8).map { "\(index)-\($0)" })
+        }
+        #expect(promised.allSatisfy { !$0.isEmpty }, "everybody has some")
+        #expect(promised.reduce(0) { $0 + $1.count } <= 12)
+        try rounds(a, b, c)
+        try expectKept(promised, [a, b, c, ward.centre], capacity: 12)
+        #expect(try a.lesson("K1").confirmed == 12)
+        #expect(try a.lesson("K1").waiting == 20)
+    }
+
+    @Test func `Rights follow those who ask, and a quiet site gives back`() throws {
+        let (busy, quiet) = (try ward.join("busy"), try ward.join("quiet"))
+        try plan(at: ward.centre, capacity: 30)
+        try rounds(busy, quiet)
+        let before = try held(ward.centre, by: quiet)
+        #expect(before > 2)
+        try plan(at: ward.centre, code: "K2", capacity: 30)
+        _ = try book(busy, (0..<9).map { "客\($0)" })
+        try rounds(busy, quiet)
+        #expect(try held(ward.centre, by: quiet) < before)
+        #expect(try held(ward.centre, by: busy) > held(ward.centre, by: quiet))
+    }
+
+    @Test func `A lowered capacity takes unspent rights alone, and names who is beyond it`() throws {
+        let a = try ward.join("a")
+        try plan(at: ward.centre, capacity: 8)
+        try rounds(a)
+        let promised = try [book(a, ["一", "二", "三"]), book(ward.centre, ["四", "五"])]
+        try rounds(a)
+        let id = try ward.centre.read { try $0.records(WardSchema.lesson).first!.id }
+        try ward.centre.write { transaction in
+            try transaction.draft(space, by: ward.centre.person).set(WardSchema.lesson, id, [(7, .integer(4))])
+        }
+        try rounds(a)
+        let lesson = try ward.centre.lesson("K1")
+        #expect(lesson.confirmed == 5 && lesson.rights.reduce(0) { $0 + $1.held } == 5)
+        #expect(try ward.centre.cases(.finding).map(\.code) == ["over_capacity"])
+        _ = promised
+    }
+
+    @Test func `What a lost holder had is reclaimed, and whom it confirmed within its cut stays confirmed`() throws {
+        let (a, thief) = (try ward.join("a"), try ward.join("thief"))
+        try plan(at: ward.centre, capacity: 9)
+        try rounds(a, thief)
+        let kept = try book(thief, ["前"])
+        #expect(kept.count == 1)
+        try rounds(thief)
+        #expect(try book(thief, ["後"]).count == 1)
+        _ = try ward.centre.revoke("thief", mode: .lost, reason: "盗難")
+        try rounds(a)
+        #expect(try held(ward.centre, by: thief) == 1, "the right that somebody sits on")
+        let waiters = try [book(a, (0..<9).map { "客\($0)" })]
+        try rounds(a)
+        try expectKept(waiters + [kept], [a, ward.centre], capacity: 9)
+        #expect(try a.lesson("K1").confirmed == 9)
+        // The seat of one who cancels is the owner's to give, now that the holder cannot.
+        _ = try a.cancelBooking(kept["前"]!.description, reason: "都合")
+        try rounds(a)
+        #expect(try a.lesson("K1").confirmed == 9 && held(a, by: thief) == 0)
+    }
+
+    @Test func `A restored holder begins without rights, and what it had is reclaimed`() throws {
+        let a = try ward.join("a")
+        try plan(at: ward.centre, capacity: 6)
+        try rounds(a)
+        let file = ward.root.path + "/backup"
+        try a.backUp(to: file, passphrase: Array("合言葉合言葉".utf8))
+        let kept = try book(a, ["控えのあと"])
+        #expect(kept.count == 1)
+        try rounds(a)
+        let again = try Site.restore(
+            DataDirectory(ward.root.path + "/again"),
+            from: file,
+            passphrase: Array("合言葉合言葉".utf8),
+            person: WardFixture.clerk,
+            force: false
+        )
+        #expect(try book(again, ["復元の直後"]).isEmpty, "nothing comes back on a backup's word")
+        try rounds(again)
+        let more = try book(again, (0..<6).map { "客\($0)" })
+        try rounds(again)
+        try expectKept([kept, more], [again, ward.centre], capacity: 6)
+        #expect(try again.lesson("K1").confirmed == 6)
+    }
+
+    @Test func `A lost owner's lesson is kept by whoever ended its rights, once all holders know of it`() throws {
+        let (owner, holder) = (try ward.join("owner"), try ward.join("holder"))
+        try plan(at: ward.centre, code: "K0", capacity: 1)
+        try rounds(owner)
+        try plan(at: owner, capacity: 8)
+        try rounds(owner, holder)
+        #expect(try held(ward.centre, by: holder) > 0)
+        let promised = try [book(owner, ["主"]), book(holder, ["保"])]
+        #expect(promised.allSatisfy { $0.count == 1 })
+        try rounds(owner)
+        _ = try ward.centre.revoke("owner", mode: .lost, reason: "故障")
+        let third = try ward.join("third")
+        // The office gives away nothing of what the owner may have granted to one that it has not met yet.
+        let before = try ward.centre.lesson("K1").rights.reduce(0) { $0 + $1.held }
+        #expect(try held(ward.centre, by: third) == 0)
+        try rounds(third)
+        #expect(try held(ward.centre, by: third) == 0)
+        #expect(try ward.centre.lesson("K1").rights.reduce(0) { $0 + $1.held } == before)
+        try rounds(holder, third)
+        let more = try book(third, (0..<8).map { "客\($0)" })
+        try rounds(holder, third)
+        try expectKept(promised + [more], [holder, third, ward.centre], capacity: 8)
+        #expect(try third.lesson("K1").confirmed == 8)
+    }
+
+    @Test func `An owner that was restored goes on with its ledger`() throws {
+        let holder = try ward.join("holder")
+        try plan(at: ward.centre, capacity: 8)
+        try rounds(holder)
+        let file = ward.root.path + "/backup"
+        try ward.centre.backUp(to: file, passphrase: Array("合言葉合言葉".utf8))
+        let promised = try [book(ward.centre, ["庁"]), book(holder, ["保"])]
+        try rounds(holder)
+        let again = try Site.restore(
+            DataDirectory(ward.root.path + "/again"),
+            from: file,
+            passphrase: Array("合言葉合言葉".utf8),
+            person: WardFixture.clerk,
+            force: false
+        )
+        let hub = Hub(again)
+        for _ in 0..<4 { _ = try holder.sync(with: LoopbackTransport(hub)) }
+        let more = try book(holder, (0..<8).map { "客\($0)" })
+        for _ in 0..<4 { _ = try holder.sync(with: LoopbackTransport(hub)) }
+        try expectKept(promised + [more], [holder, again], capacity: 8)
+        #expect(try again.lesson("K1").confirmed == 8)
+    }
+
+    @Test func `One person who is confirmed at two sites at once sits once, and the other right is free again`() throws
+    {
+        let (a, b) = (try ward.join("a"), try ward.join("b"))
+        try plan(at: ward.centre, capacity: 9)
+        try rounds(a, b)
+        let promised = try [book(a, ["田中"]), book(b, ["田中"])]
+        #expect(promised.allSatisfy { $0.count == 1 })
+        try rounds(a, b)
+        try expectKept(promised, [a, b, ward.centre], capacity: 9)
+        let lesson = try a.lesson("K1")
+        #expect(lesson.confirmed == 1 && lesson.rights.reduce(0) { $0 + $1.free } == 8)
+        _ = try b.cancelBooking(promised[0]["田中"]!.description, reason: "都合")
+        try rounds(b, a)
+        #expect(try a.lesson("K1").rights.reduce(0) { $0 + $1.free } == 9)
+    }
+
+    @Test func `A venue that never had a network gets rights and gives its bookings back by bundles alone`() throws {
+        let venue = try ward.join("venue", role: .venue, spaces: [space.name])
+        try plan(at: ward.centre, capacity: 10)
+        func carry(_ from: Site, _ to: Site, _ name: String, _ number: Int) throws {
+            let path = ward.root.path + "/bundle-\(number)"
+            _ = try from.exportBundle(to: path, for: name)
+            _ = try to.importBundle(path)
+        }
+        let centreName = "千代田区"
+        try carry(ward.centre, venue, "venue", 1)
+        try carry(venue, ward.centre, centreName, 2)
+        try carry(ward.centre, venue, "venue", 3)
+        let promised = try book(venue, (0..<10).map { "来場\($0)" })
+        #expect(promised.count > 2)
+        try carry(venue, ward.centre, centreName, 4)
+        #expect(try ward.centre.lesson("K1").confirmed == 10)
+        for id in promised.values { #expect(try ward.centre.booking(id.description).status == "confirmed") }
+    }
+}
