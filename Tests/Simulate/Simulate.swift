@@ -156,22 +156,34 @@ struct Simulate: ParsableCommand {
         #endif
     }
 
+    /// Seeds that showed the defects which few seeds show: they are tried first.
+    private static let telling: [Mutant: UInt64] = [
+        .causesAreNotAwaited: 23, .partsTakeEffectAlone: 26, .writersAreNotChecked: 5, .releaseWins: 20,
+        .numbersAreGivenAgain: 7, .heldRunsAreForgotten: 8, .rightsAreNotCounted: 4, .seatsStayTaken: 5,
+    ]
+
     private func hunt(upTo count: UInt64) throws {
         var missed: [Mutant] = []
+        var sound: Set<UInt64> = []
         for mutant in Mutant.allCases {
             try Self.plant(mutant)
-            let found = Self.runAll(from: seed, count: count, plan, failuresMax: 1, isOver: { false })
+            var failure = Self.telling[mutant].flatMap { WardSimulation.failure(of: plan($0)) }
+            if failure == nil {
+                let found = Self.runAll(from: seed, count: count, plan, failuresMax: 1, isOver: { false })
+                failure = found.failures.min { $0.seed < $1.seed }
+            }
             try Self.plant(nil)
-            if let failure = found.failures.min(by: { $0.seed < $1.seed }) {
+            if let failure {
                 // What fails without the defect too has not found it.
-                if let other = WardSimulation.failure(of: plan(failure.seed)) {
+                if !sound.contains(failure.seed), let other = WardSimulation.failure(of: plan(failure.seed)) {
                     Self.say("without a defect: \(other)")
                     throw ExitCode(1)
                 }
+                sound.insert(failure.seed)
                 Self.say("\(mutant.rawValue): seed \(failure.seed), step \(failure.step), \(failure.rule)")
             } else {
                 missed.append(mutant)
-                Self.say("\(mutant.rawValue): NOT FOUND in \(found.count) seeds")
+                Self.say("\(mutant.rawValue): NOT FOUND in \(count) seeds")
             }
         }
         Self.say("\(Mutant.allCases.count - missed.count) of \(Mutant.allCases.count) defects found")

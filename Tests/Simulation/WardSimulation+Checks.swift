@@ -44,6 +44,7 @@ extension WardSimulation {
         try checkUnsent(place)
         try checkRegister(place)
         try checkGuarded(place)
+        try checkErased(place)
         try checkSeats(site, place.name)
         try checkPromises(place)
     }
@@ -429,6 +430,7 @@ extension WardSimulation {
             try examineEnd(place)
         }
         try checkGuardedEnd()
+        try checkErasedEnd()
     }
 
     private static let roundsMax = 8

@@ -17,7 +17,8 @@ extension WardSimulation {
         place === centre || recoveries.contains { $0.device == place.device && place.device != nil }
     }
 
-    private func holdsRegister(_ place: Place) throws -> Bool {
+    /// Whether a place works on the register of residents.
+    func holdsRegister(_ place: Place) throws -> Bool {
         guard let site = place.site, mayWrite(place), place.role != .auditor, place.role != .venue else { return false }
         return try site.read { try $0.spaces() }.contains(.residents)
     }
@@ -77,7 +78,8 @@ extension WardSimulation {
         )
     }
 
-    private static func isNoDefect(_ code: CommandError.Code) -> Bool {
+    /// Whether somebody may be told so who acts on a person that others act on too.
+    static func isNoDefect(_ code: CommandError.Code) -> Bool {
         [.tryAgain, .notFound, .badInput, .askWardOffice].contains(code)
     }
 

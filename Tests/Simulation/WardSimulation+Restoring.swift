@@ -66,6 +66,8 @@ extension WardSimulation {
             }), adoptions.allSatisfy({ survives($0.saidAt, .system) }),
             rights.allSatisfy({ right in right.saidAt.map { $0 == grantedAt || survives($0, .system) } != false })
         else { return }
+        // What was redacted stays so, also where nobody is left who knows why.
+        guard erasable.receipts.allSatisfy({ survives($0, .residents) }) else { return }
         // Nobody else has the protected people: with the only disk that holds them they are gone.
         let hidden = try place.site.map { try Self.vectors($0)[.protectedResidents] ?? [:] } ?? [:]
         guard hidden.allSatisfy({ survives(Dot($0.key, $0.value), .protectedResidents) }) else { return }
@@ -98,6 +100,7 @@ extension WardSimulation {
         register.forget { !survives($0, .residents) }
         for space in written.keys { written[space]?.removeAll { !survives($0.dot, space) } }
         guarded.forget { !survives($0, $1) }
+        erasable.people.removeAll { !survives($0.began, .residents) }
         pairs.removeAll { !survives($0.0, SimulatedSchema.spaces[0]) }
         promises = promises.filter { _, promise in
             promise.seen.entries.allSatisfy { survives(Dot($0.key, $0.value), promise.space) }

@@ -104,6 +104,7 @@ extension WardSimulation {
         guard !guarded.people.contains(where: { $0.acts.contains { $0.hidden.replica.device == device } }) else {
             return
         }
+        guard !erasable.receipts.contains(where: { $0.replica.device == device }) else { return }
         let drawn = generator.pick(Revocation.Mode.allCases)
         let mode = wanted ?? drawn
         let chains = try Self.chains(of: device, at: site)

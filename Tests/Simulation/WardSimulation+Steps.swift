@@ -153,7 +153,7 @@ extension WardSimulation {
     private func writeResident(_ place: Place, _ generator: inout SeededGenerator) throws {
         let site = place.site!
         guard place.role != .auditor, try site.read({ try $0.spaces() }).contains(.residents) else { return }
-        let apart = guarded.records
+        let apart = guarded.records.union(erasable.records)
         let known = try site.read { try $0.records(WardSchema.resident, where: "1 ORDER BY id") }
             .filter { $0.space == .residents && !apart.contains($0.id) }
         let isDone: Bool
@@ -265,7 +265,7 @@ extension WardSimulation {
     private func resolve(_ place: Place, _ generator: inout SeededGenerator) throws {
         let site = place.site!
         guard place.role != .auditor else { return }
-        let apart = guarded.records
+        let apart = guarded.records.union(erasable.records)
         let open = try site.cases(.conflict).filter { $0.space == .residents && apart.isDisjoint(with: $0.records) }
         guard !open.isEmpty else { return }
         let conflict = generator.pick(open)

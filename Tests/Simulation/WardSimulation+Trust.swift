@@ -42,7 +42,7 @@ extension WardSimulation {
         if generator.chance(8) { armed = (centre.machine.disk, .crash(after: generator.below(30))) }
         let office = generator.pick(places.filter { isAdmin($0) && $0.site != nil } + [centre])
         let clerk = generator.pick(places.filter { $0.role == .branch } + [centre])
-        switch generator.below(100) {
+        switch generator.below(132) {
         case 0..<62 where guarded.people.isEmpty: try welcome(clerk, &generator)
         case 0..<5: try welcome(clerk, &generator)
         case 5..<10: try pry(place, at: generator.pick(places))
@@ -57,7 +57,8 @@ extension WardSimulation {
         case 84..<89: try recover(generator.pick(places.filter { $0.role == .branch }))
         case 89..<91: try adopt(&generator)
         case 91..<96: try adoptInParts(&generator)
-        default: try pry(place, at: generator.pick(places))
+        case 96..<100: try pry(place, at: generator.pick(places))
+        default: try actOfErasing(clerk, office, place, &generator)
         }
         armed = nil
         for one in places where one === place || one === clerk { try check(one) }

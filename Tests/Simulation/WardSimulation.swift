@@ -63,6 +63,8 @@ package final class WardSimulation {
         /// How often the office put somebody under protection, and the key on paper was used.
         package var protections = 0
         package var recoveries = 0
+        /// How often the office erased somebody for good.
+        package var erasures = 0
         /// The same for the same seed, on every machine.
         package var traceHash: UInt64 = 0
 
@@ -76,7 +78,7 @@ package final class WardSimulation {
                 + "too large \(network.dropped); power lost \(disk.crashes) (\(disk.tornWrites) torn writes), "
                 + "disk full \(disk.refusedWrites), reads failed \(disk.failedReads), clocks moved \(clockJumps), "
                 + "old disks back \(restoredDisks), devices revoked \(revokedDevices), adopted \(adoptions), "
-                + "people protected \(protections), keys recovered \(recoveries); "
+                + "people protected \(protections), erased \(erasures), keys recovered \(recoveries); "
                 + "trace \(String(traceHash, radix: 16))"
         }
 
@@ -93,6 +95,7 @@ package final class WardSimulation {
             adoptions += other.adoptions
             protections += other.protections
             recoveries += other.recoveries
+            erasures += other.erasures
             traceHash &+= other.traceHash
         }
     }
@@ -142,6 +145,8 @@ package final class WardSimulation {
     private(set) var recoveryKey: RecoveryKey?
     /// The residents whom the office protects at times.
     var guarded = GuardedPeople()
+    /// The residents whom the office erases.
+    var erasable = ErasablePeople()
     /// The change with the quarantined writer's grant; `nil` before it is given.
     var grantedAt: Dot?
     /// The digest of each set of changes in effect that was seen.
@@ -190,7 +195,7 @@ package final class WardSimulation {
             try act(&generator)
             // Beside the step, so that it draws what it always drew.
             var other = SeededGenerator(seed: plan.seed &* 0x2545_f491_4f6c_dd1d &+ UInt64(index) &* 0x9e37_79b9)
-            if other.chance(15) { try actOfTrust(&other) }
+            if other.chance(20) { try actOfTrust(&other) }
             summary.steps += 1
         }
         step = plan.steps

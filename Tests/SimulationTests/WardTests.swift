@@ -49,7 +49,7 @@ struct WardTests {
             #expect(found.status == 1)
             let lines = found.text.split(separator: "\n")
             let shorter = try #require(lines.dropLast().last.flatMap { WardSimulation.Plan(line: $0) })
-            #expect(shorter.steps - shorter.skipped.count <= 2 && lines.last?.contains("ungranted") == true)
+            #expect(shorter.steps - shorter.skipped.count <= 2 && lines.last?.contains("unauthorised") == true)
             #expect(try Program.simulate.run(defect + ["--replay", shorter.line]).status == 1)
             #expect(try Program.simulate.run(["--replay", shorter.line]).status == 0)
         }

@@ -2,7 +2,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import Foundation
-import GRDB
 import TestSupport
 import Testing
 import TsunaguCommands
@@ -26,40 +25,12 @@ struct ByteSearchTests {
     private static let note = "加害者は車で来る"
     private static let reason = "申出による支援措置の理由"
 
-    /// The same as searches and other columns may keep them.
-    private static var secrets: [[UInt8]] {
-        let values = later.map { String($0.split(separator: "=")[1]) } + [note, reason, "隠岐ノ島新名子", "オキノシマシンメイコ"]
-        let forms = values + values.map { SearchKey.fold($0) } + ["避難町", "隠家荘", "0388887777"]
-        return Set(forms).map { Array($0.utf8) }
-            + values.map { $0.utf16.flatMap { [UInt8($0 & 255), UInt8($0 >> 8)] } }
-    }
-
-    private func secrets(in bytes: some Collection<UInt8>) -> [String] {
-        let data = Data(bytes)
-        return Self.secrets.filter { data.range(of: Data($0)) != nil }.map { String(decoding: $0, as: UTF8.self) }
-    }
-
-    /// All files of a directory as they are, and the bodies of all runs, however far they got.
-    private func secrets(on site: Site) throws -> [String] {
-        var found: [String] = []
-        let files = FileManager.default.enumerator(atPath: site.directory.path)?.compactMap { $0 as? String } ?? []
-        #expect(files.contains("ward.sqlite"))
-        for name in files {
-            let path = site.directory.path + "/" + name
-            guard let bytes = FileManager.default.contents(atPath: path) else { continue }
-            found += secrets(in: bytes).map { "\(name): \($0)" }
-        }
-        let bodies = try DatabaseQueue(path: site.directory.database).read { db in
-            try Data.fetchAll(db, sql: "SELECT body FROM run UNION ALL SELECT body FROM holding")
-        }
-        #expect(!bodies.isEmpty)
-        for body in bodies { found += secrets(in: try Bodies.stored(Array(body))).map { "a run: \($0)" } }
-        return found
-    }
-
-    private func secrets(in runs: [RunEnvelope]) throws -> [String] {
-        try runs.flatMap { secrets(in: $0.encoded) + secrets(in: try Bodies.stored($0.body)) }
-    }
+    private static let search = ByteSearch(
+        later.map { String($0.split(separator: "=")[1]) } + [
+            note, reason, "隠岐ノ島新名子", "オキノシマシンメイコ",
+        ],
+        parts: ["避難町", "隠家荘", "0388887777"]
+    )
 
     /// A protected person of whom the office wrote much, and sites that exchanged whatever they may.
     private struct Ward {
@@ -122,45 +93,34 @@ struct ByteSearchTests {
         let ward = try Ward()
         // The search finds what is there, and those who may have it do.
         for site in [ward.fixture.centre, ward.holder] {
-            let found = try secrets(on: site)
+            let found = try Self.search.found(on: site)
             #expect(found.contains { $0.hasPrefix("ward.sqlite") } && found.contains { $0.hasPrefix("a run") })
         }
         for site in [ward.branch, ward.venue, ward.auditor] {
-            let found = try secrets(on: site)
+            let found = try Self.search.found(on: site)
             #expect(found.isEmpty, "\(site.person.id): \(found)")
             try site.store.checkpoint()
-            #expect(try secrets(on: site).isEmpty)
+            #expect(try Self.search.found(on: site).isEmpty)
         }
     }
 
     @Test func `Nothing of the person can be read on the line, nor is it in what is asked for and told`() throws {
         let ward = try Ward()
         #expect(ward.wire.count > 10_000)
-        #expect(secrets(in: ward.wire).isEmpty)
+        #expect(Self.search.found(in: ward.wire).isEmpty)
         // The same, opened: all that the hub would give to each for any question.
         let centre = ward.fixture.centre
-        let wants = try centre.read { transaction in
-            try Dictionary(
-                uniqueKeysWithValues: transaction.spaces().map { space in
-                    (
-                        space,
-                        Dictionary(
-                            uniqueKeysWithValues: try transaction.vector(of: space).map { ($0.replica, 0 as UInt64) }
-                        )
-                    )
-                }
-            )
-        }
+        let wants = try ByteSearch.wants(of: centre)
         for (site, mayHave) in [(ward.branch, false), (ward.venue, false), (ward.auditor, false), (ward.holder, true)] {
             let session = try HubSession(site.keys, with: ward.fixture.hub)
             let runs = try #require(try session.pull(wants))
             #expect(!runs.isEmpty)
-            #expect(try secrets(in: runs).isEmpty != mayHave, "\(site.person.id)")
-            #expect(secrets(in: try session.ask(.compare([])).encoded).isEmpty)
+            #expect(try Self.search.found(in: runs).isEmpty != mayHave, "\(site.person.id)")
+            #expect(Self.search.found(in: try session.ask(.compare([])).encoded).isEmpty)
         }
         // A neighbour that holds them gives them to no branch either.
         let session = try HubSession(ward.branch.keys, with: Hub(ward.holder))
-        #expect(try secrets(in: #require(try session.pull(wants))).isEmpty)
+        #expect(try Self.search.found(in: #require(try session.pull(wants))).isEmpty)
     }
 
     @Test func `Bundles for others hold nothing of the person, sealed or opened`() throws {
@@ -170,27 +130,13 @@ struct ByteSearchTests {
         for maker in makers {
             for (receiver, name) in [(ward.branch, "branch"), (ward.venue, "venue"), (ward.auditor, "auditor")]
             where maker.keys.device != receiver.keys.device {
-                // As if nothing were known of what it has.
-                try maker.write { transaction in
-                    for space in try transaction.spaces() {
-                        let nothing = StoreTransaction.PeerCopy(held: 0, own: 0)
-                        try transaction.setPeerCopy(receiver.keys.device, space, nothing, isProved: false)
-                    }
-                }
+                try ByteSearch.forget(receiver, at: maker)
                 _ = try maker.exportBundle(to: path, for: name)
                 let bytes = [UInt8](try #require(FileManager.default.contents(atPath: path)))
-                #expect(secrets(in: bytes).isEmpty)
-                var reader = BundleReader(device: receiver.keys.device, receivingKey: receiver.keys.receiving)
-                var rest = bytes[...]
-                var count = 0
-                while !reader.isComplete {
-                    let next = Array(rest.prefix(reader.wanted))
-                    rest = rest.dropFirst(next.count)
-                    guard case .runs(let runs)? = try reader.take(next) else { continue }
-                    count += runs.count
-                    #expect(try secrets(in: runs).isEmpty, "\(maker.person.id) for \(name)")
-                }
-                #expect(count > 5)
+                #expect(Self.search.found(in: bytes).isEmpty)
+                let runs = try ByteSearch.runs(ofBundle: bytes, for: receiver)
+                #expect(runs.count > 5)
+                #expect(try Self.search.found(in: runs).isEmpty, "\(maker.person.id) for \(name)")
             }
         }
     }
@@ -201,7 +147,7 @@ struct ByteSearchTests {
         for (site, mayHave) in [(ward.fixture.centre, true), (ward.branch, false), (ward.venue, false)] {
             let path = ward.fixture.root.path + "/backup-\(site.person.id)"
             try site.backUp(to: path, passphrase: passphrase)
-            #expect(secrets(in: try #require(FileManager.default.contents(atPath: path))).isEmpty)
+            #expect(Self.search.found(in: try #require(FileManager.default.contents(atPath: path))).isEmpty)
             let restored = try Site.restore(
                 DataDirectory(path + "-restored"),
                 from: path,
@@ -209,9 +155,9 @@ struct ByteSearchTests {
                 person: site.person,
                 force: false
             )
-            #expect(try secrets(on: restored).isEmpty != mayHave)
+            #expect(try Self.search.found(on: restored).isEmpty != mayHave)
             // What a backup leaves behind at the site that made it.
-            if !mayHave { #expect(try secrets(on: site).isEmpty) }
+            if !mayHave { #expect(try Self.search.found(on: site).isEmpty) }
         }
     }
 
@@ -221,10 +167,12 @@ struct ByteSearchTests {
         for site in [ward.branch, ward.auditor] {
             for kind in [TransferFile.residents, .bookings] {
                 _ = try site.exportFile(kind, to: path)
-                #expect(secrets(in: try #require(FileManager.default.contents(atPath: path))).isEmpty)
+                #expect(Self.search.found(in: try #require(FileManager.default.contents(atPath: path))).isEmpty)
                 try FileManager.default.removeItem(atPath: path)
             }
-            #expect(secrets(in: Array("\(try site.cases()) \(try site.log()) \(try site.status())".utf8)).isEmpty)
+            #expect(
+                Self.search.found(in: Array("\(try site.cases()) \(try site.log()) \(try site.status())".utf8)).isEmpty
+            )
         }
     }
 }

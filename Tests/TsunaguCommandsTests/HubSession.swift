@@ -46,9 +46,14 @@ final class HubSession {
     ///
     /// - Parameter wants: the authors of each space with the last number known.
     func pull(_ wants: [SpaceID: [ReplicaID: UInt64]]) throws -> [RunEnvelope]? {
-        let request = SyncRequest.pull(.init(wants: wants, staged: [], frameBytesMax: SyncFrame.bytesMax))
-        let answer = try post(request.encoded)
-        var runs: [RunEnvelope] = []
+        try frames(.init(wants: wants, staged: [], frameBytesMax: SyncFrame.bytesMax))?
+            .flatMap(\.items).compactMap { if case .run(let run) = $0 { run } else { nil } }
+    }
+
+    /// The frames that answer a pull; `nil` where it is answered by none.
+    func frames(_ pull: SyncRequest.PullRequest) throws -> [SyncFrame]? {
+        let answer = try post(SyncRequest.pull(pull).encoded)
+        var frames: [SyncFrame] = []
         var piece: UInt32 = 0
         while let bytes = try answer.next() {
             guard
@@ -60,9 +65,10 @@ final class HubSession {
                 )
             else { return nil }
             piece += 1
-            let frame = try content.withMemory { memory throws(CodecError) in try SyncFrame(decoding: memory) }
-            runs += frame.items.compactMap { if case .run(let run) = $0 { run } else { nil } }
+            // The last says that there are no more.
+            guard !content.isEmpty else { break }
+            frames.append(try content.withMemory { memory throws(CodecError) in try SyncFrame(decoding: memory) })
         }
-        return runs
+        return frames
     }
 }

@@ -56,6 +56,28 @@ import TsunaguStore
         try check([centre, clerk])
     }
 
+    @Test func `Whoever waits for what a revocation keeps out waits until that is here, and no longer`() throws {
+        let (sites, scratch) = try ward()
+        defer { withExtendedLifetime(scratch) {} }
+        let (centre, clerk, thief) = (sites[0], sites[1], sites[2])
+        let made = try thief.write { try $0.create(note, [(Number.title, .text("thief"))]) }
+        try clerk.pull(from: thief)
+        let own = try clerk.write { transaction in
+            try transaction.set(note, made, [(Number.title, .text("clerk"))])
+            return try transaction.create(note, [(Number.title, .text("own"))])
+        }
+        try clerk.seal()
+        try centre.revoke(thief, after: [:])
+        let run = try #require(try clerk.runs(TestSchema.space).first { $0.replica == clerk.replica })
+        #expect(try centre.receive([run]) == [.held(waitsFor: "\(thief.device.short) 1")])
+        #expect(try centre.pull(from: thief) == [.quarantined(1)])
+        #expect(try centre.record(own)?.text("title") == "own")
+        #expect(try centre.store.read { try $0.heldCauses(in: TestSchema.space) }.isEmpty)
+        try clerk.pull(from: centre)
+        #expect(try centre.digest() == clerk.digest())
+        try check([centre, clerk])
+    }
+
     @Test func `What is adopted comes before what was written having seen it, though its author excepts it since`()
         throws
     {

@@ -14,8 +14,8 @@ package struct Salts: Sendable {
 
     /// The salts of one change.
     ///
-    /// The timestamp is in, so that two clones of a machine which share an open block never give one name to two
-    /// people.
+    /// The timestamp is in, so that two clones of a machine which share an open block give one name to two people only
+    /// where both write in the same millisecond; then the names stand beside each other as a conflict.
     package init(blockSeed: Bytes16, seq: UInt64, timestamp: Timestamp) {
         var bytes: [UInt8] = Array("tsunagu/salts/1".utf8)
         bytes.append(blockSeed)

@@ -131,7 +131,7 @@ enum StoreLayout {
             signature BLOB NOT NULL,
             body BLOB NOT NULL,
             presenter BLOB NOT NULL,            -- the device that brought it: each has a share of its own
-            cause INTEGER NOT NULL,             -- 0 a change, 1 its effect, 2 the part of a transaction, …
+            cause INTEGER NOT NULL,             -- 0 a change, 1 the part of a transaction, …
             cause_space TEXT NOT NULL,          -- … in this space
             cause_replica BLOB NOT NULL,        -- … of this author's chain
             cause_seq INTEGER NOT NULL,         -- … at this number, or from it on

@@ -25,10 +25,8 @@ extension StoreTransaction {
         enum Kind: Int64 {
             /// A change that is not in the log.
             case arrival = 0
-            /// A change that is not in effect.
-            case effect = 1
             /// The part of a transaction with which a chain goes on.
-            case part = 2
+            case part = 1
         }
 
         let kind: Kind
@@ -53,10 +51,7 @@ extension StoreTransaction {
         {
             return true
         }
-        switch cause.kind {
-        case .arrival, .part: return try nextSeq(in: cause.space, of: cause.dot.replica) > cause.dot.seq
-        case .effect: return try isInEffect(cause.dot, cause.space)
-        }
+        return try nextSeq(in: cause.space, of: cause.dot.replica) > cause.dot.seq
     }
 
     /// What is known of a held run without its body.

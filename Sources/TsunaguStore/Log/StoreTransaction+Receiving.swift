@@ -244,7 +244,7 @@ extension StoreTransaction {
         return try chain.systemDeps[own] > chainRow(system, author).sealed
     }
 
-    /// The first change that one of the run's changes had seen and that is not in effect here.
+    /// The first change that one of the run's changes had seen and that is not in the log here.
     ///
     /// The last change's deps speak for all, but for what exceptions in between say: what was seen before may be excepted
     /// after.
@@ -259,10 +259,10 @@ extension StoreTransaction {
                 next == nil ? nil : Set(deps?.exceptions?.map(\.replica) ?? [])
             }
             if let dot = try missing(of: chain.deps, in: run.space, among: among(next?.deps)) {
-                return Cause(.effect, run.space, dot)
+                return Cause(.arrival, run.space, dot)
             }
             if let dot = try missing(of: chain.systemDeps, in: .system, among: among(next?.systemDeps)) {
-                return Cause(.effect, .system, dot)
+                return Cause(.arrival, .system, dot)
             }
         }
         return nil
