@@ -351,7 +351,9 @@ struct AccessMatrixTests {
                 guard let access = try transaction.currentAccess() else { return }
                 let grants = access.grants.mapValues { grants in Set(grants.map { "\($0)" }).sorted() }
                 tables["grants"] = grants.map { "\($0.key) \($0.value)" }.sorted()
-                tables["revocations"] = access.revocations.map { "\($0.key) \($0.value)" }.sorted()
+                tables["revocations"] = access.revocations.map { device, revocations in
+                    "\(device) \(revocations.map { "\($0.mode) \($0.cut?.text ?? "-")" }.sorted())"
+                }.sorted()
                 tables["adopted"] = [access.adopted.text]
             }
             return tables
@@ -381,6 +383,8 @@ struct AccessMatrixTests {
     {
         var ward = try Ward()
         let receiver = way.isToCentre ? ward.fixture.centre : ward.neighbour
+        // What the ward so far calls for is done.
+        try receiver.write { try $0.settleSeats(in: [.system], by: receiver) }
         var before = try ward.state(receiver)
         for act in Act.allCases {
             for space in act.spaces {
