@@ -358,9 +358,9 @@ struct ForgedLogTests {
             #expect(fates.allSatisfy { $0 == .taken }, "\(space): \(fates)")
         }
         let (site, centre) = (ward.receiver, ward.fixture.centre)
+        #expect(try ward.fixture.sync(site).upToDate)
         #expect(try ward.fixture.digests(site) == ward.fixture.digests(centre))
         #expect(try site.doctor().filter { $0.name == "log" || $0.name == "tables" }.allSatisfy(\.ok))
-        #expect(try ward.fixture.sync(site).upToDate)
     }
 
     @Test func `Two runs of an author in one, under the later seal, are the author's word`() throws {

@@ -35,7 +35,8 @@ extension StoreTransaction {
     /// - Parameter spaces: where something was written; with `system`, which says who holds rights no more, all.
     package func settleSeats(in spaces: Set<SpaceID>, by site: Site) throws {
         guard let own = try ownReplica() else { return }
-        for space in try spaces.contains(.system) ? self.spaces() : spaces.sorted() where space.matches(WardSchema.lesson.spaces) {
+        let concerned = try spaces.contains(.system) ? self.spaces() : spaces.sorted()
+        for space in concerned where space.matches(WardSchema.lesson.spaces) {
             guard try currentAccess()?.mayWrite(own.device, space) == true else { continue }
             try settleSeats(in: space, own: own, by: site)
         }
