@@ -61,7 +61,7 @@ extension WardSimulation {
         let value = isNote ? "覚書\(step)番\(place.index)" : "04-\(1000 + step)-\(1000 + place.index)"
         let name = erasable.people[index].record.description
         erasable.people[index].values.insert(value)
-        let isDone: Void? = try attempt([place], isExcused: Self.isNoDefect) {
+        let isDone: Void? = try attempt([place], isExcused: { self.isNoDefect($0, at: place) }) {
             _ =
                 isNote
                 ? try place.site!.noteResident(name, value) : try place.site!.setResident(name, ["phone=\(value)"]).id
@@ -78,7 +78,7 @@ extension WardSimulation {
         let before = try own()
         erasable.people[index].isEnding = true
         let name = erasable.people[index].record.description
-        _ = try attempt([place], isExcused: Self.isNoDefect) {
+        _ = try attempt([place], isExcused: { self.isNoDefect($0, at: place) }) {
             try place.site!.eraseResident(name, reason: "保存期間の満了")
         }
         guard let after = try own() else { return }
