@@ -244,7 +244,7 @@ package final class WardSimulation {
                 space: "lessons/" + space,
                 code: "L\(index)",
                 title: "スマホ教室",
-                date: "2027-06-0\(index + 1)",
+                date: "2099-06-0\(index + 1)",
                 time: "10:00-12:00",
                 capacity: "\(2 + index)"
             )

@@ -130,8 +130,10 @@ package final class Site: Sendable {
     package func write<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
         try Self.translating {
             try store.write { transaction in
+                try transaction.forgetContactsWhereDue(by: self)
                 let result = try body(transaction)
                 try transaction.settle()
+                try transaction.keepOutcomes(by: self)
                 try transaction.settleProtection(by: self)
                 try transaction.beginIncarnationWhereDue(keys)
                 return result

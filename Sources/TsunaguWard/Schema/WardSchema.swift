@@ -14,7 +14,7 @@ package enum WardSchema {
         collections: [
             resident, procedure, lesson, booking, bookingLink, protection, pendingEdit, carriedNote, protectedRead,
             mark,
-            intake, sealedEdit, protectionTrace,
+            intake, sealedEdit, protectionTrace, reminder, attendance, satisfaction,
         ],
         searchKey: SearchKey.fold
     )

@@ -7,16 +7,19 @@ import TsunaguCommands
 extension TransferFile: ExpressibleByArgument {}
 extension ExportFormat: ExpressibleByArgument {}
 
-/// What `export` writes: the records of a kind, or the audit log.
+/// What `export` writes: the records of a kind, the figures, or the audit log.
 enum ExportedFile: ExpressibleByArgument {
     case records(TransferFile)
     case audit
+    case figures
 
-    static var allValueStrings: [String] { TransferFile.allValueStrings + ["audit"] }
+    static var allValueStrings: [String] { TransferFile.allValueStrings + ["kpi", "audit"] }
 
     init?(argument: String) {
         if argument == "audit" {
             self = .audit
+        } else if argument == "kpi" {
+            self = .figures
         } else if let kind = TransferFile(rawValue: argument) {
             self = .records(kind)
         } else {
@@ -82,7 +85,9 @@ struct Export: ParsableCommand {
         abstract: tr("この拠点が持つものを書き出す", "Writes out what this site holds."),
         discussion: tr("CSV は import で同じものに戻ります。", "The CSV is read back by import to the same records.")
     )
-    @Argument(help: ArgumentHelp(tr("種類", "What to write."), valueName: "residents|procedures|lessons|bookings|audit"))
+    @Argument(
+        help: ArgumentHelp(tr("種類", "What to write."), valueName: "residents|procedures|lessons|bookings|kpi|audit")
+    )
     var kind: ExportedFile
     @Argument(
         help: ArgumentHelp(tr("ファイル。なければ標準出力", "The file; standard output without it."), valueName: "file"),
@@ -101,6 +106,7 @@ struct Export: ParsableCommand {
         let rows =
             switch kind {
             case .records(let kind): try site.exportFile(kind, to: file, form)
+            case .figures: try site.exportFigures(to: file, form, in: .current)
             case .audit: try site.exportAudit(to: file, form) { TokyoTime($0).iso }
             }
         guard toFile else { return }

@@ -9,7 +9,7 @@ struct Lessons: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lesson",
         abstract: tr("教室", "Lessons."),
-        subcommands: [Add.self, List.self, Show.self]
+        subcommands: [Add.self, List.self, Show.self, Roster.self, Rate.self, Retention.self]
     )
 
     struct Add: ParsableCommand {
