@@ -20,7 +20,8 @@ import TsunaguWard
     static let phones = ["090-1111-2222", "090-3333-4444", "090-5555-6666"]
 
     init() throws {
-        ward = try WardFixture()
+        let ward = try WardFixture()
+        self.ward = ward
         _ = try ward.centre.addLesson(.kudan(capacity: "2"))
         let ages = ["75+", "70-74", nil]
         bookings = try zip(zip(Self.names, Self.phones), ages).map { person, age in
@@ -33,7 +34,7 @@ import TsunaguWard
         for site in [branch, venue] { try sync(site) }
     }
 
-    private func sync(_ site: Site) throws { try site.sync(with: LoopbackTransport(Hub(centre))) }
+    private func sync(_ site: Site) throws { _ = try site.sync(with: LoopbackTransport(Hub(centre))) }
 
     /// A day on which somebody else wrote too, so that two clocks say it.
     private func live(until day: String) throws {

@@ -15,7 +15,8 @@ import TsunaguWard
     let bookings: [RecordID]
 
     init() throws {
-        ward = try WardFixture()
+        let ward = try WardFixture()
+        self.ward = ward
         _ = try ward.centre.addLesson(.kudan(capacity: "2"))
         centre = try clock.site(ward.centre)
         bookings = try ["阿部", "加藤", "和田"].map { name in
