@@ -81,7 +81,7 @@ struct RosterPage {
         td:nth-child(1), td:nth-child(2) { text-align: center; font-size: 20pt; font-weight: bold; }
         td:nth-child(4), td:nth-child(5), td:nth-child(6) { font-size: 13pt; }
         .name { font-size: 20pt; } .kana { font-size: 12pt; }
-        .kana, .name { display: block; }
+        .kana, .name, .need { display: block; }
         .waiting td { background: #eee; }
         footer { font-size: 12pt; margin-top: 4mm; } footer p { margin: 0; }
         """
@@ -131,7 +131,7 @@ struct RosterPage {
         return "<tr class=\"\(isWaiting ? "waiting" : "seat")\"><td>\(line.number)</td><td>\(Self.mark(line))</td><td>"
             + (kana.isEmpty ? "" : "<span class=\"kana\">\(value(kana))</span>")
             + "<span class=\"name\">\(name)</span></td><td>\(status(line.booking))</td>"
-            + "<td>\(line.needs.map(value).joined(separator: say("、", ", ")))</td>"
+            + "<td>\(line.needs.map { "<span class=\"need\">\(value($0))</span>" }.joined())</td>"
             + "<td>\(value(line.text("phone")))</td></tr>"
     }
 
