@@ -169,6 +169,9 @@ extension WardSimulation {
 
     /// Two offices at once: one ends a protection, the other says that it stands.
     func contend(_ generator: inout SeededGenerator) throws {
+        if !places.dropFirst().contains(where: isAdmin) {
+            try recover(generator.pick(places.filter { $0.role == .branch }))
+        }
         guard let other = places.dropFirst().first(where: isAdmin), other.site != nil,
             let index = try pickKnown(at: centre, &generator)
         else { return }

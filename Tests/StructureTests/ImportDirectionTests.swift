@@ -12,7 +12,7 @@ struct ImportDirectionTests {
         ("TsunaguCore", ["CZstd", "Crypto"]),
         ("TsunaguSync", ["TsunaguCore", "Crypto", "FoundationEssentials"]),
         ("TsunaguWard", ["TsunaguCore", "Crypto"]),
-        ("TsunaguStore", ["TsunaguCore", "Crypto", "GRDB", "GRDBSQLite", "Glibc"]),
+        ("TsunaguStore", ["TsunaguCore", "Crypto", "GRDB", "GRDBSQLite", "Glibc", "Synchronization"]),
         (
             "TsunaguCommands",
             [

@@ -44,6 +44,24 @@ struct SeatRightsTests {
         try site.lesson("K1").rights.filter { $0.device == name.keys.device }.reduce(0) { $0 + $1.held }
     }
 
+    private static let passphrase = Array("合言葉合言葉".utf8)
+
+    private func backUp(_ site: Site) throws -> String {
+        let file = ward.root.path + "/backup"
+        try site.backUp(to: file, passphrase: Self.passphrase)
+        return file
+    }
+
+    private func restore(_ file: String) throws -> Site {
+        try Site.restore(
+            DataDirectory(ward.root.path + "/again"),
+            from: file,
+            passphrase: Self.passphrase,
+            person: WardFixture.clerk,
+            force: false
+        )
+    }
+
     /// Nobody who was told to have a seat lost it, nobody waits for a free one, and all see the same.
     private func expectKept(_ promised: [[String: RecordID]], _ sites: [Site], capacity: Int, _ code: String = "K1")
         throws
@@ -128,22 +146,63 @@ struct SeatRightsTests {
         #expect(try a.lesson("K1").confirmed == 9 && held(a, by: thief) == 0)
     }
 
+    @Test func `Whom a lost holder confirmed behind its cut waits at the head once that is adopted`() throws {
+        let (a, thief) = (try ward.join("a"), try ward.join("thief"))
+        try plan(at: ward.centre, capacity: 6)
+        try rounds(a, thief)
+        let lost = try book(thief, ["後"])
+        #expect(lost.count == 1)
+        _ = try ward.centre.revoke("thief", mode: .lost, reason: "盗難")
+        try rounds(a)
+        _ = try book(a, (0..<9).map { "客\($0)" })
+        // It hands in, and is no more.
+        try rounds(thief, count: 1)
+        try rounds(a)
+        #expect(try ward.centre.lesson("K1").confirmed == 6)
+        #expect(try ward.centre.adopt(site: "thief", reason: "本人に確認") > 0)
+        try rounds(a)
+        for site in [a, ward.centre] {
+            let view = try site.booking(lost["後"]!.description)
+            #expect(view.status == "waiting" && view.position == 1)
+            #expect(try site.lesson("K1").confirmed == 6)
+        }
+        let seated = try #require(try a.bookings(lesson: "K1").first { $0.status == "confirmed" }).record.id
+        _ = try a.cancelBooking(seated.description, reason: "都合")
+        try rounds(a)
+        #expect(try a.booking(lost["後"]!.description).status == "confirmed")
+    }
+
+    @Test func `Whom a holder confirmed on what a lost owner granted behind its cut keeps the seat`() throws {
+        let (owner, holder) = (try ward.join("owner"), try ward.join("holder"))
+        try plan(at: ward.centre, code: "K0", capacity: 1)
+        try rounds(owner)
+        try plan(at: owner, capacity: 8)
+        try rounds(owner)
+        // They meet each other alone: the office knows of no grant.
+        let line = LoopbackTransport(Hub(owner))
+        try rounds(holder, count: 1)
+        for _ in 0..<3 { _ = try holder.sync(with: line) }
+        let promised = try book(holder, ["保"])
+        #expect(promised.count == 1)
+        let known = try ward.centre.lesson("K1").rights
+        #expect(!known.contains { $0.device == holder.keys.device })
+        _ = try ward.centre.revoke("owner", mode: .lost, reason: "故障")
+        try rounds(holder)
+        let more = try book(holder, (0..<8).map { "客\($0)" })
+        try rounds(holder)
+        try expectKept([promised, more], [holder, ward.centre], capacity: 8)
+        #expect(try holder.lesson("K1").confirmed == 8)
+    }
+
     @Test func `A restored holder begins without rights, and what it had is reclaimed`() throws {
         let a = try ward.join("a")
         try plan(at: ward.centre, capacity: 6)
         try rounds(a)
-        let file = ward.root.path + "/backup"
-        try a.backUp(to: file, passphrase: Array("合言葉合言葉".utf8))
+        let file = try backUp(a)
         let kept = try book(a, ["控えのあと"])
         #expect(kept.count == 1)
         try rounds(a)
-        let again = try Site.restore(
-            DataDirectory(ward.root.path + "/again"),
-            from: file,
-            passphrase: Array("合言葉合言葉".utf8),
-            person: WardFixture.clerk,
-            force: false
-        )
+        let again = try restore(file)
         #expect(try book(again, ["復元の直後"]).isEmpty, "nothing comes back on a backup's word")
         try rounds(again)
         let more = try book(again, (0..<6).map { "客\($0)" })
@@ -181,17 +240,10 @@ struct SeatRightsTests {
         let holder = try ward.join("holder")
         try plan(at: ward.centre, capacity: 8)
         try rounds(holder)
-        let file = ward.root.path + "/backup"
-        try ward.centre.backUp(to: file, passphrase: Array("合言葉合言葉".utf8))
+        let file = try backUp(ward.centre)
         let promised = try [book(ward.centre, ["庁"]), book(holder, ["保"])]
         try rounds(holder)
-        let again = try Site.restore(
-            DataDirectory(ward.root.path + "/again"),
-            from: file,
-            passphrase: Array("合言葉合言葉".utf8),
-            person: WardFixture.clerk,
-            force: false
-        )
+        let again = try restore(file)
         let hub = Hub(again)
         for _ in 0..<4 { _ = try holder.sync(with: LoopbackTransport(hub)) }
         let more = try book(holder, (0..<8).map { "客\($0)" })

@@ -115,6 +115,18 @@ import TsunaguStore
         }
     }
 
+    @Test func `A store that was closed says so to whoever goes on`() throws {
+        let scratch = try Scratch()
+        let site = try TestSite("a", in: scratch, seed: 1)
+        let id = try site.write { try $0.create(TestSchema.note, [(1, .text("x"))]) }
+        try site.store.close()
+        try site.store.close()
+        func isMissing(_ error: any Error) -> Bool { if case StoreError.missing = error { true } else { false } }
+        #expect { try site.store.read { try $0.spaces() } } throws: { isMissing($0) }
+        #expect { try site.write { try $0.set(TestSchema.note, id, [(1, .text("y"))]) } } throws: { isMissing($0) }
+        #expect { try site.store.checkpoint() } throws: { isMissing($0) }
+    }
+
     @Test func onlyTheOwnerMayReadTheFiles() throws {
         let scratch = try Scratch()
         let site = try TestSite("a", in: scratch, seed: 1)

@@ -42,10 +42,6 @@ extension LessonSeats {
         var out = Settlement()
         guard let owner = ledger.owner else { return out }
         let own = outlook.own
-        if owner != own, outlook.isSuccessor, let ends = outlook.gone[owner] {
-            out.ledger = [.succeed(owner, ends: ends)]
-            return out
-        }
         takeSeatsBack(outlook, &out)
         var free = ledger.free(own) + out.releases.count { $0.spend.replica == own && isBacked($0) }
         if owner == own {
@@ -56,6 +52,10 @@ extension LessonSeats {
         let seated = Set(bookings.filter { $0.spends.contains { $0.replica == own } }.map(\.id))
         out.spends = Array(waiting.filter { !seated.contains($0) }.prefix(max(0, free)))
         free -= out.spends.count
+        if owner != own, outlook.isSuccessor, let ends = outlook.gone[owner] {
+            out.ledger.append(.succeed(owner, ends: ends))
+            return out
+        }
         if owner != own { takePart(outlook, &out) }
         if outlook.isAhead { spread(free, outlook, &out) }
         return out

@@ -52,7 +52,7 @@ extension Site {
                     try transaction.link(id, lesson.space, resident, self)
                 }
                 seats.request(id)
-                try transaction.settle(seats, lesson, draft)
+                try transaction.settle(seats, lesson, draft, by: self)
                 try transaction.flushDrafts()
             }
             return try transaction.booking(id, in: lesson)
@@ -77,7 +77,7 @@ extension Site {
                     reason: reason
                 )
                 seats.cancel(row.id)
-                try transaction.settle(seats, lesson, draft)
+                try transaction.settle(seats, lesson, draft, by: self)
                 try transaction.flushDrafts()
             }
             return try transaction.booking(row.id, in: lesson)
@@ -154,8 +154,8 @@ extension StoreTransaction {
     }
 
     /// Lets the replica that holds rights act at once, in the same change.
-    fileprivate func settle(_ seats: LessonSeats, _ lesson: StoredRecord, _ draft: Draft) throws {
-        try draft.write(settlement(of: lesson, seats), of: lesson.id)
+    fileprivate func settle(_ seats: LessonSeats, _ lesson: StoredRecord, _ draft: Draft, by site: Site) throws {
+        try draft.write(settlement(of: lesson, seats, by: site), of: lesson.id)
     }
 }
 

@@ -48,7 +48,7 @@ extension StoreTransaction {
         let lessons = try records(WardSchema.lesson, where: condition, [.text(space.name)])
             .map { (row: $0, seats: try seats(of: $0)) }
         let requests = lessons.reduce(into: [DeviceID: Int]()) { $1.seats.countRequests(into: &$0) }
-        let former = try chainEnds(of: own.device, in: space).filter { $0.key != own }
+        let former = try formerEnds(of: own, in: space)
         var entries = 0
         for (lesson, seats) in lessons {
             var outlook = try outlook(lesson, seats, own, former, site)
@@ -66,12 +66,15 @@ extension StoreTransaction {
         try flushDrafts()
     }
 
-    /// What a command that writes of one lesson settles at once: seats, but no rights.
-    func settlement(of lesson: StoredRecord, _ seats: LessonSeats) throws -> LessonSeats.Settlement {
+    /// What a command that writes of one lesson settles at once; where rights go shows with the next exchange.
+    func settlement(of lesson: StoredRecord, _ seats: LessonSeats, by site: Site) throws -> LessonSeats.Settlement {
         guard let own = try ownReplica() else { return LessonSeats.Settlement() }
-        var outlook = LessonSeats.Outlook(own: own)
-        outlook.planned = try plannedCapacity(lesson)
-        return seats.settlement(outlook)
+        return seats.settlement(try outlook(lesson, seats, own, formerEnds(of: own, in: lesson.space), site))
+    }
+
+    /// Where the other chains of this device end.
+    private func formerEnds(of own: ReplicaID, in space: SpaceID) throws -> LedgerEntry.ChainEnds {
+        try chainEnds(of: own.device, in: space).filter { $0.key != own }
     }
 
     private func outlook(

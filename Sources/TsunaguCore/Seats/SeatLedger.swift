@@ -105,6 +105,10 @@ package struct SeatLedger: Sendable {
             owner = now
             owners.insert(now)
             next = nil
+            // What it offered before it keeps now: it spends that again, whoever owns the ledger later.
+            for posted in ledger where posted.depth <= since ?? 0 && lineage(posted.dot.replica)[0] == now {
+                offers[posted.dot] = nil
+            }
             let succession = ledger.filter { posted in
                 guard case .succeed(let old, _) = posted.entry, lineage(old)[0] == now else { return false }
                 let device = posted.dot.replica.device

@@ -3,6 +3,7 @@
 
 import GRDB
 import GRDBSQLite
+import Synchronization
 package import TsunaguCore
 
 #if canImport(Glibc)
@@ -17,6 +18,8 @@ package final class Store: Sendable {
     package let schema: Schema
     let queue: DatabaseQueue
     package let environment: Environment
+    /// SQLite's memory is gone then, which GRDB does not look at.
+    private let isClosed = Mutex(false)
 
     /// What a store takes from the machine, so that a test or a simulation can hand in its own.
     package struct Environment: Sendable {
@@ -216,7 +219,15 @@ package final class Store: Sendable {
     }
 
     /// Ends the connection; what the write-ahead log holds goes into the file.
-    package func close() throws { try translating { try queue.close() } }
+    ///
+    /// Whoever asks afterwards is told that there is no database.
+    package func close() throws {
+        try isClosed.withLock { isClosed in
+            guard !isClosed else { return }
+            do { try queue.close() } catch let error as DatabaseError { throw StoreError(error, path: path) }
+            isClosed = true
+        }
+    }
 
     // MARK: - Transactions
 
@@ -255,6 +266,7 @@ package final class Store: Sendable {
     }
 
     func translating<R>(_ body: () throws -> R) throws -> R {
+        guard !isClosed.withLock({ $0 }) else { throw StoreError.missing(path: path) }
         do {
             return try body()
         } catch let error as DatabaseError {

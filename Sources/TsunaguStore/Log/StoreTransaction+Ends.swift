@@ -7,13 +7,8 @@ package import TsunaguCore
 extension StoreTransaction {
     /// The chains of a device in a space, branches by their own names, and how far each is here.
     package func chainEnds(of device: DeviceID, in id: SpaceID) throws -> [ReplicaID: UInt64] {
-        guard let space = try space(id) else { return [:] }
-        var out: [ReplicaID: UInt64] = [:]
-        for entry in try vector(of: id) where entry.replica.device == device {
-            guard let author = try knownAuthor(entry.replica) else { continue }
-            out[entry.replica] = try chainRow(space, author).chain.seq
-        }
-        return out
+        let chains = try vector(of: id).filter { $0.replica.device == device }
+        return Dictionary(uniqueKeysWithValues: chains.map { ($0.replica, $0.seq) })
     }
 
     /// Where a chain of a revoked device ends for good, with its branches: what is honoured of each.
