@@ -61,7 +61,7 @@ extension WardSimulation {
         let value = isNote ? "覚書\(step)番\(place.index)" : "04-\(1000 + step)-\(1000 + place.index)"
         let name = erasable.people[index].record.description
         erasable.people[index].values.insert(value)
-        let isDone: Void? = try attempt([place], isExcused: { self.isNoDefect($0, at: place) }) {
+        let isDone: Void? = try attempt([place], isExcused: Self.isNoDefect) {
             _ =
                 isNote
                 ? try place.site!.noteResident(name, value) : try place.site!.setResident(name, ["phone=\(value)"]).id

@@ -57,7 +57,7 @@ extension WardSimulation {
         let isNote = generator.chance(30)
         let value = isNote ? "記事\(step)番" : "03-\(1000 + step)-\(1000 + index)"
         let before = try look(place, index)
-        let id = try attempt([place], isExcused: { self.isNoDefect($0, at: place) }) {
+        let id = try attempt([place], isExcused: Self.isNoDefect) {
             isNote
                 ? try place.site!.noteResident(name, value) : try place.site!.setResident(name, ["phone=\(value)"]).id
         }
