@@ -95,6 +95,16 @@ struct SeatRightsTests {
         #expect(try a.lesson("K1").waiting == 20)
     }
 
+    @Test func `Whoever joins takes in and says nothing, and takes part from its first exchange on`() throws {
+        try plan(at: ward.centre, capacity: 12)
+        let before = try ward.digests(ward.centre)
+        let (a, b) = (try ward.join("a"), try ward.join("b"))
+        for site in [a, b, ward.centre] { #expect(try ward.digests(site)[space] == before[space]) }
+        try rounds(a, b)
+        #expect(try book(a, ["一"]).count == 1)
+        #expect(try book(b, ["二"]).count == 1)
+    }
+
     @Test func `Rights follow those who ask, and a quiet site gives back`() throws {
         let (busy, quiet) = (try ward.join("busy"), try ward.join("quiet"))
         try plan(at: ward.centre, capacity: 30)

@@ -48,7 +48,11 @@ extension Site {
     /// twice, it changes nothing the second time.
     ///
     /// - Throws: 65 and 77 with nothing changed; 75 where an earlier part must come first, with what fits taken in.
-    package func importBundle(_ path: String) throws -> BundleReport { try take(BundleFile(path, self)) }
+    package func importBundle(_ path: String) throws -> BundleReport {
+        let report = try take(BundleFile(path, self))
+        try write { try $0.takePartInLessons(by: self) }
+        return report
+    }
 
     func take(_ file: BundleFile) throws -> BundleReport {
         var report = BundleReport(view: try view(file))

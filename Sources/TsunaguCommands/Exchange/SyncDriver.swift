@@ -318,6 +318,7 @@ extension Site {
         var failure: CommandError?
         do {
             try SyncDriver.translating(transport) {
+                try write { try $0.takePartInLessons(by: self) }
                 var driver = try SyncDriver(self, transport)
                 try driver.run(&outcome)
                 let lost = try driver.takeLostAgain()

@@ -34,12 +34,22 @@ extension StoreTransaction {
     ///
     /// - Parameter spaces: where something was written; with `system`, which says who holds rights no more, all.
     package func settleSeats(in spaces: Set<SpaceID>, by site: Site) throws {
-        guard let own = try ownReplica() else { return }
+        guard let own = try ownReplica(), try !isJoining() else { return }
         let concerned = try spaces.contains(.system) ? self.spaces() : spaces.sorted()
         for space in concerned where space.matches(WardSchema.lesson.spaces) {
             guard try currentAccess()?.mayWrite(own.device, space) == true else { continue }
             try settleSeats(in: space, own: own, by: site)
         }
+    }
+
+    /// Whether this is a site that has not all of the ward yet: while it joins it takes in and says nothing.
+    private func isJoining() throws -> Bool { try meta("joined") == nil }
+
+    /// Settles all lessons once, when a site first exchanges after it joined.
+    package func takePartInLessons(by site: Site) throws {
+        guard try !isJoining(), try meta("takes_part") == nil else { return }
+        try setMeta("takes_part", .integer(1))
+        try settleSeats(in: [.system], by: site)
     }
 
     private func settleSeats(in space: SpaceID, own: ReplicaID, by site: Site) throws {
