@@ -476,7 +476,8 @@ extension WardSimulation {
             guard lesson.waiting == 0 || lesson.confirmed == capacity else {
                 throw failure(
                     "waiting",
-                    "\(place.name): \(lesson.waiting) wait, \(lesson.confirmed) of \(capacity) sit"
+                    "\(place.name): \(lesson.waiting) wait, \(lesson.confirmed) of \(capacity) sit, "
+                        + "\(lesson.rights.map { "\($0.device.short) \($0.held) \($0.free)" })"
                 )
             }
         }

@@ -208,7 +208,13 @@ extension WardSimulation {
         defer { place.replica = own }
         guard let former = place.replica, let own else { return }
         if own != former {
-            guard place.putBack != nil else { throw failure("identity", "\(place.name): a new replica for no reason") }
+            guard let putBack = place.putBack else {
+                throw failure("identity", "\(place.name): a new replica for no reason")
+            }
+            // It may have given numbers again in the exchange in which it noticed.
+            if plan.hasForks {
+                for space in putBack.keys where try !transaction.forks(in: space).isEmpty { forked.insert(space) }
+            }
             (place.putBack, place.acknowledged) = (nil, [:])
         } else if let putBack = place.putBack {
             for (space, seq) in putBack where try transaction.ownSeq(in: space).seq > seq {

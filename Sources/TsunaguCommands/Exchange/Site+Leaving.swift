@@ -45,9 +45,7 @@ extension Site {
                 let cut = mode == .lost ? try transaction.chains(of: [device]) : nil
                 try draft.revoke(device, mode: mode, cut: cut, reason: reason)
             }
-            // What they held of seats is free to be given.
-            try transaction.flushDrafts()
-            try transaction.settleSeats(in: [.system], by: self)
+            try transaction.giveSeatsOfEnded(by: self)
             return devices
         }
     }
@@ -95,6 +93,7 @@ extension Site {
                 cut: try transaction.chains(of: [device]),
                 reason: "handed in"
             )
+            try transaction.giveSeatsOfEnded(by: self)
         }
     }
 

@@ -81,6 +81,7 @@ extension Site {
                 }
                 draft.reason = reason
             }
+            try transaction.giveSeatsOfEnded(by: self)
         }
         return (admitted, revoked)
     }

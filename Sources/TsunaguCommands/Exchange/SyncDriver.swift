@@ -129,12 +129,22 @@ struct SyncDriver {
     /// `outcome` is right at every throw.
     mutating func run(_ outcome: inout SyncClient.Outcome) throws {
         let known = try site.read { try $0.met(peer)?.epoch }
-        var client = SyncClient(peer: peer, isNewEpoch: known != nil && known != epoch)
+        let isNewEpoch = known != nil && known != epoch
+        var client = SyncClient(peer: peer, isNewEpoch: isNewEpoch)
+        var (sent, received) = (0, introduced)
         defer {
             outcome = client.outcome
-            outcome.received += introduced
+            outcome.sent += sent
+            outcome.received += received
         }
         try exchange(&client)
+        // Not before: an older copy of this store may have taken part already, under numbers that others know.
+        if client.outcome.upToDate, try site.write({ try $0.takePartInLessons(by: site) }) {
+            sent += client.outcome.sent
+            received += client.outcome.received
+            client = SyncClient(peer: peer, isNewEpoch: isNewEpoch)
+            try exchange(&client)
+        }
         if let farewell = client.outcome.farewell {
             try site.leave(farewell, handedIn: client.outcome.handedIn, of: peer, key: peerKey)
         }
@@ -318,7 +328,6 @@ extension Site {
         var failure: CommandError?
         do {
             try SyncDriver.translating(transport) {
-                try write { try $0.takePartInLessons(by: self) }
                 var driver = try SyncDriver(self, transport)
                 try driver.run(&outcome)
                 let lost = try driver.takeLostAgain()

@@ -42,14 +42,24 @@ extension StoreTransaction {
         }
     }
 
+    /// Takes back what devices held whose rights have just been ended here.
+    func giveSeatsOfEnded(by site: Site) throws {
+        try flushDrafts()
+        try settleSeats(in: [.system], by: site)
+    }
+
     /// Whether this is a site that has not all of the ward yet: while it joins it takes in and says nothing.
     private func isJoining() throws -> Bool { try meta("joined") == nil }
 
-    /// Settles all lessons once, when a site first exchanges after it joined.
-    package func takePartInLessons(by site: Site) throws {
-        guard try !isJoining(), try meta("takes_part") == nil else { return }
+    /// Settles all lessons once, when a site first exchanged after it joined.
+    ///
+    /// - Returns: whether this was it.
+    @discardableResult
+    package func takePartInLessons(by site: Site) throws -> Bool {
+        guard try !isJoining(), try meta("takes_part") == nil else { return false }
         try setMeta("takes_part", .integer(1))
         try settleSeats(in: [.system], by: site)
+        return true
     }
 
     private func settleSeats(in space: SpaceID, own: ReplicaID, by site: Site) throws {
