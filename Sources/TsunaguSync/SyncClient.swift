@@ -155,6 +155,11 @@ package struct SyncClient {
         frameBytesMax = SyncFrame.bytesMax
     }
 
+    /// Makes an exchange that came to its end ready to begin again, since something was written here because of it.
+    package mutating func wroteMeanwhile() {
+        (rounds, moved, former) = (0, true, ([], [:]))
+    }
+
     package mutating func begin(_ storage: some ReplicaStorage) throws -> Action {
         rounds += 1
         guard !isStranger else { return .send(.compare([])) }

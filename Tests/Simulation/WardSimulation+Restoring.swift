@@ -71,11 +71,11 @@ extension WardSimulation {
         // Nobody else has the protected people: with the only disk that holds them they are gone.
         let hidden = try place.site.map { try Self.vectors($0)[.protectedResidents] ?? [:] } ?? [:]
         guard hidden.allSatisfy({ survives(Dot($0.key, $0.value), .protectedResidents) }) else { return }
-        // The owner of lessons gives seats as bookings arrive, whether its own later numbers have come back or not.
-        let isOwnerBehind = image.vectors.contains { space, vector in
-            space.matches("lessons/*") && known[space]?[image.replica] ?? 0 > vector[image.replica] ?? 0
+        // Rights to seats move as changes arrive, whether a site's own later numbers have come back or not.
+        let isBehindInLessons = known.contains { space, vector in
+            space.matches("lessons/*") && vector[image.replica] ?? 0 > image.vectors[space]?[image.replica] ?? 0
         }
-        guard plan.hasForks || place !== centre || !isOwnerBehind else { return }
+        guard plan.hasForks || !isBehindInLessons else { return }
         place.end()
         place.machine.disk.restore(image.disk)
         summary.restoredDisks += 1
@@ -148,10 +148,15 @@ extension WardSimulation {
         trace("clone \(twin.name)")
         try twin.open()
         // Whatever either of them writes from here on, the other may too.
-        let own = try twin.site!.read { transaction in
+        let own = try Self.ownNumbers(twin.site!)
+        (twin.acknowledged, twin.putBack, place.putBack) = (own, own, own)
+    }
+
+    /// The last number that a site gave in each space.
+    static func ownNumbers(_ site: Site) throws -> [SpaceID: UInt64] {
+        try site.read { transaction in
             try Dictionary(uniqueKeysWithValues: transaction.spaces().map { ($0, try transaction.ownSeq(in: $0).seq) })
         }
-        (twin.acknowledged, twin.putBack, place.putBack) = (own, own, own)
     }
 
     private static let placesMax = 8

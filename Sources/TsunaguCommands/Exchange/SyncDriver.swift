@@ -131,18 +131,14 @@ struct SyncDriver {
         let known = try site.read { try $0.met(peer)?.epoch }
         let isNewEpoch = known != nil && known != epoch
         var client = SyncClient(peer: peer, isNewEpoch: isNewEpoch)
-        var (sent, received) = (0, introduced)
         defer {
             outcome = client.outcome
-            outcome.sent += sent
-            outcome.received += received
+            outcome.received += introduced
         }
         try exchange(&client)
         // Not before: an older copy of this store may have taken part already, under numbers that others know.
         if client.outcome.upToDate, try site.write({ try $0.takePartInLessons(by: site) }) {
-            sent += client.outcome.sent
-            received += client.outcome.received
-            client = SyncClient(peer: peer, isNewEpoch: isNewEpoch)
+            client.wroteMeanwhile()
             try exchange(&client)
         }
         if let farewell = client.outcome.farewell {
@@ -335,7 +331,7 @@ extension Site {
             }
         } catch let error as CommandError {
             failure = error
-            outcome.upToDate = false
+            (outcome.upToDate, outcome.proved) = (false, [])
         }
         return SyncReport(
             url: transport.address,
