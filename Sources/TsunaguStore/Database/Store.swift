@@ -231,13 +231,22 @@ package final class Store: Sendable {
 
     // MARK: - Transactions
 
-    /// Runs `body` on one consistent state.
+    /// Runs `body` on one consistent state; what it would write is undone.
     package func read<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
         try translating {
-            try queue.read { db in
-                let transaction = StoreTransaction(db, schema: schema, environment: environment)
-                defer { environment.observe?(transaction.usedSQL) }
-                return try body(transaction)
+            // Not the library's reading: it sets "query_only", and after a pragma of that sort SQLite compiles every
+            // statement that it had kept anew.
+            try queue.unsafeRead { db in
+                var result: R?
+                let changes = db.totalChangesCount
+                try db.inTransaction(.deferred) {
+                    let transaction = StoreTransaction(db, schema: schema, environment: environment)
+                    defer { environment.observe?(transaction.usedSQL) }
+                    result = try body(transaction)
+                    assert(db.totalChangesCount == changes, "a reading transaction wrote")
+                    return .rollback
+                }
+                return result!
             }
         }
     }
