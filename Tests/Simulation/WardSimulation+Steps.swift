@@ -330,11 +330,10 @@ extension WardSimulation {
                 throw failure("stuck", "\(place.name) with \(peer.name): \(error.message.en)")
             }
         }
-        try checkProof(report, place, peer)
         // Whoever takes part in lessons once all is proved to be the same has more than that at the end.
-        if try said == place.site.map(Self.ownNumbers) {
-            try checkProofTimes(report, place, peer, since: former)
-        }
+        let isStill = try said == place.site.map(Self.ownNumbers)
+        if isStill || report.failure == nil { try checkProof(report, place, peer) }
+        if isStill { try checkProofTimes(report, place, peer, since: former) }
         // The peer has by now what was given a number a second time.
         if plan.hasForks { try place.site?.read { try checkReplica(place, $0) } }
         if peer.site != nil { try check(peer) }

@@ -331,7 +331,7 @@ extension Site {
             }
         } catch let error as CommandError {
             failure = error
-            (outcome.upToDate, outcome.proved) = (false, [])
+            outcome.upToDate = false
         }
         return SyncReport(
             url: transport.address,
