@@ -11,7 +11,7 @@ package import TsunaguCore
 /// that stands before.
 package enum Bundle {
     /// "TSBD", and the version of the format.
-    static let magic = Array("TSBD".utf8)
+    package static let magic = Array("TSBD".utf8)
     static let version: UInt8 = 1
     /// Devices that one bundle is sealed for.
     package static let recipientsMax = 255

@@ -58,6 +58,24 @@ struct BackupTests {
         #expect(try ward.centre.doctor().allSatisfy { $0.ok || $0.isWarning })
     }
 
+    @Test func `Backups and bundles take the place of their kind and of no other file`() throws {
+        let ward = try WardFixture()
+        _ = try ward.join("branch")
+        let file = ward.root.path + "/somebody's"
+        let write: [(String) throws -> Void] = [
+            { try ward.centre.backUp(to: $0, passphrase: Self.passphrase) },
+            { _ = try ward.centre.exportBundle(to: $0, for: "branch") },
+        ]
+        for write in write {
+            try Data("年度の実績".utf8).write(to: URL(filePath: file))
+            let error = #expect(throws: CommandError.self) { try write(file) }
+            #expect(error?.code == .usage)
+            #expect(try Data(contentsOf: URL(filePath: file)) == Data("年度の実績".utf8))
+            try Data().write(to: URL(filePath: file))
+            for _ in 0..<2 { try write(file) }
+        }
+    }
+
     @Test func `A restored centre is told by its clients what it lost`() throws {
         let ward = try WardFixture()
         let branch = try ward.join("branch")

@@ -14,7 +14,7 @@ import TsunaguSync
 ///
 /// The last piece is a 3, so that a file that was cut off is told from a whole one.
 package enum BackupFile {
-    private static let magic = Array("TSBK".utf8)
+    static let magic = Array("TSBK".utf8)
     private static let version: UInt8 = 1
     private static let headerBytes = 4 + 1 + 3 + 16
     /// 64 MiB, and some tenths of a second: what each guess at the passphrase costs.

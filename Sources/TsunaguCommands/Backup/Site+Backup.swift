@@ -25,7 +25,7 @@ extension Site {
                 )
             )
         }
-        let output = try OutputFile(path)
+        let output = try OutputFile(path, replacing: BackupFile.magic)
         let copy = directory.backupCopy
         DataDirectory.remove(copy)
         // The copy is as private as the data, from the moment it is there, and does not outlive this call.

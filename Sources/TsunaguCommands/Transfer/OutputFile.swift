@@ -16,13 +16,15 @@ final class OutputFile {
     private let path: String?
     private var isFinished = false
 
-    init(_ path: String?) throws {
+    /// - Parameter kind: how a file begins whose place it may take; any file's where it is `nil`.
+    init(_ path: String?, replacing kind: [UInt8]? = nil) throws {
         guard let path, path != "-" else {
             self.path = nil
             descriptor = dup(STDOUT_FILENO)
             return
         }
         let target = try Self.target(of: path)
+        if let kind { try Self.requireKind(kind, of: target) }
         self.path = target
         unlink(target + ".new")
         descriptor = open(target + ".new", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0o600)
@@ -53,6 +55,30 @@ final class OutputFile {
             target = next.hasPrefix("/") ? next : folder + next
         }
         return target
+    }
+
+    /// A name that was typed wrong must not cost somebody another file.
+    private static func requireKind(_ kind: [UInt8], of path: String) throws {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            if errno == ENOENT { return }
+            throw failure(path)
+        }
+        defer { close(descriptor) }
+        var start = [UInt8](repeating: 0, count: kind.count)
+        let count = read(descriptor, &start, start.count)
+        guard count >= 0 else { throw failure(path) }
+        guard count == 0 || start == kind else {
+            throw CommandError(
+                .usage,
+                Localized(
+                    ja: "別の種類のファイルがあります。置き換えません: \(path)",
+                    en: "there is a file of another kind, which is not replaced: \(path)"
+                ),
+                record: path,
+                hint: Localized(ja: "別のファイル名を指定してください", en: "name another file")
+            )
+        }
     }
 
     /// What a symbolic link says; `nil` for anything else.
