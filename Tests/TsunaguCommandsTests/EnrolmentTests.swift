@@ -53,6 +53,42 @@ struct EnrolmentTests {
         return (all ?? []).filter { $0 != "device.key" }
     }
 
+    @Test func `An address that is none is told as such and leaves nothing`() throws {
+        let ward = try WardFixture()
+        let code = try invite(ward).code
+        let error = #expect(throws: CommandError.self) {
+            _ = try Site.join(
+                DataDirectory(ward.root.path + "/m"),
+                person: WardFixture.clerk,
+                code: code,
+                hub: "foo",
+                deviceName: "m",
+                connect: { _ in throw TransportError.unusable("foo") }
+            )
+        }
+        #expect(error?.code == .usage && error?.hint != nil)
+        #expect(!FileManager.default.fileExists(atPath: ward.root.path + "/m"))
+    }
+
+    @Test func `A ward without a name does not begin`() throws {
+        let ward = try WardFixture()
+        for name in ["", " \u{3000}"] {
+            let error = #expect(throws: CommandError.self) {
+                _ = try Site.initialise(
+                    DataDirectory(ward.root.path + "/other"),
+                    person: WardFixture.clerk,
+                    name: name,
+                    code: "131016",
+                    deviceName: "other",
+                    recoveryKey: ward.recoveryKey,
+                    identity: WardFixture.identity
+                )
+            }
+            #expect(error?.code == .usage)
+            #expect(!FileManager.default.fileExists(atPath: ward.root.path + "/other"))
+        }
+    }
+
     @Test func `Of many machines that use one code at once exactly one joins, and the others are told why`() throws {
         for _ in 0..<4 {
             let ward = try WardFixture()

@@ -37,6 +37,13 @@ extension Site {
                 Localized(ja: "団体コードは数字6桁です: \(code)", en: "a municipality's code has six digits: \(code)")
             )
         }
+        guard name.contains(where: { !$0.isWhitespace }) else {
+            throw CommandError(
+                .usage,
+                Localized(ja: "自治体の名称がありません", en: "the ward's name is empty"),
+                hint: Localized(ja: "--name で名称を書いてください", en: "give it with --name")
+            )
+        }
         guard !environment.files.exists(directory.database) else {
             throw CommandError(StoreError.exists(path: directory.database))
         }

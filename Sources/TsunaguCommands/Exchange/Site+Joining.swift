@@ -31,9 +31,13 @@ extension Site {
                 hint: Localized(ja: "--hub で指定してください", en: "name it with --hub")
             )
         }
+        let transport: any Transport
+        // Before anything is made: an address that is none leaves nothing behind.
+        do { transport = try connect(address) } catch let error as TransportError {
+            throw CommandError(error, address.url)
+        }
         let isNew = !environment.files.exists(directory.database)
         let site = try begin(directory, person: person, code: code, schema, environment)
-        let transport = try connect(address)
         do {
             try site.enrol(code, address, deviceName: deviceName, transport)
         } catch let refusal as Enrolment.Refusal {

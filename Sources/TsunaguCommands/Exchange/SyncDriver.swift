@@ -483,7 +483,14 @@ extension CommandError {
                 hint: later
             )
         case .unusable(let detail):
-            self.init(.usage, Localized(ja: "アドレスが使えません: \(detail)", en: "the address cannot be used: \(detail)"))
+            self.init(
+                .usage,
+                Localized(ja: "アドレスが使えません: \(detail)", en: "the address cannot be used: \(detail)"),
+                hint: Localized(
+                    ja: "https://hub.example.jp:8788 の形で書いてください",
+                    en: "write it like https://hub.example.jp:8788"
+                )
+            )
         }
     }
 
