@@ -31,7 +31,7 @@ import TsunaguWard
                     + "11 review {18 url}",
                 "18 lesson lessons/*: 1 review {1 code, 2 title, 3 venue}; 2 review {4 date, 5 start_time, 6 end_time}; "
                     + "3 review {7 capacity}; 4 review {8 room}; 5 review {9 level, 10 deadline}; "
-                    + "6 set {11 languages}; 7 seats {12 rights}; 8 flow {13 status}",
+                    + "6 set {11 languages}; 7 seats {12 rights}; 8 flow {13 status}; 9 set {14 needs}",
                 "19 booking lessons/*: 1 review {1 lesson, 2 person_key}; 2 review {3 name, 4 kana, 5 phone, 6 age_group}; "
                     + "3 set {7 needs}; 4 flow {8 status}; 5 seats {9 seat}; 6 log {10 notes}",
                 "20 booking_link residents: 1 review {1 booking, 2 lesson_space, 3 resident}",

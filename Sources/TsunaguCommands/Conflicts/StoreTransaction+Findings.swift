@@ -13,7 +13,7 @@ extension StoreTransaction {
     func findings() throws -> [Case] {
         var out: [Case] = []
         for (collection, field) in Self.uniqueFields { out += try doubles(collection, field) }
-        return try out + seats() + splits() + copies()
+        return try out + seats() + bookedTwice() + overlaps() + splits() + copies()
     }
 
     private static let uniqueFields: [(CollectionSchema, Field)] = [
@@ -44,8 +44,10 @@ extension StoreTransaction {
     /// What bookings leave for a person to talk about with the people: confirmations beyond their holder's rights or
     /// beyond a capacity that was lowered, and bookings that one cancelled who had not seen another ask for the seat.
     private func seats() throws -> [Case] {
-        try records(WardSchema.lesson, where: "deleted = 0 ORDER BY id").flatMap { lesson in
+        try records(WardSchema.lesson, where: "deleted = 0 ORDER BY id").flatMap { lesson -> [Case] in
             let seats = try seats(of: lesson)
+            // Nobody sits in a lesson that does not take place.
+            if seats.isCancelled { return [] }
             func cases(_ code: String, _ bookings: [RecordID]) -> [Case] {
                 if bookings.isEmpty { return [] }
                 let records = [lesson.id] + bookings
@@ -75,7 +77,7 @@ extension StoreTransaction {
         }
     }
 
-    private func finding(
+    func finding(
         _ code: String,
         _ space: SpaceID,
         _ collection: CollectionSchema?,

@@ -10,10 +10,12 @@ enum LessonGroups {
     static let rights = WardSchema.lesson.field(named: "rights")!.group
     static let capacity = WardSchema.lesson.field(named: "capacity")!
     static let lessonCode = WardSchema.lesson.field(named: "code")!.field
+    static let lessonStatus = WardSchema.lesson.field(named: "status")!.group
     static let status = WardSchema.booking.field(named: "status")!.group
     static let machine = status.machine!
     static let seat = WardSchema.booking.field(named: "seat")!.group
     static let needs = WardSchema.booking.field(named: "needs")!.group
+    static let notes = WardSchema.booking.field(named: "notes")!.group
 }
 
 /// The states of a booking's flow.
@@ -75,6 +77,8 @@ struct LessonSeats {
     }
 
     let lesson: RecordID
+    /// The lesson does not take place: nobody has a seat or waits for one, and no seat moves.
+    let isCancelled: Bool
     private(set) var ledger: SeatLedger
     let lineage: (ReplicaID) -> [ReplicaID]
     private(set) var bookings: [Booking]
@@ -87,6 +91,7 @@ struct LessonSeats {
     ///   - maySucceed: likewise of devices.
     init(
         lesson: RecordID,
+        isCancelled: Bool = false,
         rights: [OwnedItem],
         bookingItems: [OwnedItem],
         lineage: @escaping (ReplicaID) -> [ReplicaID] = { [$0] },
@@ -94,6 +99,7 @@ struct LessonSeats {
     ) {
         self.lesson = lesson
         self.lineage = lineage
+        self.isCancelled = isCancelled
         let posted = rights.compactMap { owned in
             LedgerEntry(owned.item.content).map {
                 SeatLedger.Posted(
@@ -142,6 +148,7 @@ struct LessonSeats {
     }
 
     private mutating func queue() {
+        if isCancelled { return }
         let confirmed = ledger.confirmed
         let waiting = bookings.filter { $0.request != nil && $0.isActive && !confirmed.contains($0.id) }
             .sorted { Self.comes($0, before: $1) }
@@ -163,7 +170,7 @@ struct LessonSeats {
     /// The status and the place in the queue of a booking, from 1.
     func status(of id: RecordID) -> (status: String, position: Int?) {
         guard let booking = bookings.first(where: { $0.id == id }) else { return ("", nil) }
-        if !booking.isActive { return ("cancelled", nil) }
+        if isCancelled || !booking.isActive { return ("cancelled", nil) }
         guard booking.request != nil else { return (booking.flow.state.string, nil) }
         if ledger.confirmed.contains(id) { return ("confirmed", nil) }
         return ("waiting", waiting.firstIndex(of: id).map { $0 + 1 })
@@ -172,7 +179,7 @@ struct LessonSeats {
     /// All bookings in the order in which they were asked for.
     var inOrder: [Booking] { bookings.sorted { Self.comes($0, before: $1) } }
 
-    var confirmedCount: Int { bookings.count { $0.isActive && ledger.confirmed.contains($0.id) } }
+    var confirmedCount: Int { isCancelled ? 0 : bookings.count { $0.isActive && ledger.confirmed.contains($0.id) } }
 
     /// Who is confirmed beyond a capacity that was lowered afterwards, the last who asked first out.
     func peopleBeyond(_ planned: Int?) -> [RecordID] {
@@ -249,6 +256,7 @@ extension StoreTransaction {
         let access = try currentAccess()
         var seats = LessonSeats(
             lesson: lesson.id,
+            isCancelled: lesson.isCancelledLesson,
             rights: own,
             bookingItems: items,
             lineage: { lineages[$0] ?? [$0] },
@@ -267,6 +275,11 @@ extension StoreTransaction {
         guard !isContested, let planned = lesson.integer("capacity"), 0...1000 ~= planned else { return nil }
         return Int(planned)
     }
+}
+
+extension StoredRecord {
+    /// Whether a lesson does not take place.
+    var isCancelledLesson: Bool { values["status"]?.text == BookingState.cancelled }
 }
 
 extension OwnedItem {

@@ -14,6 +14,8 @@ package struct BookingView: Sendable {
     package let position: Int?
     package let lesson: RecordID
     package let lessonCode: ExactText?
+    /// The lesson does not take place.
+    package let isLessonCancelled: Bool
     /// The resident, where this site holds the register and knows the link.
     package let resident: RecordID?
 }
@@ -31,22 +33,37 @@ extension Site {
     ///
     /// One person has one booking of a lesson, whichever sites make it: asking again gives the same one,
     /// and a cancelled one is asked for anew.
-    package func addBooking(lesson name: String, _ who: BookingPerson, needs: [String] = []) throws -> BookingView {
-        try write { transaction in
+    ///
+    /// - Parameter reason: why somebody is booked after the deadline; it stands in the booking's notes for everybody.
+    package func addBooking(
+        lesson name: String,
+        _ who: BookingPerson,
+        needs: [String] = [],
+        reason: String? = nil
+    ) throws -> BookingView {
+        let reason = try reason.map(Self.checkedReason)
+        return try write { transaction in
             let lesson = try transaction.lesson(name)
             guard !lesson.deleted else { throw CommandError.notFound(WardSchema.lesson, name) }
             try transaction.requireWrite(self, lesson.space)
+            guard !lesson.isCancelledLesson else { throw CommandError.lessonCancelled(lesson) }
             let booker = try transaction.booker(who, lesson, self)
             let id = booker.key.booking(of: lesson.id)
             var seats = try transaction.seats(of: lesson)
             let known = seats.bookings.first { $0.id == id }
             if known?.isActive != true {
+                let isLate = lesson.isPastDeadline(on: Day(inTokyo: store.environment.now()))
+                guard !isLate || reason != nil else { throw CommandError.afterDeadline(lesson) }
                 let draft = try transaction.draft(lesson.space, by: person)
                 if let known {
                     try draft.request(id, of: known, reviving: known.isDeleted, behind: seats)
                 } else {
                     try draft.create(booking: id, of: lesson.id, booker, needs: FieldAssignment.needs(needs))
                     try draft.request(id, of: nil, reviving: false, behind: seats)
+                }
+                if isLate, let reason {
+                    let note = "申込期限後に受付: \(reason)"
+                    try draft.edit(WardSchema.booking, id, group: LessonGroups.notes, add: [Array(note.utf8)])
                 }
                 if let resident = booker.resident {
                     try transaction.link(id, lesson.space, resident, self)
@@ -80,6 +97,18 @@ extension Site {
                 try transaction.settle(seats, lesson, draft, by: self)
                 try transaction.flushDrafts()
             }
+            return try transaction.booking(row.id, in: lesson)
+        }
+    }
+
+    /// Says which resident a booking is of; only holders of the register are told.
+    package func linkBooking(_ name: String, resident: String) throws -> BookingView {
+        try write { transaction in
+            let row = try transaction.find(WardSchema.booking, name, key: nil)
+            let lesson = try transaction.lesson(of: row)
+            let booker = try transaction.booker(.resident(resident), lesson, self)
+            try transaction.link(row.id, row.space, booker.resident!, self)
+            try transaction.flushDrafts()
             return try transaction.booking(row.id, in: lesson)
         }
     }
@@ -149,6 +178,7 @@ extension StoreTransaction {
             position: position,
             lesson: lesson.id,
             lessonCode: lesson.values["code"]?.text,
+            isLessonCancelled: lesson.isCancelledLesson,
             resident: link?.text("resident").flatMap { RecordID(hex: $0) }
         )
     }
@@ -156,6 +186,38 @@ extension StoreTransaction {
     /// Lets the replica that holds rights act at once, in the same change.
     fileprivate func settle(_ seats: LessonSeats, _ lesson: StoredRecord, _ draft: Draft, by site: Site) throws {
         try draft.write(settlement(of: lesson, seats, by: site), of: lesson.id)
+    }
+}
+
+extension StoredRecord {
+    /// Whether a lesson takes no more bookings: the deadline is the last day that does.
+    fileprivate func isPastDeadline(on today: Day) -> Bool {
+        guard let last = text("deadline").flatMap({ Day(iso: $0.utf8) }) else { return false }
+        return today > last
+    }
+}
+
+extension CommandError {
+    fileprivate static func lessonCancelled(_ lesson: StoredRecord) -> CommandError {
+        CommandError(
+            .badInput,
+            Localized(ja: "この教室は中止になりました", en: "the lesson is cancelled"),
+            record: lesson.text("code") ?? lesson.id.description,
+            hint: Localized(ja: "別の教室を案内してください", en: "offer another lesson: 'tsunagu lesson list'")
+        )
+    }
+
+    fileprivate static func afterDeadline(_ lesson: StoredRecord) -> CommandError {
+        let last = lesson.text("deadline") ?? ""
+        return CommandError(
+            .badInput,
+            Localized(ja: "申込期限（\(last)）を過ぎています", en: "the last day to book was \(last)"),
+            record: lesson.text("code") ?? lesson.id.description,
+            hint: Localized(
+                ja: "それでも受け付けるなら --reason で理由を書いてください",
+                en: "to book all the same, say why with --reason"
+            )
+        )
     }
 }
 

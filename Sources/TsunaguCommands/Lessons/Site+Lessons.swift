@@ -64,63 +64,117 @@ extension Site {
     /// At the centre a space comes into being with its first
     /// lesson.
     package func addLesson(_ plan: LessonPlan) throws -> RecordID {
-        guard let space = SpaceID(plan.space), space.matches(WardSchema.lesson.spaces) else {
+        try write { try $0.addLesson(plan, by: self) }
+    }
+
+    /// Adds lessons on the same weekday and at the same time of so many weeks, under the codes `CODE-1`, `CODE-2`, …:
+    /// all of them or none.
+    ///
+    /// - Parameter weeks: 1 to 53.
+    package func addLessons(_ plan: LessonPlan, weekly weeks: Int) throws -> [RecordID] {
+        guard (1...53).contains(weeks), var day = Day(iso: plan.date.utf8) else {
             throw CommandError(
                 .badInput,
                 Localized(
-                    ja: "教室の空間の名前ではありません: \(plan.space)",
-                    en: "'\(plan.space)' is not the name of a lesson space"
+                    ja: "毎週の回数か日付が正しくありません: \(weeks)、\(plan.date)",
+                    en: "no weekly lessons: \(weeks) from \(plan.date)"
                 ),
-                record: plan.space,
-                hint: Localized(
-                    ja: "lessons/hibiya のように半角の小文字、数字、ハイフン32文字以内で書いてください",
-                    en: "write it like lessons/hibiya, with up to 32 lowercase letters, digits and hyphens"
-                )
-            )
-        }
-        guard let time = LessonTime(plan.time.utf8) else {
-            throw CommandError(
-                .badInput,
-                Localized(
-                    ja: "時間「\(plan.time)」は 10:00-12:00 の形ではありません",
-                    en: "the time '\(plan.time)' is not like 10:00-12:00"
-                ),
-                record: "time",
-                hint: Localized(
-                    ja: "開始より後に終わる12時間以内の時間帯を書いてください",
-                    en: "write a time that ends after its start, within 12 hours"
-                )
-            )
-        }
-        let words = [
-            "code=" + plan.code, "title=" + plan.title, "date=" + plan.date, "start_time=" + time.start.string,
-            "end_time=" + time.end.string, "capacity=" + plan.capacity,
-        ]
-        let assignments = try FieldAssignment.parse(words + plan.others, WardSchema.lesson)
-        for case .value(.null) in assignments.prefix(words.count).map(\.content) {
-            throw CommandError(
-                .badInput,
-                Localized(ja: "コード、教室名、日付、時間、定員はすべて必要です", en: "code, title, date, time and capacity are all needed"),
-                hint: Localized(ja: "空の項目を記入してください", en: "fill what is empty")
+                hint: Localized(ja: "1〜53回、日付は 2026-12-01 の形です", en: "1 to 53 times, from a day such as 2026-12-01")
             )
         }
         return try write { transaction in
-            try transaction.requireLessonSpace(space, self)
-            try transaction.requireFreeCode(plan.code)
-            let draft = try transaction.draft(space, by: person)
-            let id = try draft.create(WardSchema.lesson, assignments)
-            // Two entries, one after the other: the list's order says which came first.
-            try draft.edit(WardSchema.lesson, id, group: LessonGroups.rights, add: [LedgerEntry.open.encoded])
-            if let capacity = Int(plan.capacity), capacity > 0 {
-                try draft.edit(
+            try (1...weeks).map { number in
+                var lesson = plan
+                lesson.code += "-\(number)"
+                lesson.date = day.description
+                for _ in 0..<7 { day = day.next }
+                return try transaction.addLesson(lesson, by: self)
+            }
+        }
+    }
+
+    /// Writes what assignments change; `time=10:00-12:00` stands for both ends.
+    ///
+    /// - Returns: the lesson and the fields that changed.
+    package func setLesson(_ name: String, _ words: [String]) throws -> (id: RecordID, changed: [String]) {
+        let assignments = try FieldAssignment.parse(Self.lessonWords(words), WardSchema.lesson, record: name)
+        guard !assignments.isEmpty else {
+            throw CommandError(.usage, Localized(ja: "項目=値 がありません", en: "there is no field=value"))
+        }
+        let needed = ["code", "title", "date", "start_time", "end_time", "capacity"]
+        for case (let field, .value(.null)) in assignments.map({ ($0.field, $0.content) })
+        where needed.contains(field.name) {
+            throw CommandError(
+                .badInput,
+                Localized(ja: "教室の\(field.label)は空にできません", en: "a lesson is never without its \(field.name)"),
+                record: name,
+                hint: Localized(ja: "値を書いてください", en: "give a value")
+            )
+        }
+        return try write { transaction in
+            let row = try transaction.lesson(name)
+            try transaction.requireWrite(self, row.space)
+            guard !row.deleted else { throw CommandError.deleted(row) }
+            try transaction.requireDecided(row, assignments.map(\.field.name))
+            try transaction.checkLesson(row, with: assignments)
+            let changed = try transaction.draft(row.space, by: person).write(assignments, to: row, transaction)
+            try transaction.settleSeats(in: [row.space], by: self)
+            return (row.id, changed)
+        }
+    }
+
+    /// Plans another number of seats.
+    ///
+    /// More go to who waits, where the ledger's owner hears of it; fewer take back what nobody sits on.
+    package func setCapacity(_ name: String, _ seats: String) throws -> LessonView {
+        let id = try setLesson(name, ["capacity=" + seats]).id
+        return try lesson(id.description)
+    }
+
+    /// Says that a lesson does not take place: its bookings are told so, and nobody moves up.
+    package func cancelLesson(_ name: String, reason: String) throws -> LessonView {
+        let reason = try Self.checkedReason(reason)
+        let id = try write { transaction in
+            let row = try transaction.lesson(name)
+            try transaction.requireWrite(self, row.space)
+            guard !row.deleted else { throw CommandError.deleted(row) }
+            if !row.isCancelledLesson {
+                try transaction.draft(row.space, by: person).step(
                     WardSchema.lesson,
-                    id,
-                    group: LessonGroups.rights,
-                    add: [LedgerEntry.mint(capacity).encoded]
+                    row.id,
+                    group: LessonGroups.lessonStatus,
+                    to: BookingState.cancelled,
+                    reason: reason
                 )
             }
-            return id
+            return row.id
         }
+        return try lesson(id.description)
+    }
+
+    private static func lessonWords(_ words: [String]) throws -> [String] {
+        try words.flatMap { word in
+            guard let name = ["time=", "時間="].first(where: { word.utf8.starts(with: $0.utf8) }) else { return [word] }
+            let time = try lessonTime(String(word.dropFirst(name.count)))
+            return ["start_time=\(time.start)", "end_time=\(time.end)"]
+        }
+    }
+
+    /// Reads `10:00-12:00`.
+    fileprivate static func lessonTime(_ text: String) throws -> LessonTime {
+        if let time = LessonTime(text.utf8) { return time }
+        throw CommandError(
+            .badInput,
+            Localized(
+                ja: "時間「\(text)」は 10:00-12:00 の形ではありません",
+                en: "the time '\(text)' is not like 10:00-12:00"
+            ),
+            record: "time",
+            hint: Localized(
+                ja: "開始より後に終わる12時間以内の時間帯を書いてください",
+                en: "write a time that ends after its start, within 12 hours"
+            )
+        )
     }
 
     /// The lessons held here by date; of one space, or of all.
@@ -144,6 +198,64 @@ extension Site {
 }
 
 extension StoreTransaction {
+    fileprivate func addLesson(_ plan: LessonPlan, by site: Site) throws -> RecordID {
+        guard let space = SpaceID(plan.space), space.matches(WardSchema.lesson.spaces) else {
+            throw CommandError(
+                .badInput,
+                Localized(
+                    ja: "教室の空間の名前ではありません: \(plan.space)",
+                    en: "'\(plan.space)' is not the name of a lesson space"
+                ),
+                record: plan.space,
+                hint: Localized(
+                    ja: "lessons/hibiya のように半角の小文字、数字、ハイフン32文字以内で書いてください",
+                    en: "write it like lessons/hibiya, with up to 32 lowercase letters, digits and hyphens"
+                )
+            )
+        }
+        let time = try Site.lessonTime(plan.time)
+        let words = [
+            "code=" + plan.code, "title=" + plan.title, "date=" + plan.date, "start_time=" + time.start.string,
+            "end_time=" + time.end.string, "capacity=" + plan.capacity,
+        ]
+        let assignments = try FieldAssignment.parse(words + plan.others, WardSchema.lesson)
+        for case .value(.null) in assignments.prefix(words.count).map(\.content) {
+            throw CommandError(
+                .badInput,
+                Localized(ja: "コード、教室名、日付、時間、定員はすべて必要です", en: "code, title, date, time and capacity are all needed"),
+                hint: Localized(ja: "空の項目を記入してください", en: "fill what is empty")
+            )
+        }
+        try requireLessonSpace(space, site)
+        try requireFreeCode(plan.code)
+        let draft = try draft(space, by: site.person)
+        let id = try draft.create(WardSchema.lesson, assignments)
+        // Two entries, one after the other: the list's order says which came first.
+        try draft.edit(WardSchema.lesson, id, group: LessonGroups.rights, add: [LedgerEntry.open.encoded])
+        if let capacity = Int(plan.capacity), capacity > 0 {
+            try draft.edit(
+                WardSchema.lesson,
+                id,
+                group: LessonGroups.rights,
+                add: [LedgerEntry.mint(capacity).encoded]
+            )
+        }
+        return id
+    }
+
+    /// Refuses assignments that leave a lesson without a time, or under another lesson's code.
+    fileprivate func checkLesson(_ row: StoredRecord, with assignments: [FieldAssignment]) throws {
+        func text(_ name: String) -> ExactText? {
+            let written = assignments.first { $0.field.name.utf8.elementsEqual(name.utf8) }
+            if case .value(let value)? = written?.content { return value.text }
+            return row.values[name]?.text
+        }
+        if let start = text("start_time"), let end = text("end_time"), LessonTime(start: start, end: end) == nil {
+            _ = try Site.lessonTime("\(start)-\(end)")
+        }
+        if let code = text("code"), code != row.values["code"]?.text { try requireFreeCode(code.string) }
+    }
+
     func lesson(_ name: String) throws -> StoredRecord {
         try find(WardSchema.lesson, name, key: LessonGroups.lessonCode)
     }

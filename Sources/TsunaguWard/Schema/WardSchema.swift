@@ -207,6 +207,8 @@ package enum WardSchema {
                 [Field(13, "status", "状態")],
                 machine: FlowMachine([FlowMachine.initial: ["cancelled"]])
             ),
+            // 手話, 筆談, 車いす, 拡大文字: what is provided for.
+            MergeGroup(9, "needs", "配慮", .set, [Field(14, "needs", "配慮")]),
         ]
     )
 

@@ -98,7 +98,8 @@ extension JSON {
         person.append(("resident", JSON(booking.resident?.description)))
         var out: [(String, JSON)] = [
             ("id", JSON(record.id)), ("status", .text(booking.status)), ("position", JSON(booking.position)),
-            ("lesson", JSON(booking.lesson)), ("lesson_code", JSON(booking.lessonCode)), ("person", .object(person)),
+            ("lesson", JSON(booking.lesson)), ("lesson_code", JSON(booking.lessonCode)),
+            ("lesson_cancelled", .bool(booking.isLessonCancelled)), ("person", .object(person)),
         ]
         let more: Set<String> = ["needs", "notes", "space", "deleted", "conflicts"]
         out += Self.members(record).filter { more.contains($0.0) }

@@ -70,6 +70,8 @@ extension Plain {
         case "unbacked": tr("席を超えた確定", "confirmed beyond the seats")
         case "over_capacity": tr("定員を超えた確定", "confirmed beyond the capacity")
         case "cancelled_and_booked": tr("取消と予約が同時", "cancelled and booked at once")
+        case "booked_twice": tr("同じ人の予約が二つかもしれない", "perhaps one person twice in a lesson")
+        case "overlap": tr("同じ人の教室の時間が重なる", "one person in two lessons at once")
         case "not_granted": tr("権限のない端末の変更", "a change without a grant")
         case "not_writer": tr("役割の範囲を超えた変更", "more than the role may write")
         case "revoked": tr("失効した端末の変更", "a change of a revoked device")

@@ -106,7 +106,8 @@ enum Plain {
     }
 
     static func status(_ booking: BookingView) -> String {
-        switch booking.status {
+        if booking.isLessonCancelled { return tr("教室中止", "lesson cancelled") }
+        return switch booking.status {
         case "confirmed": tr("確定", "confirmed")
         case "waiting": tr("キャンセル待ち \(booking.position ?? 0) 番", "waiting, number \(booking.position ?? 0)")
         case "cancelled": tr("取消", "cancelled")

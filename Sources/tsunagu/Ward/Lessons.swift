@@ -9,7 +9,7 @@ struct Lessons: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lesson",
         abstract: tr("教室", "Lessons."),
-        subcommands: [Add.self, List.self, Show.self]
+        subcommands: [Add.self, List.self, Show.self, Set.self, Capacity.self, Cancel.self]
     )
 
     struct Add: ParsableCommand {
@@ -41,11 +41,20 @@ struct Lessons: ParsableCommand {
         var deadline: String?
         @Option(help: ArgumentHelp(tr("対応言語。例: en,zh", "Languages, such as en,zh."), valueName: "list"))
         var languages: String?
+        @Option(
+            help: ArgumentHelp(tr("配慮。例: 手話,筆談", "What is provided for, such as sign language."), valueName: "list")
+        )
+        var needs: String?
+        @Option(
+            help: ArgumentHelp(tr("毎週この回数。コードは CODE-1 から", "So many, every week: CODE-1, CODE-2, …"), valueName: "n")
+        )
+        var weekly: Int?
         @OptionGroup var globals: GlobalOptions
 
         func run() throws {
             let others = [
                 ("venue", venue), ("room", room), ("level", level), ("deadline", deadline), ("languages", languages),
+                ("needs", needs),
             ]
             let plan = LessonPlan(
                 space: space,
@@ -56,8 +65,62 @@ struct Lessons: ParsableCommand {
                 capacity: capacity,
                 others: others.compactMap { name, value in value.map { "\(name)=\($0)" } }
             )
-            let id = try globals.site().addLesson(plan)
-            globals.confirm(.object([("id", JSON(id))]), id.description)
+            if let weekly {
+                let ids = try globals.site().addLessons(plan, weekly: weekly)
+                globals.confirm(
+                    .array(ids.map { .object([("id", JSON($0))]) }),
+                    ids.map(\.description).joined(separator: "\n")
+                )
+            } else {
+                let id = try globals.site().addLesson(plan)
+                globals.confirm(.object([("id", JSON(id))]), id.description)
+            }
+        }
+    }
+
+    struct Set: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: tr("部屋、日時、定員などを変える", "Changes room, time, capacity and other fields.")
+        )
+        @Argument(help: ArgumentHelp(tr("教室コードか id", "The code or id."), valueName: "lesson"))
+        var lesson: String
+        @Argument(
+            help: ArgumentHelp(tr("項目=値。例: room=和室 time=10:00-12:00", "What changes."), valueName: "field=value")
+        )
+        var fields: [String]
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let (id, changed) = try globals.site().setLesson(lesson, fields)
+            globals.confirm(.changed(id, changed), Plain.changed(id, changed))
+        }
+    }
+
+    struct Capacity: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: tr("定員を変える", "Plans another number of seats."))
+        @Argument(help: ArgumentHelp(tr("教室コードか id", "The code or id."), valueName: "lesson"))
+        var lesson: String
+        @Argument(help: ArgumentHelp(tr("席の数", "How many seats."), valueName: "n"))
+        var seats: String
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let lesson = try globals.site().setCapacity(lesson, seats)
+            globals.confirm(JSON(lesson), Plain.lesson(lesson))
+        }
+    }
+
+    struct Cancel: ParsableCommand {
+        static let configuration = CommandConfiguration(abstract: tr("教室を中止する", "Cancels a lesson."))
+        @Argument(help: ArgumentHelp(tr("教室コードか id", "The code or id."), valueName: "lesson"))
+        var lesson: String
+        @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
+        var reason: String
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let lesson = try globals.site().cancelLesson(lesson, reason: reason)
+            globals.confirm(JSON(lesson), Plain.lesson(lesson))
         }
     }
 
@@ -90,7 +153,7 @@ struct Bookings: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "booking",
         abstract: tr("予約", "Bookings."),
-        subcommands: [Add.self, Cancel.self, List.self, Show.self]
+        subcommands: [Add.self, Cancel.self, Link.self, List.self, Show.self]
     )
 
     struct Add: ParsableCommand {
@@ -118,6 +181,8 @@ struct Bookings: ParsableCommand {
         var ageGroup: String?
         @Option(help: ArgumentHelp(tr("配慮。例: 筆談", "What the person needs."), valueName: "text"))
         var needs: [String] = []
+        @Option(help: ArgumentHelp(tr("申込期限後に受け付ける理由", "Why it is taken after the deadline."), valueName: "text"))
+        var reason: String?
         @OptionGroup var globals: GlobalOptions
 
         func validate() throws {
@@ -139,7 +204,7 @@ struct Bookings: ParsableCommand {
                 } else {
                     .guest(name: name ?? "", kana: kana, phone: phone, ageGroup: ageGroup)
                 }
-            let booking = try globals.site().addBooking(lesson: lesson, person, needs: needs)
+            let booking = try globals.site().addBooking(lesson: lesson, person, needs: needs, reason: reason)
             globals.confirm(JSON(booking), "\(Plain.status(booking)): \(booking.record.id)")
         }
     }
@@ -154,6 +219,22 @@ struct Bookings: ParsableCommand {
 
         func run() throws {
             let booking = try globals.site().cancelBooking(id, reason: reason)
+            globals.confirm(JSON(booking), "\(Plain.status(booking)): \(booking.record.id)")
+        }
+    }
+
+    struct Link: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: tr("氏名だけの予約を住民と結ぶ", "Says which resident a booking is of.")
+        )
+        @Argument(help: ArgumentHelp(tr("予約の id か先頭", "The booking's id or its beginning."), valueName: "id"))
+        var id: String
+        @Option(help: ArgumentHelp(tr("住民の宛名番号か id", "The resident's number or id."), valueName: "id"))
+        var resident: String
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let booking = try globals.site().linkBooking(id, resident: resident)
             globals.confirm(JSON(booking), "\(Plain.status(booking)): \(booking.record.id)")
         }
     }
