@@ -52,7 +52,7 @@ extension Site {
             var seats = try transaction.seats(of: lesson)
             let known = seats.bookings.first { $0.id == id }
             if known?.isActive != true {
-                let isLate = lesson.isPastDeadline(on: Day(inTokyo: store.environment.now()))
+                let isLate = lesson.isPastDeadline(on: Day(tokyo: store.environment.now()))
                 guard !isLate || reason != nil else { throw CommandError.afterDeadline(lesson) }
                 let draft = try transaction.draft(lesson.space, by: person)
                 if let known {

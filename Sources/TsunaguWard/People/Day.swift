@@ -44,27 +44,6 @@ package struct Day: Hashable, Comparable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// The day that a moment falls on in Tokyo, nine hours ahead of UTC on every day, whatever the machine's zone.
-    ///
-    /// - Parameter milliseconds: since 1970 in UTC; the last day is that of the year 9999.
-    package init(inTokyo milliseconds: UInt64) {
-        // Days since 1 March of the year 0, in eras of 400 years that all have as many.
-        let days = min(Int(milliseconds / 1000 + 9 * 3600) / 86_400, 2_932_896) + 719_468
-        let (era, dayOfEra) = (days / 146_097, days % 146_097)
-        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
-        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
-        let month = (5 * dayOfYear + 2) / 153
-        let number = month < 10 ? month + 3 : month - 9
-        let day = dayOfYear - (153 * month + 2) / 5 + 1
-        self.init(unchecked: era * 400 + yearOfEra + (number <= 2 ? 1 : 0), number, day)
-    }
-
-    /// Days are numbered one after the other.
-    package var number: Int {
-        let (y, m) = month > 2 ? (year, month - 3) : (year - 1, month + 9)
-        return 365 * y + y / 4 - y / 100 + y / 400 + (153 * m + 2) / 5 + day
-    }
-
     /// The day after.
     package var next: Day {
         if day < Day.length(ofMonth: month, in: year) { return Day(unchecked: year, month, day + 1) }
