@@ -307,7 +307,7 @@ extension WardSimulation {
         let isReachable = peer.hub != nil && !place.isCutOff && !peer.isCutOff
         let strikes = place.machine.disk.counts.sum + peer.machine.disk.counts.sum
         let former = [try proofs(place), try proofs(peer)]
-        let said = try place.site.map(Self.ownNumbers)
+        let said = [try place.site.map(Self.ownNumbers), try peer.site.map(Self.ownNumbers)]
         let (told, heard) = (try audience(place, peer), try audience(peer, place))
         let report = try attempt([place, peer]) { try place.site!.sync(with: line) }
         note(line)
@@ -330,8 +330,8 @@ extension WardSimulation {
                 throw failure("stuck", "\(place.name) with \(peer.name): \(error.message.en)")
             }
         }
-        // Whoever takes part in lessons once all is proved to be the same has more than that at the end.
-        let isStill = try said == place.site.map(Self.ownNumbers)
+        // Rights to seats move as changes arrive: whoever wrote of them since has more than was proved.
+        let isStill = try said == [place.site.map(Self.ownNumbers), peer.site.map(Self.ownNumbers)]
         if isStill || report.failure == nil { try checkProof(report, place, peer) }
         if isStill { try checkProofTimes(report, place, peer, since: former) }
         // The peer has by now what was given a number a second time.

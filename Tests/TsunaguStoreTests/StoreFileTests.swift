@@ -50,6 +50,15 @@ import TsunaguStore
         #expect(try store.read { try $0.records(TestSchema.note).count } == 40)
     }
 
+    @Test func whoeverWritesWhileReadingIsRefusedAndLeavesNothing() throws {
+        let scratch = try Scratch()
+        let site = try TestSite("a", in: scratch, seed: 1)
+        #expect(throws: StoreError.self) { try site.store.read { try $0.setMeta("a", .integer(1)) } }
+        #expect(try site.store.read { try $0.meta("a") } == nil)
+        try site.store.write { try $0.setMeta("a", .integer(2)) }
+        #expect(try site.store.read { try $0.meta("a")?.integer } == 2)
+    }
+
     @Test func aFileTornWhileItsLogWasThereIsRefusedUnlessTheLogHoldsTheRest() throws {
         let scratch = try Scratch()
         let site = try TestSite("a", in: scratch, seed: 1)

@@ -95,7 +95,8 @@ extension Site {
         preface: [UInt8]
     ) throws -> Int {
         var writer = try BundleWriter(ward: outline.ward, recipients: target.map { ($0.device, $0.receivingKey) })
-        let file = try OutputFile(path, replacing: Array((preface + Bundle.magic).prefix(Bundle.magic.count)))
+        let start = (preface + Bundle.magic).prefix(Bundle.magic.count)
+        let file = try OutputFile(path, replacing: Array(start))
         var count = 0
         func put(_ bytes: [UInt8]) throws {
             count += bytes.count

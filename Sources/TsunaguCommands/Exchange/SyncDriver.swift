@@ -129,15 +129,14 @@ struct SyncDriver {
     /// `outcome` is right at every throw.
     mutating func run(_ outcome: inout SyncClient.Outcome) throws {
         let known = try site.read { try $0.met(peer)?.epoch }
-        let isNewEpoch = known != nil && known != epoch
-        var client = SyncClient(peer: peer, isNewEpoch: isNewEpoch)
+        var client = SyncClient(peer: peer, isNewEpoch: known != nil && known != epoch)
         defer {
             outcome = client.outcome
             outcome.received += introduced
         }
         try exchange(&client)
         // Not before: an older copy of this store may have taken part already, under numbers that others know.
-        if client.outcome.upToDate, try site.write({ try $0.takePartInLessons(by: site) }) {
+        if client.outcome.upToDate, try site.takePartInLessons() {
             client.wroteMeanwhile()
             try exchange(&client)
         }

@@ -77,7 +77,7 @@ struct LessonSeats {
     }
 
     let lesson: RecordID
-    /// The lesson does not take place: nobody has a seat or waits for one, and no seat moves.
+    /// The lesson does not take place: nobody has a seat or waits for one, so nobody moves up.
     let isCancelled: Bool
     private(set) var ledger: SeatLedger
     let lineage: (ReplicaID) -> [ReplicaID]

@@ -72,7 +72,9 @@ extension Site {
     ///
     /// - Parameter weeks: 1 to 53.
     package func addLessons(_ plan: LessonPlan, weekly weeks: Int) throws -> [RecordID] {
-        guard (1...53).contains(weeks), var day = Day(iso: plan.date.utf8) else {
+        let first = Day(iso: plan.date.utf8)
+        let days = (1...53).contains(weeks) ? (0..<weeks).compactMap { first?.adding(7 * $0) } : []
+        guard !days.isEmpty, days.count == weeks else {
             throw CommandError(
                 .badInput,
                 Localized(
@@ -83,11 +85,10 @@ extension Site {
             )
         }
         return try write { transaction in
-            try (1...weeks).map { number in
+            try days.enumerated().map { place, day in
                 var lesson = plan
-                lesson.code += "-\(number)"
+                lesson.code += "-\(place + 1)"
                 lesson.date = day.description
-                for _ in 0..<7 { day = day.next }
                 return try transaction.addLesson(lesson, by: self)
             }
         }

@@ -51,15 +51,12 @@ extension StoreTransaction {
     /// Whether this is a site that has not all of the ward yet: while it joins it takes in and says nothing.
     private func isJoining() throws -> Bool { try meta("joined") == nil }
 
-    /// Settles all lessons once, when a site first exchanged after it joined.
-    ///
-    /// - Returns: whether this was it.
-    @discardableResult
-    package func takePartInLessons(by site: Site) throws -> Bool {
-        guard try !isJoining(), try meta("takes_part") == nil else { return false }
+    /// Whether this site has joined and not settled the lessons that it found.
+    fileprivate func isNewToLessons() throws -> Bool { try !isJoining() && meta("takes_part") == nil }
+
+    fileprivate func takePartInLessons(by site: Site) throws {
         try setMeta("takes_part", .integer(1))
         try settleSeats(in: [.system], by: site)
-        return true
     }
 
     private func settleSeats(in space: SpaceID, own: ReplicaID, by site: Site) throws {
@@ -172,5 +169,18 @@ extension LessonSeats {
         for step in bookings.flatMap(\.steps) where step.transition.to == BookingState.requested {
             if let device = step.dot?.replica.device { requests[device, default: 0] += 1 }
         }
+    }
+}
+
+extension Site {
+    /// Settles all lessons once, when this site first exchanged after it joined.
+    ///
+    /// - Returns: whether this was it.
+    @discardableResult
+    func takePartInLessons() throws -> Bool {
+        // Every exchange asks, and nearly none has to write.
+        guard try read({ try $0.isNewToLessons() }) else { return false }
+        try write { try $0.takePartInLessons(by: self) }
+        return true
     }
 }

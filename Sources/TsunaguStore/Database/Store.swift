@@ -231,7 +231,9 @@ package final class Store: Sendable {
 
     // MARK: - Transactions
 
-    /// Runs `body` on one consistent state; what it would write is undone.
+    /// Runs `body` on one consistent state.
+    ///
+    /// - Throws: where `body` writes; nothing of that stays.
     package func read<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
         try translating {
             // Not the library's reading: it sets "query_only", and after a pragma of that sort SQLite compiles every
@@ -243,7 +245,9 @@ package final class Store: Sendable {
                     let transaction = StoreTransaction(db, schema: schema, environment: environment)
                     defer { environment.observe?(transaction.usedSQL) }
                     result = try body(transaction)
-                    assert(db.totalChangesCount == changes, "a reading transaction wrote")
+                    guard db.totalChangesCount == changes else {
+                        throw DatabaseError(resultCode: .SQLITE_READONLY, message: "written while reading")
+                    }
                     return .rollback
                 }
                 return result!
