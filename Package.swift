@@ -142,6 +142,19 @@ let package = Package(
             ],
             exclude: ["kept-seeds.txt"]
         ),
+        // Many people book at many counters: a workload through real sites.
+        .target(
+            name: "BookingReplay",
+            dependencies: [
+                "TsunaguCore", "TsunaguSync", "TsunaguStore", "TsunaguWard", "TsunaguCommands", "TestSupport",
+            ],
+            path: "Tests/BookingReplay"
+        ),
+        .executableTarget(
+            name: "bookings",
+            dependencies: ["BookingReplay", .product(name: "ArgumentParser", package: "swift-argument-parser")],
+            path: "Tests/Bookings"
+        ),
         .testTarget(name: "StructureTests"),
         .testTarget(name: "CrashTests", dependencies: ["ProcessSupport", "TestSupport", "tsunagu", "tsunagud"]),
         .testTarget(
@@ -152,6 +165,7 @@ let package = Package(
             name: "TsunaguCommandsTests",
             dependencies: [
                 "TsunaguCore", "TsunaguStore", "TsunaguSync", "TsunaguWard", "TsunaguCommands", "TestSupport",
+                "BookingReplay",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
             ]
@@ -167,7 +181,7 @@ let package = Package(
         .testTarget(
             name: "TsunaguCarriersTests",
             dependencies: [
-                "TsunaguCore", "TsunaguCommands", "TsunaguCarriers", "ProcessSupport",
+                "TsunaguCore", "TsunaguCommands", "TsunaguCarriers", "ProcessSupport", "TestSupport",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ]

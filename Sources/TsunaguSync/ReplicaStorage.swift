@@ -20,6 +20,10 @@ package protocol ReplicaStorage {
     /// The rows of the sealed runs that a device is not known to hold, causes first.
     func runs(of space: SpaceID, lackingAt device: DeviceID) throws -> [Int64]
 
+    /// The rows of the sealed runs of `system` that show that a device's rights have ended, and by whose word, as far as it
+    /// lacks them, causes first; where this device speaks for the ward, also of those that show that.
+    func runs(ending device: DeviceID, lacking known: [ReplicaID: UInt64]) throws -> [Int64]
+
     /// A sealed run by its row.
     func run(_ row: Int64) throws -> RunEnvelope?
 

@@ -93,8 +93,10 @@ package struct SyncClient {
     /// Bytes that pulls brought and that were new here.
     package private(set) var newBytes = 0
     private let peer: DeviceID
-    /// Whether the peer is nobody by what is known here: it may show who it is, and is told and given nothing.
-    private let isStranger: Bool
+    /// The peer where it is no member by what is known here: it may show who it is, and is told and given nothing but that
+    /// its own rights have ended, where they have.
+    private let stranger: DeviceID?
+    private var isStranger: Bool { stranger != nil }
     private let frameBytesMax: Int
     private var rounds = 0
     private var pushing: FrameWriter?
@@ -103,6 +105,8 @@ package struct SyncClient {
     /// What the last round was to move: the same again is no progress, whatever receipts say.
     private var former: (rows: [Int64], wants: [SpaceID: [ReplicaID: UInt64]]) = ([], [:])
     private var moved = true
+    /// Whether nothing more comes of `system`, though it differs: a peer may keep what another refuses.
+    private var isSystemStuck = false
     /// What a pull may still bring.
     private var allowance = Allowance()
     /// Chains of which a pull brought nothing but what is not taken.
@@ -117,6 +121,8 @@ package struct SyncClient {
     /// Chains of this device of which the peer was shown the end.
     private var shownEnds: Set<ChainPlace> = []
     private var isLeaving = false
+    /// Whether the peer was asked for the word that ended this device's rights.
+    private var askedForProof = false
     /// What was said of each space in the comparison under way.
     private var named: [SpaceID: SpaceSummary] = [:]
     /// The search for what differs in a space, and the spaces that were searched.
@@ -140,7 +146,7 @@ package struct SyncClient {
     /// - Parameter isNewEpoch: whether the peer's store is another than the one met before.
     package init(peer: DeviceID, isNewEpoch: Bool = false, frameBytesMax: Int = SyncFrame.bytesMax) {
         self.peer = peer
-        isStranger = false
+        stranger = nil
         self.frameBytesMax = frameBytesMax
         outcome.isNewEpoch = isNewEpoch
     }
@@ -149,9 +155,9 @@ package struct SyncClient {
     /// is.
     ///
     /// - Parameter name: in whose name the storage keeps what strangers bring.
-    package init(stranger name: DeviceID) {
+    package init(stranger: DeviceID, as name: DeviceID) {
         peer = name
-        isStranger = true
+        self.stranger = stranger
         frameBytesMax = SyncFrame.bytesMax
     }
 
@@ -187,6 +193,14 @@ package struct SyncClient {
     ///
     /// Others' changes that nobody else has would go with this device's data.
     private mutating func leave(_ farewell: Farewell, _ storage: some ReplicaStorage) throws -> Action {
+        // Who speaks for the ward since this device last heard of it has to be known before anything is handed to it.
+        if !askedForProof, try storage.access()?.isAdmin(stranger ?? peer) != true {
+            askedForProof = true
+            let known = try storage.vector(of: .system).map { ($0.replica, $0.seq) }
+            wants = [.system: Dictionary(uniqueKeysWithValues: known)]
+            allowance = Allowance()
+            return try pull(storage)
+        }
         guard !isStranger else { return .finish(outcome) }
         if isLeaving {
             outcome.farewell = farewell
@@ -289,6 +303,8 @@ package struct SyncClient {
         let systemDiffers = spaces.contains { space, relation in
             if case .differs = relation { space == .system } else { false }
         }
+        // First who may have what; then the rest, also where that does not come to an end.
+        let waitsForSystem = systemDiffers && !isSystemStuck
         for (space, relation) in spaces {
             switch relation {
             case .equal(var exceptions, var digest):
@@ -308,11 +324,18 @@ package struct SyncClient {
                 }
                 isEqual = false
                 if let summary = named[space] { findings.append(.differs(summary, theirs)) }
-                try differ(space, theirs, isMoving: !systemDiffers || space == .system, &rows, storage)
+                try differ(space, theirs, isMoving: !waitsForSystem || space == .system, &rows, storage)
             }
         }
-        if isStranger {
-            rows = []
+        if let stranger {
+            // One whose rights have ended and who does not know it is told so, and nothing else.
+            rows = try spaces.flatMap { space, relation -> [Int64] in
+                guard space == .system, case .differs(let theirs) = relation else { return [] }
+                return try storage.runs(
+                    ending: stranger,
+                    lacking: Dictionary(uniqueKeysWithValues: theirs.map { ($0.replica, $0.seq) })
+                )
+            }
         } else {
             for space in try storage.note(findings, of: peer) where !outcome.lost.contains(space) {
                 outcome.lost.append(space)
@@ -321,7 +344,10 @@ package struct SyncClient {
         outcome.upToDate = isEqual
         rows.sort()
         guard !isEqual, moved, rounds <= Self.roundsMax, (rows, wants) != former, !rows.isEmpty || !wants.isEmpty else {
-            return try lookIntoDivergence(storage)
+            guard waitsForSystem, !isStranger else { return try lookIntoDivergence(storage) }
+            isSystemStuck = true
+            wroteMeanwhile()
+            return try begin(storage)
         }
         moved = false
         former = (rows, wants)
@@ -430,7 +456,11 @@ package struct SyncClient {
             return .finish(outcome)
         }
         guard !wants.isEmpty else { return try begin(storage) }
-        return .send(
+        return try pull(storage)
+    }
+
+    private func pull(_ storage: some ReplicaStorage) throws -> Action {
+        .send(
             .pull(
                 SyncRequest.PullRequest(
                     wants: wants,
@@ -549,6 +579,8 @@ package enum SyncError: Error, Hashable, Sendable {
     case notAuthenticated(String)
     /// The peer's device is nobody by what is known here.
     case unknownPeer(DeviceID)
+    /// The peer's rights have ended by what is known here.
+    case endedPeer(DeviceID)
     /// The hub's store began anew and was filled again by others than those known here.
     case newBeginning
 }

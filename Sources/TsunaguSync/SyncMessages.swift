@@ -151,6 +151,12 @@ package enum SyncReply: Hashable, Sendable {
     /// The client's rights ended: it may hand in what it wrote, and gets nothing but this.
     case revoked(Farewell)
 
+    /// Whether all that the two may share was found to be the same.
+    package var saysEqual: Bool {
+        guard case .compared(let spaces) = self else { return false }
+        return spaces.allSatisfy { $0.relation == .equal(exceptions: true, digest: true) || $0.relation == .notGranted }
+    }
+
     package static func == (a: SyncReply, b: SyncReply) -> Bool { a.encoded == b.encoded }
     package func hash(into hasher: inout Hasher) { hasher.combine(encoded) }
 

@@ -74,6 +74,16 @@ package struct SyncServer {
         return isAllowed.map { $0 ? receipts.removeFirst() : .refused(.notGranted) }
     }
 
+    /// What a client is shown that leaves and does not know who sends it away: the word that ended its rights.
+    ///
+    /// With it goes what makes this side speak for the ward, and what those rest on. Who does not speak for it shows
+    /// nothing.
+    package func proof(_ pull: SyncRequest.PullRequest, _ storage: some ReplicaStorage) throws -> FrameWriter {
+        let isOffice = try storage.access()?.isAdmin(storage.device) == true
+        let rows = try isOffice ? storage.runs(ending: client, lacking: pull.wants[.system] ?? [:]) : []
+        return FrameWriter(rows: rows, staged: pull.staged, bytesMax: pull.frameBytesMax)
+    }
+
     /// The frames that answer a pull, made one at a time as they are asked for.
     package func frames(_ pull: SyncRequest.PullRequest, _ storage: some ReplicaStorage) throws -> FrameWriter {
         let scope = try storage.scope(with: client)

@@ -62,10 +62,15 @@ private func makeHub(_ site: Site, _ settings: DaemonSettings) throws -> DaemonP
         )
     }
     if settings.hubPlain { return DaemonParts.Hub(service: SiteHub(site), identity: nil) }
+    if isCentral, try !site.isCentre() {
+        // An admin that was invited becomes a centre like the first: from now on its invitations name its key.
+        try site.becomeCentre(identity: TLSIdentity.ofHub(in: directory))
+        certificate = try DataDirectory.read(directory.hubCertificate)
+        key = try DataDirectory.read(directory.hubKey)
+    }
     if !isCentral, key == nil || certificate == nil {
         // Nobody is told to trust it: devices prove themselves to each other above TLS.
-        let now = Int64(time(nil))
-        let made = try TLSIdentity.make(commonName: "tsunagu", validity: now - 86_400...now + 20 * 366 * 86_400)
+        let made = try TLSIdentity.make(commonName: "tsunagu")
         (key, certificate) = (made.keyPEM, made.certificatePEM)
         try DataDirectory.write(made.keyPEM, to: directory.hubKey)
         try DataDirectory.write(made.certificatePEM, to: directory.hubCertificate)
@@ -75,8 +80,11 @@ private func makeHub(_ site: Site, _ settings: DaemonSettings) throws -> DaemonP
             .notFound,
             Localized(ja: "ハブの TLS 鍵がありません", en: "there is no TLS key for a hub here"),
             hint: Localized(
-                ja: "tsunagu init で作られます。TLS を終端するプロキシの後ろなら --hub-plain",
-                en: "'tsunagu init' makes it; behind a proxy that does TLS use --hub-plain"
+                ja: "hub-key.pem と hub-certificate.pem が失われています。控えから戻してください（ほかの拠点はこの鍵を確かめます）。"
+                    + "TLS を終端するプロキシの後ろなら --hub-plain",
+                en:
+                    "hub-key.pem and hub-certificate.pem are lost: put them back from a backup, since other sites know the hub by "
+                    + "that key; behind a proxy that does TLS use --hub-plain"
             )
         )
     }

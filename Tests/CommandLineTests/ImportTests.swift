@@ -37,6 +37,19 @@ import Testing
         #expect(try site.run("import", "residents", file, "--lang", "ja").errors.contains("何も取り込んでいません"))
     }
 
+    @Test func `A file is read as UTF-8, whatever is said of its encoding, or refused with the remedy`() throws {
+        let site = try TestSite.ward()
+        let file = try site.file("people.csv", Self.header + "1,佐藤,花,03-1111-2222,1950-04-01,\n")
+        let refused = try site.run("import", "residents", file, "--encoding", "cp932", "--json")
+        #expect(refused.status == 64 && refused.output.isEmpty)
+        #expect((refused.error["hint"] as? String)?.contains("CSV UTF-8") == true, "\(refused.errors)")
+        #expect(try site.run("import", "residents", file, "--encoding", "shift-jis").status == 64)
+        for (encoding, done) in [("utf-8", "created"), ("auto", "unchanged")] {
+            let counts = try site.json("import", "residents", file, "--encoding", encoding, "--update").object
+            #expect(counts[done] as? Int == 1, "\(encoding): \(counts)")
+        }
+    }
+
     @Test(arguments: [
         ("empty.csv", "", "empty_file"), ("header.csv", "番号,氏\n", "unknown_column"),
         ("twice.csv", "number,宛名番号\n", "duplicate_column"),

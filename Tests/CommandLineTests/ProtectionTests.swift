@@ -129,5 +129,8 @@ import Testing
         let refused = try branch.run("audit", "--json")
         #expect(refused.status == 77 && refused.error["code"] as? String == "not_permitted")
         #expect(try branch.run("export", "audit").status == 77)
+        // Said again it stands against a release that is not known here yet: it is on record, and says so.
+        #expect(try centre.run("resident", "protect", id, "--reason", "再度", "--lang", "en").text.contains("said again"))
+        #expect(try centre.json("audit").list.count { $0["act"] as? String == "protect" } == 2)
     }
 }

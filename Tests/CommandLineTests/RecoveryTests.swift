@@ -78,6 +78,12 @@ struct RecoveryCommandTests {
         for suffix in ["", "-wal", "-shm"] {
             try? FileManager.default.removeItem(atPath: centre.directory.path + "/ward.sqlite" + suffix)
         }
+        // Another ward's key would begin another ward.
+        let other = try TestSite("elsewhere", beside: centre)
+        let foreign = try centre.file("foreign")
+        try other.json("init", "--name", "港区", "--recovery-file", foreign)
+        let mistaken = try centre.run("init", "--name", "千代田区", "--recover", "--recovery-file", foreign)
+        #expect(mistaken.status == 77 && mistaken.errors.contains("paper"))
         try centre.json("init", "--name", "千代田区", "--recover", "--recovery-file", file)
         try centre.start()
         try branch.json("sync", hub)
@@ -88,8 +94,8 @@ struct RecoveryCommandTests {
         #expect(conflicts.isEmpty, "\(conflicts)")
         #expect(try centre.run("status").output.contains("recovery_key_used"))
         // Nobody would know a machine that never belonged to the ward.
-        let other = try TestSite("other", beside: centre)
-        let refused = try other.run("init", "--name", "千代田区", "--recover", "--recovery-file", file)
+        let stranger = try TestSite("other", beside: centre)
+        let refused = try stranger.run("init", "--name", "千代田区", "--recover", "--recovery-file", file)
         #expect(refused.status == 66 && refused.errors.contains("site recover"))
     }
 }

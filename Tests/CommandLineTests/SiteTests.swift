@@ -68,4 +68,44 @@ struct SiteCommandTests {
         )
         #expect(venue.status == 65)
     }
+
+    @Test func `One device goes by its name or id, a grant to read is told as one, and slips are`() throws {
+        let centre = try TestSite.ward()
+        try centre.start()
+        let first = try centre.invite("麹町", role: "branch")
+        let code = try centre.invitation("麹町", role: "branch")
+        let second = try TestSite("second", beside: centre)
+        try second.json("join", code, "--name", "窓口2")
+        centre.stop()
+        let devices = try centre.json("site", "show", "麹町").object["devices"] as? [[String: Any]] ?? []
+        #expect(devices.count == 2 && devices.allSatisfy { $0["access"] as? String == "write" })
+        #expect(try centre.run("site", "revoke", "麹町", "--device", "無い", "--lost", "--reason", "x").status == 66)
+        let ended = try centre.json("site", "revoke", "麹町", "--device", "窓口2", "--retired", "--reason", "更新")
+        #expect((ended.object["devices"] as? [String])?.count == 1)
+        let shown = try centre.json("site", "show", "麹町").object
+        let access = (shown["devices"] as? [[String: Any]] ?? []).map { $0["access"] as? String }
+        #expect(shown["revoked"] as? Bool == false && Set(access) == ["write", "none"])
+        try centre.start()
+        #expect(try second.run("sync").status == 77 && first.run("sync").status == 0)
+
+        let typed = try centre.run("site", "grant", "麹町", "--space", "residentz", "--read-only", "--json")
+        #expect(typed.status == 0 && typed.errors.contains("residentz") && typed.object["known"] as? Bool == false)
+        let text = try centre.run("site", "show", "麹町").text
+        #expect(text.contains("reads: residentz") && text.contains("reads and writes: residents"))
+        let narrowed = try centre.run("site", "grant", "麹町", "--space", "residents", "--read-only")
+        #expect(narrowed.status == 65 && narrowed.errors.contains("invite"))
+        let plain = try centre.run("invite", "--role", "branch", "--name", "x", "--hub", "http://h")
+        #expect(plain.status == 0 && plain.errors.contains("pin"))
+    }
+
+    @Test func `An admin that was invited runs a hub of its own, and sites join there`() throws {
+        let centre = try TestSite.ward()
+        try centre.start()
+        let office = try centre.invite("新本庁", role: "admin")
+        centre.stop()
+        try office.start()
+        let branch = try office.invite("神保町", role: "branch")
+        #expect(try branch.json("sync").object["up_to_date"] as? Bool == true)
+        #expect(try office.isSound() && branch.isSound())
+    }
 }

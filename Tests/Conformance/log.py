@@ -10,7 +10,12 @@ from codec import sha256, u64
 
 def branch_name(replica, number, header_hash):
     """The name of a branch that begins with a number."""
-    return replica[:16] + sha256(b"tsunagu/branch/1", replica[16:], u64(number), header_hash)[:8]
+    drawn = sha256(b"tsunagu/branch/1", replica[16:], u64(number), header_hash)[:8]
+    return replica[:16] + bytes([drawn[0] | 0x80]) + drawn[1:]
+
+
+def is_branch(replica):
+    return replica[16] & 0x80 != 0
 
 
 class Space:
@@ -115,7 +120,7 @@ class Space:
         """{name: last number} of a cut or an adoption; a place behind a fork is told by its hash."""
         out = {replica: seq for replica, (seq, _) in chains.items()}
         for replica, (seq, half) in chains.items():
-            if half is None or replica not in self.forked:
+            if half is None or replica not in self.forked and len(self.paths.get(replica, [])) < 2:
                 continue
             for name in self.candidates(replica, seq):
                 if self.changes[name, seq].hash[:16] != half:

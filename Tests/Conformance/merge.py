@@ -35,10 +35,22 @@ class Register:
         self.heads = heads(self.changes)
         self.fields = sorted({field for values in self.written.values() for field in values})
 
+    def behind(self, head):
+        """The writes that lie behind one: those it covers, and those that lie behind them."""
+        found, waiting = {}, [head]
+        while waiting:
+            one = waiting.pop()
+            new = [other for other in self.changes if other.dot not in found and one.covers(other)]
+            found.update((other.dot, other) for other in new)
+            waiting += new
+        return list(found.values())
+
     def sources(self, head, field):
-        if field in self.written[head.dot]:
-            return [head]
-        return heads([c for c in self.changes if field in self.written[c.dot] and head.covers(c)])
+        past = [one for one in self.behind(head) if field in self.written[one.dot]]
+        if field not in self.written[head.dot]:
+            return heads(past)
+        setters = [one for one in self.changes if field in self.written[one.dot]]
+        return [head] + [one for one in past if not any(other.covers(one) for other in setters)]
 
     def live(self):
         """{(dot, field): change}"""

@@ -13,7 +13,7 @@ import merge
 from authority import SYSTEM, Authority
 from changes import Chain, Run, RunReader, Unresolved, seal_message
 from codec import Malformed, device_of_key, require
-from log import Space, branch_name
+from log import Space, branch_name, is_branch
 from schema import DEVICE, ERASURE, ROLES, SPACE_INFO
 
 SEQ_MAX = 2**63 - 1 - 65536
@@ -169,6 +169,7 @@ class Replica:
     def take(self, envelope):
         require(1 <= envelope.count <= 1024, "a count out of bounds")
         require(1 <= envelope.first <= SEQ_MAX, "a number out of bounds")
+        require(not is_branch(envelope.replica), "sealed under a branch's name")
         run = self.examine(envelope)
         if not run.changes:
             return "duplicate"
@@ -182,8 +183,6 @@ class Replica:
     def examine(self, envelope):
         """Checks a run whole and changes nothing. What it gives has only the changes that are not in the log."""
         space = self.space(envelope.space)
-        if envelope.replica in space.paths and envelope.replica != space.paths[envelope.replica][0]:
-            raise Refused("equivocation")
         if any(is_same(run, envelope) for run in space.runs):
             return Run(envelope, [], Chain(), {})
         key = self.signing_key(envelope.replica[:16])

@@ -24,7 +24,15 @@ struct Simulate: ParsableCommand {
     @Option(help: "How many seeds; as many as there is time for where it is left out.") var seeds: Int?
     @Option(help: "Begin no further seed after so many seconds.") var seconds: Double = 240
     @Option(help: "Steps of each seed.") var steps = WardSimulation.stepsUsual
-    @Flag(help: "Let one number be two changes: clones of disks, and writing on an older disk.") var forks = false
+    @Flag(
+        help:
+            "Let one number be two changes all along, not in the end alone: clones of disks, and writing on an older one."
+    )
+    var forks = false
+    @Flag(
+        inversion: .prefixedNo,
+        help: "Let lessons be planned, changed, passed on and called off by those who work apart."
+    ) var lessons = true
     @Option(help: "Replay one line that was printed.") var replay: String?
     @Flag(help: "Print what happens, step by step.") var trace = false
     @Flag(help: "Make the first failing run short.") var shrink = false
@@ -56,6 +64,8 @@ struct Simulate: ParsableCommand {
     @Sendable private func plan(_ seed: UInt64) -> WardSimulation.Plan {
         var plan = WardSimulation.Plan(seed: seed, steps: steps)
         plan.hasForks = forks
+        // Seats of copied machines are another question.
+        plan.hasLessons = lessons && !forks
         return plan
     }
 
@@ -158,35 +168,74 @@ struct Simulate: ParsableCommand {
 
     /// Seeds that showed the defects which few seeds show: they are tried first.
     private static let telling: [Mutant: UInt64] = [
-        .causesAreNotAwaited: 23, .partsTakeEffectAlone: 26, .writersAreNotChecked: 5,
-        .numbersAreGivenAgain: 7, .heldRunsAreForgotten: 8, .rightsAreNotCounted: 4, .seatsStayTaken: 7,
+        .canonicalEquivalenceIsEquality: 14, .causesAreNotAwaited: 15, .partsTakeEffectAlone: 15,
+        .leavesWhatWaits: 49, .adoptionGoesOn: 8, .writersAreNotChecked: 5, .releaseWins: 7, .numbersAreGivenAgain: 9,
+        .heldRunsAreForgotten: 15, .rightsAreNotCounted: 4, .seatsStayTaken: 7,
     ]
 
+    /// The same of defects that show only where there are lessons; the others are sought without those.
+    private static let tellingOfLessons: [Mutant: UInt64] = [
+        .everybodyMovesRights: 4, .offeredRightsAreSpent: 6, .loweredCapacityTakesSeats: 4, .releasesAreInferred: 6,
+        .everybodyReleases: 9, .oldSeatsServeAgain: 4, .loweredCapacityIsIgnored: 2, .bothSeatsGiveWay: 4,
+        .headIsForgotten: 21, .heirsWaitForNobody: 16, .everybodySucceeds: 16, .reclaimingTakesSeats: 19,
+        .rightsAreInherited: 18,
+    ]
+
+    /// Plants each defect in processes of its own, one on each core at a time: what is planted is all of a process's.
     private func hunt(upTo count: UInt64) throws {
-        var missed: [Mutant] = []
-        var sound: Set<UInt64> = []
-        for mutant in Mutant.allCases {
-            try Self.plant(mutant)
-            var failure = Self.telling[mutant].flatMap { WardSimulation.failure(of: plan($0)) }
-            if failure == nil {
-                let found = Self.runAll(from: seed, count: count, plan, failuresMax: 1, isOver: { false })
-                failure = found.failures.min { $0.seed < $1.seed }
-            }
-            try Self.plant(nil)
-            if let failure {
-                // What fails without the defect too has not found it.
-                if !sound.contains(failure.seed), let other = WardSimulation.failure(of: plan(failure.seed)) {
-                    Self.say("without a defect: \(other)")
-                    throw ExitCode(1)
+        let left = Mutex(Mutant.allCases[...])
+        let outcome = Mutex<(missed: [Mutant], sound: Set<String>, error: (any Error)?)>(([], [], nil))
+        DispatchQueue.concurrentPerform(iterations: ProcessInfo.processInfo.activeProcessorCount) { _ in
+            while outcome.withLock({ $0.error == nil }), let mutant = left.withLock({ $0.popFirst() }) {
+                do {
+                    guard let found = try find(mutant, upTo: count) else {
+                        outcome.withLock { $0.missed.append(mutant) }
+                        Self.say("\(mutant.rawValue): NOT FOUND in \(count) seeds")
+                        continue
+                    }
+                    // What fails without the defect too has not found it.
+                    if !outcome.withLock({ $0.sound.contains(found.plan.line) }) {
+                        if let other = WardSimulation.failure(of: found.plan) { throw other }
+                        outcome.withLock { _ = $0.sound.insert(found.plan.line) }
+                    }
+                    Self.say("\(mutant.rawValue): \(found.failure)")
+                } catch {
+                    outcome.withLock { $0.error = error }
                 }
-                sound.insert(failure.seed)
-                Self.say("\(mutant.rawValue): seed \(failure.seed), step \(failure.step), \(failure.rule)")
-            } else {
-                missed.append(mutant)
-                Self.say("\(mutant.rawValue): NOT FOUND in \(count) seeds")
             }
         }
-        Self.say("\(Mutant.allCases.count - missed.count) of \(Mutant.allCases.count) defects found")
+        let (missed, error) = outcome.withLock { ($0.missed, $0.error) }
+        if let error {
+            guard error is WardSimulation.Failure else { throw error }
+            Self.say("without a defect: \(error)")
+            throw ExitCode(1)
+        }
+        let all = Mutant.allCases.count
+        Self.say("\(all - missed.count) of \(all) defects found")
         guard missed.isEmpty else { throw ExitCode(1) }
+    }
+
+    /// The first seed that shows a defect, with what it says up to the rule; `nil` where none of so many does.
+    private func find(_ mutant: Mutant, upTo count: UInt64) throws -> (plan: WardSimulation.Plan, failure: String)? {
+        let telling = Self.tellingOfLessons[mutant] ?? Self.telling[mutant]
+        for seed in (telling.map { [$0] } ?? []) + Array(seed..<seed + count) {
+            var plan = plan(seed)
+            plan.hasLessons = Self.tellingOfLessons[mutant] != nil
+            let process = Process()
+            process.executableURL = URL(filePath: "/proc/self/exe").resolvingSymlinksInPath()
+            process.arguments =
+                ["--mutant", mutant.rawValue, "--seed", "\(seed)", "--seeds", "1", "--steps", "\(steps)"]
+                + (plan.hasLessons ? [] : ["--no-lessons"]) + (plan.hasForks ? ["--forks"] : [])
+            let output = Pipe()
+            process.standardOutput = output
+            try process.run()
+            let lines = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+            process.waitUntilExit()
+            if process.terminationReason == .uncaughtSignal { return (plan, "seed \(seed) crashes") }
+            guard process.terminationStatus != 0 else { continue }
+            guard lines.hasPrefix("seed \(seed), ") else { throw ValidationError("\(mutant.rawValue): \(lines)") }
+            return (plan, String(lines.prefix { $0 != ":" }))
+        }
+        return nil
     }
 }

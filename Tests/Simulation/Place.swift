@@ -47,6 +47,10 @@ final class Place {
     var putBack: [SpaceID: UInt64]?
     /// Parts of transactions that were here before their partner's space was.
     var exempt: Set<Dot> = []
+    /// What its seats came from at the last look.
+    var seatKey = ""
+    /// Who was shown to have a seat then.
+    var shownSeats: Set<RecordID> = []
     /// What it was about to write when its power went.
     var tentative: [WardSimulation.Written] = []
 
@@ -92,6 +96,7 @@ final class Place {
         // Whom the recovery key made an admin is none under another name.
         scope.removeAll { $0 == "*" }
         (inEffect, acknowledged, exempt, stamp, tentative) = ([:], [:], [], 0, [])
+        (seatKey, shownSeats) = ("", [])
     }
 
     /// Ends the process, whether the disk still answers or not.
@@ -103,6 +108,14 @@ final class Place {
 
     func open() throws {
         begin(try Site.open(directory, person: person, schema: schema, environment: machine.environment))
+    }
+
+    /// Whether it has heard that its rights have ended, and not handed in everything yet.
+    var knowsItsEnd: Bool {
+        get throws {
+            guard let site else { return false }
+            return try site.read { try $0.currentAccess()?.isRevoked(site.keys.device) == true }
+        }
     }
 
     func mayHold(_ space: SpaceID) -> Bool { space == .system || scope.contains { space.matches($0) } }

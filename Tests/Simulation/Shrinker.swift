@@ -55,21 +55,26 @@ extension WardSimulation {
 }
 
 extension WardSimulation.Plan {
-    /// One line that names the run: the seed, how many steps, those that are kept where some are left out, and `forks`.
+    /// One line that names the run: the seed, how many steps, those that are kept where some are left out, and `forks`
+    /// or `lessons`.
     package var line: String {
         let kept = (0..<steps).filter { !skipped.contains($0) }
         let list = kept.isEmpty ? "-" : kept.map(String.init).joined(separator: ",")
         return "\(seed) \(steps)" + (skipped.isEmpty ? "" : " \(list)") + (hasForks ? " forks" : "")
+            + (hasLessons ? " lessons" : "")
     }
 
     /// Reads such a line; `nil` where it is of another form.
     package init?(line: some StringProtocol) {
         var words = line.split(separator: " ")
+        let hasLessons = words.last == "lessons"
+        if hasLessons { words.removeLast() }
         let hasForks = words.last == "forks"
         if hasForks { words.removeLast() }
         guard (2...3).contains(words.count), let seed = UInt64(words[0]), let steps = Int(words[1]) else { return nil }
         self.init(seed: seed, steps: steps)
         self.hasForks = hasForks
+        self.hasLessons = hasLessons
         guard words.count == 3 else { return }
         let kept = Set(words[2].split(separator: ",").compactMap { Int($0) })
         skipped = Set(0..<steps).subtracting(kept)

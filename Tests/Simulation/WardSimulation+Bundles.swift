@@ -41,7 +41,7 @@ extension WardSimulation {
         }
         guard export.devices.contains(device) else { return }
         // Whoever opens it finds what the sender knows him to hold.
-        for file in plan.hasForks ? [] : export.files {
+        for file in hasForks ? [] : export.files {
             guard let view = try? peer.site?.inspectBundle(file.path) else { continue }
             for space in view.spaces where !mayReceive(device, space.id, knowing: system) {
                 throw failure("unauthorised", "a bundle for \(peer.name) holds \(space.changes) of \(space.id)")

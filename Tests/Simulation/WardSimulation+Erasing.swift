@@ -148,8 +148,8 @@ extension WardSimulation {
         let cases = try site.cases()
         for person in gone {
             for value in person.values.sorted() {
-                if log.range(of: Data(value.utf8)) != nil { throw left(person, place, "the log: \(value)") }
-                if table.range(of: Data(value.utf8)) != nil { throw left(person, place, "an export: \(value)") }
+                if Self.holds(log, value) { throw left(person, place, "the log: \(value)") }
+                if Self.holds(table, value) { throw left(person, place, "an export: \(value)") }
             }
             guard try site.findResidents(person.name, all: true).isEmpty else { throw left(person, place, "a search") }
             // What is quarantined is told by its id alone.
@@ -181,11 +181,27 @@ extension WardSimulation {
                 let (bytes, _) = try place.machine.disk.head(of: place.directory.database + suffix, .max)
                 let data = Data(bytes)
                 for person in gone {
-                    for value in person.values.sorted() where data.range(of: Data(value.utf8)) != nil {
+                    for value in person.values.sorted() where Self.holds(data, value) {
                         throw left(person, place, "the file\(suffix): \(value)")
                     }
                 }
             }
+        }
+    }
+
+    /// Whether some bytes hold a word; files are long, and `Data` looks at each byte through a generic collection.
+    private static func holds(_ data: Data, _ word: String) -> Bool {
+        let word = Array(word.utf8)
+        return data.withUnsafeBytes { bytes in
+            var rest = bytes[...]
+            while rest.count >= word.count,
+                let start = memchr(rest.base.baseAddress! + rest.startIndex, Int32(word[0]), rest.count)
+            {
+                let place = UnsafeRawPointer(start) - bytes.baseAddress!
+                if place + word.count <= bytes.count, memcmp(start, word, word.count) == 0 { return true }
+                rest = bytes[(place + 1)...]
+            }
+            return false
         }
     }
 }

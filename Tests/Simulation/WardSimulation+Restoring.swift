@@ -12,22 +12,26 @@ extension WardSimulation {
     /// Whether a place may write now.
     ///
     /// Who writes on an older disk before the next sync gives numbers again that others know.
-    func mayWrite(_ place: Place) -> Bool { place.putBack == nil || plan.hasForks }
+    func mayWrite(_ place: Place) -> Bool { place.putBack == nil || hasForks }
 
     /// Keeps a copy of a disk now and then, and puts one back.
     func keepBackups(_ place: Place, _ generator: inout SeededGenerator) throws {
         guard let site = place.site, place.machine.disk.isOn else { return }
-        if plan.hasForks, generator.chance(1) { return try clone(place, &generator) }
-        if generator.chance(4), let image = place.image { return try putBack(image, at: place) }
-        if generator.chance(10) {
-            let vectors = try Self.vectors(site)
-            place.image = Place.Image(
-                disk: place.machine.disk.copy(seed: 0),
-                replica: try site.read { try $0.ownReplica()! },
-                vectors: vectors
-            )
-            trace("backup \(place.name)")
+        if hasForks, generator.chance(1) {
+            _ = try clone(place, &generator)
+            return
         }
+        if generator.chance(4), let image = place.image { return try putBack(image, at: place) }
+        if generator.chance(10) { place.image = try image(of: place, site) }
+    }
+
+    func image(of place: Place, _ site: Site) throws -> Place.Image {
+        trace("backup \(place.name)")
+        return Place.Image(
+            disk: place.machine.disk.copy(seed: 0),
+            replica: try site.read { try $0.ownReplica()! },
+            vectors: try Self.vectors(site)
+        )
     }
 
     typealias Vectors = [SpaceID: [ReplicaID: UInt64]]
@@ -46,7 +50,7 @@ extension WardSimulation {
     /// A machine goes on with an older copy of its disk.
     ///
     /// What only that disk held is gone, and the model forgets it; what anybody else has must come back.
-    private func putBack(_ image: Place.Image, at place: Place) throws {
+    func putBack(_ image: Place.Image, at place: Place) throws {
         // What survives cannot be told by numbers that are two changes.
         guard forked.isEmpty, place.putBack == nil, !isEnding(place), let known = try knownElsewhere(place) else {
             return
@@ -71,11 +75,14 @@ extension WardSimulation {
         // Nobody else has the protected people: with the only disk that holds them they are gone.
         let hidden = try place.site.map { try Self.vectors($0)[.protectedResidents] ?? [:] } ?? [:]
         guard hidden.allSatisfy({ survives(Dot($0.key, $0.value), .protectedResidents) }) else { return }
-        // Rights to seats move as changes arrive, whether a site's own later numbers have come back or not.
-        let isBehindInLessons = known.contains { space, vector in
-            space.matches("lessons/*") && vector[image.replica] ?? 0 > image.vectors[space]?[image.replica] ?? 0
+        // Rights to seats move as changes arrive, and an office moves late edits of protected people, whether a site's own
+        // later numbers have come back or not.
+        let answering = isAdmin(place) ? ["lessons/*", "residents", "residents/protected"] : ["lessons/*"]
+        let isBehindWhereItAnswers = known.contains { space, vector in
+            answering.contains { space.matches($0) }
+                && vector[image.replica] ?? 0 > image.vectors[space]?[image.replica] ?? 0
         }
-        guard plan.hasForks || !isBehindInLessons else { return }
+        guard hasForks || !isBehindWhereItAnswers else { return }
         place.end()
         place.machine.disk.restore(image.disk)
         summary.restoredDisks += 1
@@ -93,7 +100,8 @@ extension WardSimulation {
         )
         for other in places { try forgetNumbers(of: other) }
         // Numbers that are given again mean something else.
-        (digests, conflictLists) = ([:], [:])
+        (digests, conflictLists, seatStates) = ([:], [:], [:])
+        for other in places { other.seatKey = "" }
         for book in books {
             book.forget(Set(book.changes.filter { !survives(book.dot($0), book.space) }))
         }
@@ -102,9 +110,7 @@ extension WardSimulation {
         guarded.forget { !survives($0, $1) }
         erasable.people.removeAll { !survives($0.began, .residents) }
         pairs.removeAll { !survives($0.0, SimulatedSchema.spaces[0]) }
-        promises = promises.filter { _, promise in
-            promise.seen.entries.allSatisfy { survives(Dot($0.key, $0.value), promise.space) }
-        }
+        seats.forget { !survives($0, $1) }
         if let granted = grantedAt, !survives(granted, .system) {
             grantedAt = nil
             rights.removeAll { $0.saidAt == granted }
@@ -115,15 +121,17 @@ extension WardSimulation {
 
     /// A number that nobody knows any more may be given again.
     func forgetNumbers(of place: Place) throws {
-        guard !plan.hasForks, place.putBack != nil, let replica = place.replica, let known = try knownElsewhere(place)
+        guard !hasForks, place.putBack != nil, let replica = place.replica, let known = try knownElsewhere(place)
         else { return }
         place.putBack = place.putBack?.filter { space, seq in known[space]?[replica] ?? 0 > seq }
         if place.putBack?.isEmpty == true { place.putBack = nil }
     }
 
     /// A second machine goes on with a copy of a disk, beside the first.
-    private func clone(_ place: Place, _ generator: inout SeededGenerator) throws {
-        guard place !== centre, place.role != .auditor, places.count < Self.placesMax else { return }
+    ///
+    /// - Returns: the copy; `nil` where none was made.
+    private func clone(_ place: Place, _ generator: inout SeededGenerator) throws -> Place? {
+        guard place !== centre, place.role != .auditor, places.count < Self.placesMax else { return nil }
         let directory = DataDirectory("\(place.directory.path)-\(places.count)")
         try FileManager.default.createDirectory(atPath: directory.path, withIntermediateDirectories: false)
         try FileManager.default.copyItem(atPath: place.directory.deviceKey, toPath: directory.deviceKey)
@@ -150,6 +158,32 @@ extension WardSimulation {
         // Whatever either of them writes from here on, the other may too.
         let own = try Self.ownNumbers(twin.site!)
         (twin.acknowledged, twin.putBack, place.putBack) = (own, own, own)
+        return twin
+    }
+
+    /// In the end somebody copies a branch's machine, and both go on: whatever either writes takes effect everywhere.
+    func copyMachine(_ generator: inout SeededGenerator) throws {
+        let some = places.filter {
+            $0.role == .branch && $0.isJoined && $0.site != nil && $0.putBack == nil && !isEnding($0) && !isAdmin($0)
+        }
+        guard !hasForks, !some.isEmpty, mayWrite(centre) else { return }
+        let place = generator.pick(some)
+        // Rights of its own are at stake too.
+        if plan.hasLessons { _ = try openLesson(place, 6, &generator) }
+        guard place.site != nil else { return }
+        hasForks = true
+        guard let twin = try clone(place, &generator) else { return }
+        for _ in 0..<8 {
+            let one = generator.pick([place, twin])
+            switch generator.below(10) {
+            case 0..<4: try writeNotes(one, &generator)
+            case 4..<7: try book(one, &generator)
+            default: try exchange(one, centre, .fair, &generator)
+            }
+            try check(one)
+        }
+        try heal(&generator)
+        try checkEnd()
     }
 
     /// The last number that a site gave in each space.
@@ -186,7 +220,7 @@ extension WardSimulation {
 
     /// Notes what a change is that somebody has just written.
     func noteWritten(_ dot: Dot, _ space: SpaceID, _ site: Site) throws {
-        guard let hash = try site.read({ try $0.headerHash(dot, space) }) else {
+        guard let hash = try site.read({ try $0.headerHash(of: dot.replica, at: dot.seq, in: space) }) else {
             throw failure("lost", "\(dot) in \(space), which was just written")
         }
         written[space, default: []].append((dot, hash))
@@ -200,7 +234,8 @@ extension WardSimulation {
                 try transaction.forEachChange(in: space) { change in
                     if try transaction.isEffective(change.header.dot, in: space) { found.insert(change.hash) }
                 }
-                if let lost = changes.first(where: { !found.contains($0.hash) }) {
+                let lost = changes.first { !found.contains($0.hash) && !isExcluded($0.dot, in: space) }
+                if let lost {
                     throw failure("lost", "\(place.name) \(space): \(lost.dot)")
                 }
             }
@@ -213,17 +248,18 @@ extension WardSimulation {
         defer { place.replica = own }
         guard let former = place.replica, let own else { return }
         if own != former {
+            replaced.insert(former)
             guard let putBack = place.putBack else {
                 throw failure("identity", "\(place.name): a new replica for no reason")
             }
             // It may have given numbers again in the exchange in which it noticed.
-            if plan.hasForks {
+            if hasForks {
                 for space in putBack.keys where try !transaction.forks(in: space).isEmpty { forked.insert(space) }
             }
             (place.putBack, place.acknowledged) = (nil, [:])
         } else if let putBack = place.putBack {
             for (space, seq) in putBack where try transaction.ownSeq(in: space).seq > seq {
-                guard plan.hasForks else {
+                guard hasForks else {
                     throw failure("identity", "\(place.name) \(space): goes on under numbers that others know")
                 }
                 forked.insert(space)

@@ -96,7 +96,7 @@ extension WardSimulation {
     func revoke(_ place: Place, as wanted: Revocation.Mode? = nil, _ generator: inout SeededGenerator) throws {
         // Where an admin's rights end all is looked at anew, and what the quarantined writer has in effect at home alone.
         guard grantedAt != nil || !isAdmin(place) else { return }
-        let isDue = place.isJoined && !isEnding(place) && place.putBack == nil && !plan.hasForks
+        let isDue = place.isJoined && !isEnding(place) && place.putBack == nil && !hasForks
         guard place !== centre, place.role != .auditor, isDue, mayWrite(centre), let site = centre.site,
             let device = place.device
         else { return }
@@ -156,7 +156,7 @@ extension WardSimulation {
     }
 
     private func adopt(_ device: DeviceID) throws {
-        guard !plan.hasForks, mayWrite(centre), let site = centre.site else { return }
+        guard !hasForks, mayWrite(centre), let site = centre.site else { return }
         let known = try site.sites().first { $0.devices.contains { $0.id == device } }
         guard let known else { return }
         let vectors = try Self.vectors(site)
@@ -234,14 +234,23 @@ extension WardSimulation {
         )
     }
 
-    /// Whoever is known to be revoked was told nothing.
+    /// Whoever is known to be revoked was told nothing but that.
     func checkSilence(_ audience: Audience, to listener: Place, sent: Int, of other: Int) throws {
         guard audience.isWarned else { return }
         // A receipt for each run, and a farewell.
         guard sent <= 4096 + other else { throw failure("unauthorised", "\(listener.name) was sent \(sent) bytes") }
         guard let site = listener.site else { return }
-        guard try Self.vectors(site) == audience.held else {
+        let now = try Self.vectors(site)
+        guard now.filter({ $0.key != .system }) == audience.held.filter({ $0.key != .system }) else {
             throw failure("unauthorised", "\(listener.name) was sent changes after its rights had ended")
+        }
+        guard now[.system] != audience.held[.system] else { return }
+        let isTold = try site.read { try $0.currentAccess()?.isRevoked(site.keys.device) == true }
+        guard isTold else {
+            throw failure(
+                "unauthorised",
+                "\(listener.name) was sent changes of system, and not that its rights have ended"
+            )
         }
     }
 

@@ -229,37 +229,14 @@ extension WardSimulation {
         return isDone != nil
     }
 
-    private func book(_ place: Place, _ generator: inout SeededGenerator) throws {
+    func book(_ place: Place, _ generator: inout SeededGenerator) throws {
         let site = place.site!
-        let lessons = try site.lessons().map(\.record.id)
+        let lessons = try site.lessons()
         guard place.role != .auditor, !lessons.isEmpty else { return }
-        let lesson = generator.pick(lessons).description
-        let bookings = try site.bookings(lesson: lesson)
-        if !bookings.isEmpty, generator.chance(30) {
-            let booking = generator.pick(bookings)
-            // Given up from the moment that somebody may have said so.
-            cancelled.insert(booking.record.id)
-            let view = try attempt([place]) {
-                try site.cancelBooking(booking.record.id.description, reason: "都合")
-            }
-            trace("cancel \(place.name): \(view?.status ?? "-")")
-            return
-        }
-        let number = generator.below(12)
-        let who = BookingPerson.guest(
-            name: "予約 \(number)",
-            kana: nil,
-            phone: "03-1111-00\(10 + number)",
-            ageGroup: nil
-        )
-        let view = try attempt([place]) { try site.addBooking(lesson: lesson, who) }
-        if let view, view.status == "confirmed", let site = place.site {
-            let space = view.record.space
-            promises[view.record.id] = (
-                place.index, try site.read { try $0.ownReplica() }, space, try site.read { try $0.inEffect(space) }
-            )
-        }
-        trace("book \(place.name): \(view?.status ?? "-")")
+        let lesson = generator.pick(lessons)
+        let bookings = try site.bookings(lesson: lesson.record.id.description)
+        if !bookings.isEmpty, generator.chance(30) { return try cancel(place, generator.pick(bookings)) }
+        try ask(place, lesson, generator.below(12))
     }
 
     private func resolve(_ place: Place, _ generator: inout SeededGenerator) throws {
@@ -335,7 +312,7 @@ extension WardSimulation {
         if isStill || report.failure == nil { try checkProof(report, place, peer) }
         if isStill { try checkProofTimes(report, place, peer, since: former) }
         // The peer has by now what was given a number a second time.
-        if plan.hasForks { try place.site?.read { try checkReplica(place, $0) } }
+        if hasForks { try place.site?.read { try checkReplica(place, $0) } }
         if peer.site != nil { try check(peer) }
         return report
     }

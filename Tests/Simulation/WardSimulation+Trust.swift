@@ -36,7 +36,7 @@ extension WardSimulation {
 
     /// Beside a step something that is about trust; it has a generator of its own.
     func actOfTrust(_ generator: inout SeededGenerator) throws {
-        guard !plan.hasForks else { return }
+        guard !hasForks else { return }
         let place = generator.pick(places)
         guard place.site != nil else { return }
         if generator.chance(8) { armed = (centre.machine.disk, .crash(after: generator.below(30))) }
@@ -242,7 +242,10 @@ extension WardSimulation {
         }
         let spaces = Set((frames ?? []).flatMap(\.items).map(\.space))
         trace("pry \(place.name) \(peer.name): \(spaces.count)")
-        for space in spaces.sorted() where !mayReceive(site.keys.device, space, knowing: system) {
+        // Whoever was sent away is shown by whose word, by those who speak for the ward.
+        let isShown = isEnding(place) && isAdmin(peer)
+        for space in spaces.sorted()
+        where !mayReceive(site.keys.device, space, knowing: system) && !(isShown && space == .system) {
             throw failure("unauthorised", "\(peer.name) told \(place.name) of \(space)")
         }
     }

@@ -39,6 +39,8 @@ package final class WardSimulation {
         /// Whether people write on a disk that was put back before anybody noticed, and on clones of disks: one number
         /// is two changes.
         package var hasForks = false
+        /// Whether lessons are planned, changed, passed on and called off by those who work apart, and people book them.
+        package var hasLessons = false
         /// Told each line of the trace.
         package var trace: (@Sendable (String) -> Void)?
 
@@ -65,6 +67,8 @@ package final class WardSimulation {
         package var recoveries = 0
         /// How often the office erased somebody for good.
         package var erasures = 0
+        /// How often a scene came to its point.
+        package var scenes = 0
         /// The same for the same seed, on every machine.
         package var traceHash: UInt64 = 0
 
@@ -78,7 +82,8 @@ package final class WardSimulation {
                 + "too large \(network.dropped); power lost \(disk.crashes) (\(disk.tornWrites) torn writes), "
                 + "disk full \(disk.refusedWrites), reads failed \(disk.failedReads), clocks moved \(clockJumps), "
                 + "old disks back \(restoredDisks), devices revoked \(revokedDevices), adopted \(adoptions), "
-                + "people protected \(protections), erased \(erasures), keys recovered \(recoveries); "
+                + "people protected \(protections), erased \(erasures), keys recovered \(recoveries), "
+                + "scenes \(scenes); "
                 + "trace \(String(traceHash, radix: 16))"
         }
 
@@ -96,6 +101,7 @@ package final class WardSimulation {
             protections += other.protections
             recoveries += other.recoveries
             erasures += other.erasures
+            scenes += other.scenes
             traceHash &+= other.traceHash
         }
     }
@@ -114,6 +120,8 @@ package final class WardSimulation {
     private(set) var step = -1
     var places: [Place] = []
     let books = SimulatedSchema.spaces.map { ModelBook($0) }
+    /// Whether one number may be two changes from here on.
+    var hasForks: Bool
     /// Spaces in which one number may be two changes.
     var forked: Set<SpaceID> = []
     /// What was acknowledged, by the hash of its header: a number may be two changes.
@@ -128,10 +136,14 @@ package final class WardSimulation {
     var astray: [SimulatedLine.Astray] = []
     /// Bundles that have not arrived, or may arrive again.
     var parcels: [Parcel] = []
-    /// Who was told to have a seat, where, and what was in effect then.
-    var promises: [RecordID: (place: Int, by: ReplicaID?, space: SpaceID, seen: VersionVector)] = [:]
-    /// Bookings that somebody gave up.
-    var cancelled: Set<RecordID> = []
+    /// What was said at counters of seats.
+    var seats = SeatModel()
+    /// The seats of each set of changes in effect that was seen.
+    var seatStates: [String: String] = [:]
+    /// Replicas that their places went on from under another name, since an older disk had come back.
+    var replaced: Set<ReplicaID> = []
+    /// Whether two places have told one person at once, and an owner was lost, on purpose.
+    var (hasSeatedTwice, hasLostOwner) = (false, false)
     /// The devices whose rights have ended.
     var endings: [Ending] = []
     /// What the office adopted, and the change of `system` that says so.
@@ -158,7 +170,8 @@ package final class WardSimulation {
     var weather = Weather.fair
     /// What breaks during the next thing that is done.
     var armed: (disk: SimulatedDisk, fault: SimulatedDisk.Fault)?
-    private let root: String
+    private let scratch: Scratch
+    private var root: String { scratch.path }
     private var began: [UInt64] = []
 
     var centre: Place { places[0] }
@@ -172,8 +185,8 @@ package final class WardSimulation {
 
     private init(_ plan: Plan) throws {
         self.plan = plan
-        var template = Array("/tmp/tsunagu-ward-XXXXXX".utf8CString)
-        root = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
+        hasForks = plan.hasForks
+        scratch = try Scratch()
         summary.traceHash = 0xcbf2_9ce4_8422_2325
     }
 
@@ -183,7 +196,6 @@ package final class WardSimulation {
             SimulatedVFS.unmount(place.directory.path + "/")
         }
         for crook in crooks { SimulatedVFS.unmount(root + "/" + crook.name + "/") }
-        try? FileManager.default.removeItem(atPath: root)
     }
 
     private func run() throws -> Summary {
@@ -196,10 +208,22 @@ package final class WardSimulation {
             // Beside the step, so that it draws what it always drew.
             var other = SeededGenerator(seed: plan.seed &* 0x2545_f491_4f6c_dd1d &+ UInt64(index) &* 0x9e37_79b9)
             if other.chance(20) { try actOfTrust(&other) }
+            var third = SeededGenerator(seed: plan.seed &* 0xd134_2543_de82_ef95 &+ UInt64(index) &* 0x9e37_79b9)
+            if plan.hasLessons, third.chance(18) { try actOfLessons(&third) }
             summary.steps += 1
         }
         step = plan.steps
         try heal(&generator)
+        if plan.hasLessons {
+            for place in places { try checkSeatsEnd(place) }
+            var fourth = SeededGenerator(seed: plan.seed &* 0x9e37_79b9_7f4a_7c15)
+            try playScene(&fourth)
+            try heal(&generator)
+        }
+        try checkEnd()
+        var fifth = SeededGenerator(seed: plan.seed &* 0xbf58_476d_1ce4_e5b9)
+        step += 1
+        try copyMachine(&fifth)
         for place in places {
             summary.disk.add(place.machine.disk.counts)
         }
@@ -249,10 +273,11 @@ package final class WardSimulation {
                 space: "lessons/" + space,
                 code: "L\(index)",
                 title: "スマホ教室",
-                date: "2027-06-0\(index + 1)",
+                date: "2099-06-0\(index + 1)",
                 time: "10:00-12:00",
                 capacity: "\(2 + index)"
             )
+            seats.plan(plan.code, 2 + index)
             _ = try site.addLesson(plan)
         }
         for place in places.dropFirst() { try invite(place) }
@@ -397,7 +422,10 @@ package final class WardSimulation {
         for place in places where !place.machine.disk.isOn { try restart(place) }
         if let problem { trace("error \((problem as? CommandError)?.message.en ?? "\(type(of: problem))")") }
         if let problem, !isStruck {
-            guard let error = problem as? CommandError, isExcused(error.code) else {
+            // Whoever has heard that his rights have ended is told so by each command.
+            let isOver = try places.contains { try $0.knowsItsEnd }
+            guard let error = problem as? CommandError, isExcused(error.code) || isOver && error.code == .notPermitted
+            else {
                 throw failure("error", "\(problem)")
             }
         }

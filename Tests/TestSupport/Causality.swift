@@ -3,16 +3,13 @@
 
 /// Who had seen whose change.
 package enum Causality {
-    /// Every transitive causality among `count` changes that are numbered in one of its orders: the past of each.
+    /// Every causality among `count` changes that are numbered in one of its orders: what the author of each had seen.
+    ///
+    /// Not all are transitive: who writes while a change is out of effect may have seen one whose author saw that.
     package static func all(of count: Int) -> [[Set<Int>]] {
-        var out: [[Set<Int>]] = [[]]
-        for change in 0..<count {
-            out = out.flatMap { earlier in
-                subsets(of: change).filter { past in past.allSatisfy { past.isSuperset(of: earlier[$0]) } }
-                    .map { earlier + [$0] }
-            }
+        (0..<count).reduce([[]]) { out, change in
+            out.flatMap { earlier in subsets(of: change).map { earlier + [$0] } }
         }
-        return out
     }
 
     private static func subsets(of count: Int) -> [Set<Int>] {

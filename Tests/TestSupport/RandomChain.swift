@@ -18,9 +18,9 @@ package struct RandomChain {
 
     package init(length: Int, _ generator: inout SeededGenerator) {
         space = SpaceID(generator.pick(["residents", "lessons/kudan", "notes"]))!
-        author = ReplicaID(device: DeviceID(bytes: generator.bytes(16))!, incarnation: generator.next())
+        author = ReplicaID(of: DeviceID(bytes: generator.bytes(16))!, drawn: generator.next())
         others = (0..<3).map { _ in
-            ReplicaID(device: DeviceID(bytes: generator.bytes(16))!, incarnation: generator.next())
+            ReplicaID(of: DeviceID(bytes: generator.bytes(16))!, drawn: generator.next())
         }.sorted()
         people = ["sato", "suzuki", "\u{FA19}"].map { Operator(id: ExactText($0), label: ExactText("担当 \($0)")) }
         shapes = (0..<4).map { _ in RandomChain.shape(&generator) }

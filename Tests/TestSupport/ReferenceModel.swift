@@ -155,6 +155,16 @@ package struct ReferenceModel {
         some.filter { one in !some.contains { changes[$0].past.contains(one) } }.sorted(by: before)
     }
 
+    /// What lies behind one of some writes: what it had seen of them, and what lies behind that.
+    private func behind(_ one: Int, among writes: Set<Int>) -> Set<Int> {
+        var found = changes[one].past.intersection(writes)
+        while true {
+            let more = found.reduce(found) { $0.union(changes[$1].past.intersection(writes)) }
+            if more == found { return found }
+            found = more
+        }
+    }
+
     package func records(in visible: Set<Int>) -> Set<Int> {
         Set(visible.flatMap { changes[$0].entries.map(\.record) })
     }
@@ -187,10 +197,13 @@ package struct ReferenceModel {
             var sources: [UInt32: [Int]] = [:]
             for member in declaration.members {
                 func sets(_ change: Int) -> Bool { entry(change, number)!.registers[group]![member] != nil }
+                let past = behind(head, among: writes).filter(sets)
                 if sets(head) {
-                    sources[member] = [head]
+                    // Beside it stands what it had not seen, and nobody else replaced.
+                    let unseen = past.filter { one in !writes.contains { sets($0) && changes[$0].past.contains(one) } }
+                    sources[member] = unseen.union([head]).sorted(by: before)
                 } else {
-                    sources[member] = maximal(writes.filter { changes[head].past.contains($0) && sets($0) })
+                    sources[member] = maximal(past)
                 }
                 for source in sources[member]! {
                     changesAlive.insert(source)

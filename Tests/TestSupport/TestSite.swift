@@ -18,6 +18,8 @@ package final class Scratch: Sendable {
 
     deinit { try? FileManager.default.removeItem(at: url) }
 
+    package var path: String { url.path }
+
     package func path(_ name: String) -> String { url.appendingPathComponent(name).path }
 }
 
@@ -69,7 +71,7 @@ package final class TestSite {
         self.name = name
         key = try Curve25519.Signing.PrivateKey(rawRepresentation: generator.bytes(32))
         let publicKey = Array(key.publicKey.rawRepresentation)
-        replica = ReplicaID(device: DeviceID(signingKey: publicKey), incarnation: generator.next())
+        replica = ReplicaID(of: DeviceID(signingKey: publicKey), drawn: generator.next())
         machine = TestMachine(seed: generator.next())
         path = scratch.path("\(name).db")
         person = Operator(id: ExactText(name), label: ExactText("担当 \(name)"))

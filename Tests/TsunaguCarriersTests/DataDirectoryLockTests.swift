@@ -5,10 +5,12 @@ import Glibc
 import Testing
 import TsunaguCarriers
 
+import class TestSupport.Scratch
+
 struct DataDirectoryLockTests {
     @Test("A second daemon is told which process is first, and may start when that one has ended")
     func heldTwice() throws {
-        let directory = try TemporaryDirectory()
+        let directory = try Scratch()
         let path = directory.path + "/daemon.lock"
         do {
             let lock = try DataDirectoryLock(directory: directory.path)
@@ -25,7 +27,7 @@ struct DataDirectoryLockTests {
 
     @Test("Commands learn where the running daemon listens, and nothing of one that has ended")
     func holder() throws {
-        let directory = try TemporaryDirectory()
+        let directory = try Scratch()
         #expect(DataDirectoryLock.holder(of: directory.path) == nil)
         do {
             let lock = try DataDirectoryLock(directory: directory.path)

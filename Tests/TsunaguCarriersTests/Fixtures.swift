@@ -145,16 +145,3 @@ func withHub<Value: Sendable>(
         try await body(RunningHub(port: await port.value, identity: identity))
     }
 }
-
-/// A directory that goes with the test.
-struct TemporaryDirectory: ~Copyable {
-    let path: String
-
-    init() throws {
-        let url = FileManager.default.temporaryDirectory.appending(path: "tsunagu-" + UUID().uuidString)
-        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-        path = url.path
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
-}

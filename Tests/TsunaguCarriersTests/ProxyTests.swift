@@ -8,6 +8,8 @@ import TsunaguCarriers
 import TsunaguCommands
 import TsunaguCore
 
+import class TestSupport.Scratch
+
 /// TLS ends at somebody else: a proxy before a hub that speaks plain HTTP, or a man in the middle with a certificate that
 /// the machine trusts.
 @Suite(.timeLimit(.minutes(5)))
@@ -22,7 +24,7 @@ struct ProxyTests {
         alter: @escaping @Sendable (String, [UInt8]) -> [UInt8] = { $1 },
         _ body: @escaping @Sendable (Site, _ hub: RunningHub, _ proxy: RunningHub, Seen) throws -> Void
     ) async throws {
-        let directory = try TemporaryDirectory()
+        let directory = try Scratch()
         let own = try TLSIdentity.forTests()
         var random = SystemRandomNumberGenerator()
         let centre = try Site.initialise(

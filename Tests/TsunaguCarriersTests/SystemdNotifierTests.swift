@@ -5,6 +5,8 @@ import Glibc
 import Testing
 import TsunaguCarriers
 
+import class TestSupport.Scratch
+
 @Suite(.timeLimit(.minutes(1)))
 struct SystemdNotifierTests {
     /// A datagram socket such as systemd listens on.
@@ -35,7 +37,7 @@ struct SystemdNotifierTests {
 
     @Test("systemd hears of readiness, of life and of the end")
     func messages() async throws {
-        let directory = try TemporaryDirectory()
+        let directory = try Scratch()
         let path = directory.path + "/notify"
         let listener = Listener(path: path)
         let notifier = try #require(
@@ -57,7 +59,7 @@ struct SystemdNotifierTests {
 
     @Test("Without a watchdog only the end is told")
     func noWatchdog() async throws {
-        let directory = try TemporaryDirectory()
+        let directory = try Scratch()
         let path = directory.path + "/notify"
         let listener = Listener(path: path)
         let notifier = try #require(

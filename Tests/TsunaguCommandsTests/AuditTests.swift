@@ -26,14 +26,14 @@ import TsunaguWard
         _ = try ward.centre.resident(hidden.description)
         _ = try ward.centre.findResidents("隠岐")
         _ = try ward.centre.residentHistory("00012345678")
-        _ = try ward.centre.exportFile(.residents, to: ward.root.path + "/residents.csv")
+        _ = try ward.centre.exportFile(.residents, to: ward.root + "/residents.csv")
         _ = try ward.centre.findResidents("佐藤")
         let reads = try ward.centre.audit().dropFirst(before)
         #expect(reads.map(\.detail) == ["show", "find", "history", "export"])
         #expect(reads.allSatisfy { $0.act == .read && $0.records == [hidden.description] })
         #expect(reads.allSatisfy { $0.author.person.id == "admin" && $0.author.device == ward.centre.keys.device })
         #expect(reads.allSatisfy { $0.space == .protectedResidents && $0.isInEffect })
-        let file = try String(contentsOfFile: ward.root.path + "/residents.csv", encoding: .utf8)
+        let file = try String(contentsOfFile: ward.root + "/residents.csv", encoding: .utf8)
         #expect(file.contains("隠岐") && file.contains("protected"))
     }
 
@@ -98,7 +98,7 @@ import TsunaguWard
         #expect(entries.filter { $0.act == .revoke }.map(\.reason) == ["廃止"])
         #expect(entries.map(\.author.timestamp) == entries.map(\.author.timestamp).sorted())
 
-        let path = ward.root.path + "/audit.csv"
+        let path = ward.root + "/audit.csv"
         #expect(try ward.centre.exportAudit(to: path) { "\($0.milliseconds)" } == entries.count)
         let file = try String(contentsOfFile: path, encoding: .utf8)
         for secret in ProtectionTests.secrets { #expect(!file.contains(secret), "\(secret)") }
@@ -115,6 +115,14 @@ import TsunaguWard
         let told = try auditor.audit()
         #expect(told.contains { $0.act == .invite })
         #expect(!told.contains { $0.space == .protectedResidents || $0.reason == "加害者が探している" })
+        // That it is not all is said.
+        let gap = try #require(try auditor.auditGap())
+        #expect(gap.en.contains("partial") && gap.en.contains("residents/protected") && gap.en.contains("site grant"))
+        #expect(try ward.centre.auditGap() == nil)
+        _ = try ward.centre.grant("auditor", space: "*", writes: false)
+        for _ in 0..<2 { try ward.sync(auditor) }
+        #expect(try auditor.auditGap() == nil)
+        #expect(try auditor.audit().contains { $0.reason == "加害者が探している" })
     }
 
     @Test func `Entries name links of the authors' chains`() throws {

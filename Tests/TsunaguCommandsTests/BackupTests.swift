@@ -39,13 +39,13 @@ struct BackupTests {
         _ = try branch.addResident(["family_name=送信済み"])
         try ward.sync(branch)
         _ = try branch.addResident(["family_name=控えのとき未送信"])
-        let file = ward.root.path + "/backup"
+        let file = ward.root + "/backup"
         try branch.backUp(to: file, passphrase: Self.passphrase)
         _ = try branch.addResident(["family_name=控えのあと"])
         try ward.sync(branch)
         let former = try branch.read { try $0.ownReplica() }
 
-        let place = DataDirectory(ward.root.path + "/elsewhere")
+        let place = DataDirectory(ward.root + "/elsewhere")
         let restored = try restore(place, file)
         let replica = try restored.read { try $0.ownReplica() }
         #expect(replica != former && replica?.device == former?.device)
@@ -61,7 +61,7 @@ struct BackupTests {
     @Test func `Backups and bundles take the place of their kind and of no other file`() throws {
         let ward = try WardFixture()
         _ = try ward.join("branch")
-        let file = ward.root.path + "/somebody's"
+        let file = ward.root + "/somebody's"
         let write: [(String) throws -> Void] = [
             { try ward.centre.backUp(to: $0, passphrase: Self.passphrase) },
             { _ = try ward.centre.exportBundle(to: $0, for: "branch") },
@@ -79,13 +79,13 @@ struct BackupTests {
     @Test func `A restored centre is told by its clients what it lost`() throws {
         let ward = try WardFixture()
         let branch = try ward.join("branch")
-        let file = ward.root.path + "/backup"
+        let file = ward.root + "/backup"
         try ward.centre.backUp(to: file, passphrase: Self.passphrase)
         _ = try branch.addResident(["family_name=支所"])
         try ward.sync(branch)
         _ = try ward.centre.addResident(["family_name=本庁"])
         try ward.sync(branch)
-        let centre = try restore(DataDirectory(ward.root.path + "/centre2"), file)
+        let centre = try restore(DataDirectory(ward.root + "/centre2"), file)
         let report = try branch.sync(with: LoopbackTransport(Hub(centre)))
         #expect(report.upToDate && report.outcome.isNewEpoch)
         #expect(try names(centre) == ["支所", "本庁"])
@@ -95,7 +95,7 @@ struct BackupTests {
     @Test func `What is there is replaced only when told so, and kept beside`() throws {
         let ward = try WardFixture()
         let branch = try ward.join("branch")
-        let file = ward.root.path + "/backup"
+        let file = ward.root + "/backup"
         try branch.backUp(to: file, passphrase: Self.passphrase)
         try branch.store.close()
         try Data([1, 2, 3]).write(to: URL(fileURLWithPath: branch.directory.database))
@@ -112,14 +112,14 @@ struct BackupTests {
 
     @Test func `A file that was cut, altered or meant for another passphrase restores nothing`() throws {
         let ward = try WardFixture()
-        let file = ward.root.path + "/backup"
+        let file = ward.root + "/backup"
         try ward.centre.backUp(to: file, passphrase: Self.passphrase)
         let whole = try Data(contentsOf: URL(fileURLWithPath: file))
         // Nothing of the data or the keys can be read in it.
         #expect(whole.range(of: Data("SQLite format".utf8)) == nil)
         #expect(whole.range(of: Data("tsunagu-device-key".utf8)) == nil)
-        let place = DataDirectory(ward.root.path + "/elsewhere")
-        let other = ward.root.path + "/other"
+        let place = DataDirectory(ward.root + "/elsewhere")
+        let other = ward.root + "/other"
         func expectNothing(_ bytes: Data, _ what: String) throws {
             try bytes.write(to: URL(fileURLWithPath: other))
             #expect(throws: CommandError.self, "\(what)") { try restore(place, other) }
@@ -148,5 +148,50 @@ struct BackupTests {
         }
         #expect(try restore(place, file).status().site == "千代田区")
         #expect(throws: CommandError.self) { try ward.centre.backUp(to: other, passphrase: Array("short".utf8)) }
+    }
+
+    @Test func `What a restore takes the place of is named, with the work that nobody else has`() throws {
+        let ward = try WardFixture()
+        let branch = try ward.join("branch")
+        let file = ward.root + "/backup"
+        try branch.backUp(to: file, passphrase: Self.passphrase)
+        try ward.sync(branch)
+        for name in ["一", "二"] { _ = try branch.addResident(["family_name=\(name)"]) }
+        try branch.store.close()
+        var told: Site.Replaced?
+        let restored = try Site.restore(
+            branch.directory,
+            from: file,
+            passphrase: Self.passphrase,
+            person: WardFixture.clerk,
+            force: true
+        ) { told = $0 }
+        let replaced = try #require(told)
+        #expect(replaced.unsent == 2 && DataDirectory.exists(replaced.database))
+        let notice = try #require(try restored.status().notices.first { $0.code == "replaced" })
+        #expect(notice.detail.contains(replaced.database) && notice.detail.contains("unsent 2"))
+        // The way that is told leads there.
+        let place = DataDirectory(ward.root + "/kept")
+        try place.create()
+        let ending = replaced.database.dropFirst(branch.directory.database.count)
+        for (from, to) in [(replaced.database, place.database), (branch.directory.deviceKey + ending, place.deviceKey)]
+        {
+            try FileManager.default.copyItem(atPath: from, toPath: to)
+        }
+        try ward.sync(Site.open(place, person: WardFixture.clerk))
+        for _ in 0..<2 { try ward.sync(restored) }
+        for site in [ward.centre, restored] { #expect(try names(site) == ["一", "二"]) }
+
+        // What cannot be read cannot be counted, and is kept and named all the same.
+        try restored.store.close()
+        try Data("x".utf8).write(to: URL(filePath: branch.directory.database))
+        _ = try Site.restore(
+            branch.directory,
+            from: file,
+            passphrase: Self.passphrase,
+            person: WardFixture.clerk,
+            force: true
+        ) { told = $0 }
+        #expect(told?.unsent == nil && told.map { DataDirectory.exists($0.database) } == true)
     }
 }

@@ -18,7 +18,7 @@ struct BundleTests {
 
     init() throws { ward = try WardFixture() }
 
-    private func path(_ name: String) -> String { ward.root.path + "/" + name }
+    private func path(_ name: String) -> String { ward.root + "/" + name }
 
     private func add(_ site: Site, _ family: String) throws {
         _ = try site.write { transaction in

@@ -125,7 +125,7 @@ struct ByteSearchTests {
 
     @Test func `Bundles for others hold nothing of the person, sealed or opened`() throws {
         let ward = try Ward()
-        let path = ward.fixture.root.path + "/bundle"
+        let path = ward.fixture.root + "/bundle"
         let makers = [ward.fixture.centre, ward.holder, ward.branch]
         for maker in makers {
             for (receiver, name) in [(ward.branch, "branch"), (ward.venue, "venue"), (ward.auditor, "auditor")]
@@ -145,7 +145,7 @@ struct ByteSearchTests {
         let ward = try Ward()
         let passphrase = Array("合言葉は長く".utf8)
         for (site, mayHave) in [(ward.fixture.centre, true), (ward.branch, false), (ward.venue, false)] {
-            let path = ward.fixture.root.path + "/backup-\(site.person.id)"
+            let path = ward.fixture.root + "/backup-\(site.person.id)"
             try site.backUp(to: path, passphrase: passphrase)
             #expect(Self.search.found(in: try #require(FileManager.default.contents(atPath: path))).isEmpty)
             let restored = try Site.restore(
@@ -163,7 +163,7 @@ struct ByteSearchTests {
 
     @Test func `What a branch exports and prints says nothing of the person`() throws {
         let ward = try Ward()
-        let path = ward.fixture.root.path + "/out.csv"
+        let path = ward.fixture.root + "/out.csv"
         for site in [ward.branch, ward.auditor] {
             for kind in [TransferFile.residents, .bookings] {
                 _ = try site.exportFile(kind, to: path)

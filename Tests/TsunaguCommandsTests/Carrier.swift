@@ -92,7 +92,7 @@ enum Carrier: CaseIterable {
         to site: Site,
         _ ward: WardFixture
     ) throws -> [Fate] {
-        let path = ward.root.path + "/carried"
+        let path = ward.root + "/carried"
         let pieces = [runs.filter { $0.space == .system }, runs.filter { $0.space != .system }]
             .filter { !$0.isEmpty }.map { BundlePiece.runs($0) }
         try ward.writeBundle(pieces, by: device, for: site.keys, to: path)

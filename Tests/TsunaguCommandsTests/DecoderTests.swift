@@ -314,7 +314,7 @@ struct DecoderTests {
             vector += entry.hash
         }
         let good = [head, vector, piece(3, try runs(.system)), piece(3, try runs(Self.residents))]
-        let path = ward.root.path + "/spoilt"
+        let path = ward.root + "/spoilt"
         var generator = SeededGenerator(seed: 6)
         let before = try ward.digests(site)
         var (refused, taken) = (0, 0)
@@ -407,7 +407,7 @@ struct DecoderTests {
                 { "from": "languages", "to": "languages", "values": { "en": "en", "zh": "" }, "keep_others": true } ],
               "constants": { "standing": "日本人" }, "ignore": ["given_name", "birth_date"] }
             """
-        let (rows, map) = (ward.root.path + "/rows.csv", ward.root.path + "/map.json")
+        let (rows, map) = (ward.root + "/rows.csv", ward.root + "/map.json")
         var generator = SeededGenerator(seed: 8)
         let before = try ward.digests(ward.centre)
         var read = 0
@@ -448,10 +448,10 @@ struct DecoderTests {
     @Test func `A backup of spoilt pieces under the right passphrase restores nothing or all`() throws {
         let ward = try WardFixture()
         let passphrase = Array("合言葉は長く".utf8)
-        let path = ward.root.path + "/backup"
+        let path = ward.root + "/backup"
         try ward.centre.backUp(to: path, passphrase: passphrase)
         let whole = [UInt8](try #require(FileManager.default.contents(atPath: path)))
-        let place = DataDirectory(ward.root.path + "/elsewhere")
+        let place = DataDirectory(ward.root + "/elsewhere")
         var generator = SeededGenerator(seed: 9)
         // The least cost that is read, so that many can be tried.
         var header = Array(whole[..<24])

@@ -8,6 +8,8 @@ import TsunaguCommands
 import TsunaguCore
 import TsunaguStore
 
+import class TestSupport.Scratch
+
 @Suite("What doctor sees and sets right")
 struct DoctorTests {
     private func names(_ checks: [HealthCheck], where isWanted: (HealthCheck) -> Bool) -> [String] {
@@ -349,7 +351,9 @@ struct DoctorTests {
 
     /// A machine's devices as `/sys` shows them.
     private final class Devices {
-        let root = TemporaryDirectory()
+        let root: Scratch
+
+        init() throws { root = try Scratch() }
 
         func add(_ number: String, name: String, uuid: String? = nil, on slaves: [String] = []) throws {
             let device = "\(root.path)/devices/\(name)"
@@ -381,7 +385,7 @@ struct DoctorTests {
     }
 
     @Test func `Encryption is found below the file system, however many layers down`() throws {
-        let devices = Devices()
+        let devices = try Devices()
         try devices.add("8:1", name: "sda1")
         try devices.add("8:2", name: "sda2")
         try devices.add("253:0", name: "dm-0", uuid: "CRYPT-LUKS2-abc-root", on: ["sda2"])
@@ -413,7 +417,7 @@ struct DoctorTests {
 
     @Test func `A disk without encryption, or one that does not tell, is a warning and no fault`() throws {
         let ward = try WardFixture()
-        let devices = Devices()
+        let devices = try Devices()
         try devices.add("8:1", name: "sda1")
         try devices.add("253:0", name: "dm-0", uuid: "CRYPT-LUKS2-abc-root", on: ["sda1"])
         for (number, warns) in [("8:1", true), ("253:0", false), ("0:99", true)] {

@@ -30,7 +30,7 @@ struct EnrolmentTests {
     ) throws -> Site {
         let transport = transport() ?? ward.transport()
         return try Site.join(
-            DataDirectory(ward.root.path + "/" + name),
+            DataDirectory(ward.root + "/" + name),
             person: WardFixture.clerk,
             code: code,
             hub: nil,
@@ -49,7 +49,7 @@ struct EnrolmentTests {
 
     /// What is in a data directory that is of the ward.
     private func files(_ ward: WardFixture, _ name: String) -> [String] {
-        let all = try? FileManager.default.contentsOfDirectory(atPath: ward.root.path + "/" + name)
+        let all = try? FileManager.default.contentsOfDirectory(atPath: ward.root + "/" + name)
         return (all ?? []).filter { $0 != "device.key" }
     }
 
@@ -58,7 +58,7 @@ struct EnrolmentTests {
         let code = try invite(ward).code
         let error = #expect(throws: CommandError.self) {
             _ = try Site.join(
-                DataDirectory(ward.root.path + "/m"),
+                DataDirectory(ward.root + "/m"),
                 person: WardFixture.clerk,
                 code: code,
                 hub: "foo",
@@ -67,7 +67,7 @@ struct EnrolmentTests {
             )
         }
         #expect(error?.code == .usage && error?.hint != nil)
-        #expect(!FileManager.default.fileExists(atPath: ward.root.path + "/m"))
+        #expect(!FileManager.default.fileExists(atPath: ward.root + "/m"))
     }
 
     @Test func `A ward without a name does not begin`() throws {
@@ -75,7 +75,7 @@ struct EnrolmentTests {
         for name in ["", " \u{3000}"] {
             let error = #expect(throws: CommandError.self) {
                 _ = try Site.initialise(
-                    DataDirectory(ward.root.path + "/other"),
+                    DataDirectory(ward.root + "/other"),
                     person: WardFixture.clerk,
                     name: name,
                     code: "131016",
@@ -85,7 +85,7 @@ struct EnrolmentTests {
                 )
             }
             #expect(error?.code == .usage)
-            #expect(!FileManager.default.fileExists(atPath: ward.root.path + "/other"))
+            #expect(!FileManager.default.fileExists(atPath: ward.root + "/other"))
         }
     }
 
@@ -122,7 +122,7 @@ struct EnrolmentTests {
         let code = try other.centre.invite(role: .branch, name: "x", spaces: [], milliseconds: 60_000, hub: "https://h")
             .code
         let site = try Site.join(
-            DataDirectory(ward.root.path + "/m"),
+            DataDirectory(ward.root + "/m"),
             person: WardFixture.clerk,
             code: code,
             hub: nil,
@@ -267,7 +267,7 @@ struct EnrolmentTests {
         #expect(error?.code == .badInput)
         // What is granted or ended is so for both.
         _ = try ward.centre.grant("branch", space: "lessons/kudan", writes: true)
-        #expect(try devices(ward).allSatisfy { $0.spaces.contains("lessons/kudan") })
+        #expect(try devices(ward).allSatisfy { $0.written.contains("lessons/kudan") })
         _ = try ward.centre.revoke("branch", mode: .retired, reason: "閉所")
         let site = try #require(try ward.centre.sites().first { $0.name == "branch" })
         #expect(site.isRevoked && site.devices.allSatisfy { $0.revoked == .retired && $0.lacking == nil })

@@ -137,7 +137,7 @@ struct ErasedBytesTests {
 
     @Test func `Bundles made afterwards hold nothing of them, whatever their receiver has`() throws {
         let ward = try Ward()
-        let path = ward.fixture.root.path + "/bundle"
+        let path = ward.fixture.root + "/bundle"
         for maker in [ward.fixture.centre, ward.knowing, ward.holder] {
             for receiver in [ward.away, ward.empty, ward.holder] where maker !== receiver {
                 try ByteSearch.forget(receiver, at: maker)
@@ -155,7 +155,7 @@ struct ErasedBytesTests {
         let ward = try Ward()
         let passphrase = Array("合言葉は長く".utf8)
         func restored(_ site: Site) throws -> Site {
-            let path = ward.fixture.root.path + "/backup-\(site.person.id)"
+            let path = ward.fixture.root + "/backup-\(site.person.id)"
             try site.backUp(to: path, passphrase: passphrase)
             return try Site.restore(
                 DataDirectory(path + "-restored"),

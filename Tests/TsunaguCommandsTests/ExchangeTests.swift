@@ -105,7 +105,7 @@ struct ExchangeTests {
                 milliseconds: 60_000,
                 hub: "https://hub.example"
             )
-            let directory = DataDirectory(ward.root.path + "/cut\(cut)")
+            let directory = DataDirectory(ward.root + "/cut\(cut)")
             var left = cut
             let broken = ward.transport()
             broken.onPiece = { piece in
@@ -167,7 +167,7 @@ struct ExchangeTests {
         ).code
         func join(_ name: String) throws -> Site {
             try Site.join(
-                DataDirectory(ward.root.path + "/" + name),
+                DataDirectory(ward.root + "/" + name),
                 person: WardFixture.clerk,
                 code: code,
                 hub: nil,

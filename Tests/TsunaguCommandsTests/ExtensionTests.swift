@@ -28,7 +28,7 @@ struct ExtensionTests {
         func join(_ name: String) throws -> Site {
             let code = try centre.invite(role: .branch, name: name, spaces: [], milliseconds: 60_000, hub: "https://h")
             return try Site.join(
-                DataDirectory(fixture.root.path + "/" + name),
+                DataDirectory(fixture.root + "/" + name),
                 person: WardFixture.clerk,
                 code: code.code,
                 hub: nil,

@@ -17,7 +17,7 @@ struct HubEpochTests {
         let fixture: WardFixture
         private(set) var centre: Site
         private(set) var hub: Hub
-        private var backup: String { fixture.root.path + "/backup" }
+        private var backup: String { fixture.root + "/backup" }
 
         init() throws {
             fixture = try WardFixture()
@@ -66,7 +66,7 @@ struct HubEpochTests {
         func join(_ name: String) throws -> Site {
             let code = try centre.invite(role: .branch, name: name, spaces: [], milliseconds: 60_000, hub: "https://h")
             return try Site.join(
-                DataDirectory(fixture.root.path + "/" + name),
+                DataDirectory(fixture.root + "/" + name),
                 person: WardFixture.clerk,
                 code: code.code,
                 hub: nil,

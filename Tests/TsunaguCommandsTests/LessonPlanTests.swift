@@ -59,6 +59,7 @@ struct LessonPlanTests {
         _ = try ward.centre.cancelBooking(ids[0].description, reason: "都合")
         for _ in 0..<2 { try ward.sync(branch) }
         for site in [ward.centre, branch] {
+            #expect(try site.lesson("K1").cancelReason == "大雪")
             #expect(try site.bookings(lesson: "K1").allSatisfy { $0.status == "cancelled" && $0.isLessonCancelled })
             #expect(try site.lesson("K1").confirmed == 0)
             #expect(try site.lesson("K1").waiting == 0)
@@ -89,10 +90,12 @@ struct LessonPlanTests {
         let ward = try WardFixture()
         var plan = LessonPlan.kudan(capacity: "1")
         (plan.date, plan.time) = ("2027-12-20", "23:30-00:30")
+        plan.others.append("deadline=2027-12-18")
         _ = try ward.centre.addLessons(plan, weekly: 3)
         let lessons = try ward.centre.lessons()
         #expect(lessons.map { $0.record.text("code") } == ["K1-1", "K1-2", "K1-3"])
         #expect(lessons.map { $0.record.text("date") } == ["2027-12-20", "2027-12-27", "2028-01-03"])
+        #expect(lessons.map { $0.record.text("deadline") } == ["2027-12-18", "2027-12-25", "2028-01-01"])
         #expect(lessons.allSatisfy { $0.time == "23:30-00:30" })
         // The second code of this series is taken: none of it is made.
         plan.code = "K2-2"

@@ -73,3 +73,18 @@ final class LyingPeer: Transport {
         }
     }
 }
+
+extension SyncFrame {
+    /// A run of system that waits for a chain nobody has.
+    static func junk(_ number: UInt64, bytes: Int = 1) -> SyncFrame {
+        let run = RunEnvelope(
+            space: .system,
+            replica: ReplicaID(device: DeviceID(signingKey: [9]), incarnation: number),
+            first: 5,
+            count: 1,
+            signature: [UInt8](repeating: 0, count: 64),
+            body: [UInt8](repeating: 1, count: bytes)
+        )
+        return SyncFrame(items: [.run(run)])
+    }
+}

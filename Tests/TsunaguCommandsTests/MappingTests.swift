@@ -23,7 +23,7 @@ import TsunaguStore
             updates: Bool = false,
             isDry: Bool = false
         ) throws -> ImportCounts {
-            let (rows, map) = (ward.root.path + "/rows.csv", ward.root.path + "/map.json")
+            let (rows, map) = (ward.root + "/rows.csv", ward.root + "/map.json")
             try Data(csv.utf8).write(to: URL(filePath: rows))
             try Data(mapping.utf8).write(to: URL(filePath: map))
             return try ward.centre.importFile(
@@ -49,7 +49,7 @@ import TsunaguStore
 
         /// The columns of what is held now, as bytes.
         func export(_ columns: String..., kind: TransferFile = .residents) throws -> [[ExactText]] {
-            let path = ward.root.path + "/out.csv"
+            let path = ward.root + "/out.csv"
             _ = try ward.centre.exportFile(kind, to: path)
             let lines = try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n")
             let rows = lines.map { $0.split(separator: ",", omittingEmptySubsequences: false) }
@@ -266,7 +266,7 @@ import TsunaguStore
         // What the file calls it, whichever field it feeds.
         #expect(problems.map(\.column) == ["氏名", "性別", "言葉", "電話番号", "番号"])
         #expect(problems[1].value == "女" && problems[1].hint.en.contains("columns[2].values (line 6)"))
-        #expect(try trial.ward.centre.exportFile(.residents, to: trial.ward.root.path + "/none.csv") == 0)
+        #expect(try trial.ward.centre.exportFile(.residents, to: trial.ward.root + "/none.csv") == 0)
     }
 
     @Test func `a dry run says what would happen and writes nothing`() throws {

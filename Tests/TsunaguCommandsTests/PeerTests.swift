@@ -76,7 +76,7 @@ struct PeerTests {
         let (ward, other) = (try WardFixture(), try WardFixture())
         let (site, stranger) = (try ward.join("site"), try other.join("stranger"))
         _ = try site.addResident(["family_name=佐藤"])
-        var client = SyncClient(stranger: stranger.keys.device)
+        var client = SyncClient(stranger: stranger.keys.device, as: stranger.keys.device)
         let storage = StoreReplica(site)
         guard case .send(.compare(let summaries)) = try client.begin(storage) else {
             Issue.record("no comparison")

@@ -81,7 +81,7 @@ import TsunaguWard
     @Test func `A file with exactly the person is refused by its row`() throws {
         _ = try ward.centre.protectResident(id, reason: Self.reason)
         try ward.sync(branch)
-        let path = ward.root.path + "/rows.csv"
+        let path = ward.root + "/rows.csv"
         try "number,family_name,given_name,birth_date\n555,隠岐,秘子,1980-02-03\n556,佐藤,花,1980-02-03\n".write(
             toFile: path,
             atomically: true,

@@ -93,7 +93,7 @@ struct RecoveryTests {
         // The new admin does what an admin does.
         let code = try branch.invite(role: .admin, name: "新本庁", spaces: [], milliseconds: 60_000, hub: "https://h")
         let office = try Site.join(
-            DataDirectory(ward.root.path + "/office"),
+            DataDirectory(ward.root + "/office"),
             person: WardFixture.clerk,
             code: code.code,
             hub: nil,
@@ -142,6 +142,58 @@ struct RecoveryTests {
             try branch.recover(with: ward.recoveryKey, revoking: "branch", reason: "x", identity: WardFixture.identity)
         }
         #expect(try before != known && vector() == known)
+    }
+
+    @Test func `A centre that lost its database begins again by its own ward's key alone`() throws {
+        let ward = try WardFixture()
+        try ward.centre.store.close()
+        let directory = ward.centre.directory
+        for suffix in ["", "-wal", "-shm"] { DataDirectory.remove(directory.database + suffix) }
+        func begin(_ key: RecoveryKey) throws -> Site {
+            try Site.initialise(
+                directory,
+                person: WardFixture.clerk,
+                name: "千代田区",
+                code: "131016",
+                deviceName: "centre",
+                recoveryKey: key,
+                isAgain: true,
+                identity: WardFixture.identity
+            )
+        }
+        let refused = #expect(throws: CommandError.self) { try begin(key()) }
+        #expect(refused?.code == .notPermitted && refused?.hint?.en.contains("paper") == true)
+        #expect(!DataDirectory.exists(directory.database))
+        let again = try begin(ward.recoveryKey)
+        #expect(again.keys.device == ward.centre.keys.device)
+        // A key file of before, which does not say its ward, says it from the next opening on.
+        let text = try #require(try DataDirectory.read(directory.deviceKey))
+        let older = text.split(separator: "\n").prefix(3).joined(separator: "\n") + "\n"
+        try DataDirectory.write(older, to: directory.deviceKey)
+        try again.store.close()
+        _ = try Site.open(directory, person: WardFixture.clerk)
+        #expect(try DataDirectory.read(directory.deviceKey) == text)
+    }
+
+    @Test func `An admin that was invited becomes a centre, whose invitations name its key`() throws {
+        let ward = try WardFixture()
+        let (office, branch) = (try ward.join("office", role: .admin), try ward.join("branch"))
+        func pin(_ site: Site, _ hub: String) throws -> [UInt8]? {
+            let code = try site.invite(role: .branch, name: "x", spaces: [], milliseconds: 60_000, hub: hub).code
+            return InvitationCode(code)?.pin
+        }
+        // It knows the first centre's key from its own invitation.
+        #expect(try pin(office, "https://hub.example") == [UInt8](repeating: 7, count: 32))
+        #expect(try pin(office, "https://other.example") == nil && !office.isCentre())
+        let made: (String) throws -> (key: String, certificate: String, pin: [UInt8]) = { name in
+            ("key of \(name)", "certificate", [UInt8](repeating: 8, count: 32))
+        }
+        try office.becomeCentre(identity: made)
+        #expect(try office.isCentre() && DataDirectory.read(office.directory.hubKey) == "key of office")
+        #expect(try pin(office, "https://office.example") == [UInt8](repeating: 8, count: 32))
+        #expect(try pin(office, "https://hub.example") == [UInt8](repeating: 7, count: 32))
+        #expect(throws: CommandError.self) { try branch.becomeCentre(identity: made) }
+        #expect(!DataDirectory.exists(branch.directory.hubKey))
     }
 
     @Test func `The only admin does not end its own rights`() throws {

@@ -195,4 +195,71 @@ struct RevokedDeviceTests {
         #expect(throws: CommandError.self) { try venue.revoke("千代田区", mode: .lost, reason: "x") }
         #expect(throws: CommandError.self) { try ward.centre.revoke("千代田区", mode: .lost, reason: "x") }
     }
+
+    @Test func `One device of a site goes, and the others go on`() throws {
+        let ward = try WardFixture()
+        func join(_ device: String, at place: String? = nil) throws -> Site {
+            let code = try ward.centre.invite(
+                role: .branch,
+                name: "麹町",
+                spaces: [],
+                milliseconds: 60_000,
+                hub: "https://hub.example"
+            )
+            return try Site.join(
+                DataDirectory(ward.root + "/" + (place ?? device)),
+                person: WardFixture.clerk,
+                code: code.code,
+                hub: nil,
+                deviceName: device,
+                connect: { _ in ward.transport() }
+            ).site
+        }
+        let (one, two) = (try join("one"), try join("two"))
+        let third = try join("two", at: "three")
+        let id = { (site: Site) in site.keys.device.description }
+        let unknown = #expect(throws: CommandError.self) {
+            try ward.centre.revoke("麹町", device: "four", mode: .lost, reason: "x")
+        }
+        #expect(unknown?.code == .notFound && unknown?.hint?.en.contains(one.keys.device.short) == true)
+        let ambiguous = #expect(throws: CommandError.self) {
+            try ward.centre.revoke("麹町", device: "two", mode: .lost, reason: "x")
+        }
+        #expect(ambiguous?.code == .badInput)
+        #expect(throws: CommandError.self) {
+            try ward.centre.revoke("千代田区", device: id(one), mode: .lost, reason: "x")
+        }
+        let ended = try ward.centre.revoke("麹町", device: String(id(two).prefix(12)), mode: .retired, reason: "更新")
+        #expect(ended == [two.keys.device])
+        #expect(try ward.sync(two).failure?.code == .notPermitted && isErased(two))
+        for site in [one, third] { #expect(try ward.sync(site).upToDate) }
+        #expect(try ward.centre.revoke("麹町", device: "one", mode: .retired, reason: "更新") == [one.keys.device])
+        let again = #expect(throws: CommandError.self) {
+            try ward.centre.revoke("麹町", device: "one", mode: .retired, reason: "更新")
+        }
+        #expect(again?.code == .badInput)
+        let site = try #require(try ward.centre.sites().first { $0.name == "麹町" })
+        #expect(!site.isRevoked && site.devices.filter { $0.revoked == nil }.map(\.id) == [third.keys.device])
+        // What has ended holds nothing.
+        #expect(site.devices.filter { $0.revoked != nil }.allSatisfy { $0.grants.isEmpty })
+    }
+
+    @Test func `A grant to read is told as one, adds to what there is, and never narrows it`() throws {
+        let ward = try WardFixture()
+        _ = try ward.join("九段会館", role: .venue, spaces: ["lessons/kudan"])
+        func device() throws -> SiteView.Device {
+            try #require(try ward.centre.sites().first { $0.name == "九段会館" }?.devices.first)
+        }
+        #expect(try ward.centre.grant("九段会館", space: "lessons/jimbo", writes: false).count == 1)
+        #expect(try device().written == ["lessons/kudan"] && device().onlyRead == ["lessons/jimbo"])
+        // Said again it is no news.
+        #expect(try ward.centre.grant("九段会館", space: "lessons/jimbo", writes: false).isEmpty)
+        let narrowed = #expect(throws: CommandError.self) {
+            try ward.centre.grant("九段会館", space: "lessons/kudan", writes: false)
+        }
+        #expect(narrowed?.code == .badInput && narrowed?.hint?.en.contains("invite") == true)
+        #expect(try ward.centre.grant("九段会館", space: "lessons/jimbo", writes: true).count == 1)
+        #expect(try device().onlyRead.isEmpty && device().written == ["lessons/kudan", "lessons/jimbo"])
+        #expect(try ward.centre.unknownSpaces(["lessons/jimbo", "residents", "lessons/*", "*"]) == ["lessons/jimbo"])
+    }
 }

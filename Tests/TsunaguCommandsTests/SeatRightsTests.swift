@@ -47,14 +47,14 @@ struct SeatRightsTests {
     private static let passphrase = Array("合言葉合言葉".utf8)
 
     private func backUp(_ site: Site) throws -> String {
-        let file = ward.root.path + "/backup"
+        let file = ward.root + "/backup"
         try site.backUp(to: file, passphrase: Self.passphrase)
         return file
     }
 
-    private func restore(_ file: String) throws -> Site {
+    private func restore(_ file: String, as name: String = "again") throws -> Site {
         try Site.restore(
-            DataDirectory(ward.root.path + "/again"),
+            DataDirectory(ward.root + "/" + name),
             from: file,
             passphrase: Self.passphrase,
             person: WardFixture.clerk,
@@ -135,6 +135,80 @@ struct SeatRightsTests {
         _ = promised
     }
 
+    @Test func `Who gives a seat up and asks again has none until somebody gives him one anew`() throws {
+        let a = try ward.join("a")
+        try plan(at: ward.centre, capacity: 8)
+        try rounds(a)
+        let seat = try #require(try book(ward.centre, ["山田"])["山田"])
+        try rounds(a)
+        // There are none of its own left.
+        let asked = try (0..<8).map { try a.addBooking(lesson: "K1", guest("客\($0)")) }
+        #expect(asked.last?.status == "waiting")
+        _ = try a.cancelBooking(seat.description, reason: "都合")
+        #expect(try a.addBooking(lesson: "K1", guest("山田")).status == "waiting", "the office may have given it away")
+        try rounds(a)
+        for site in [a, ward.centre] {
+            #expect(try site.lesson("K1").confirmed == 8 && site.lesson("K1").waiting == 1)
+            #expect(try site.booking(seat.description).position == 1, "behind all who asked before")
+            #expect(try site.cases(.finding).isEmpty)
+        }
+        // Whoever comes up again waits where he asked last, not before everybody.
+        let first = try #require(asked.first).record.id
+        _ = try a.cancelBooking(first.description, reason: "都合")
+        try rounds(a)
+        #expect(try a.booking(seat.description).status == "confirmed")
+    }
+
+    @Test(arguments: [false, true])
+    func
+        `Whom a second counter told of his seat keeps it, or comes first, when a third that has not seen that gives it up`(
+            isKnown: Bool
+        ) throws
+    {
+        let (a, b) = (try ward.join("a"), try ward.join("b"))
+        try plan(at: ward.centre, capacity: 1)
+        let seat = try #require(try book(ward.centre, ["山田"])["山田"])
+        let others = try ["客1", "客2"].map { try ward.centre.addBooking(lesson: "K1", guest($0)).record.id }
+        try rounds(a, b)
+        #expect(try a.addBooking(lesson: "K1", guest("山田")).status == "confirmed")
+        _ = try b.cancelBooking(seat.description, reason: "都合")
+        #expect(try b.addBooking(lesson: "K1", guest("山田")).status == "waiting")
+        for site in isKnown ? [a, b] : [b, a] { try ward.sync(site) }
+        try rounds(a, b)
+        for site in [a, b, ward.centre] {
+            let places = try ([seat] + others).map { try site.booking($0.description).position }
+            #expect(places == (isKnown ? [nil, 1, 2] : [1, nil, 2]))
+            #expect(try site.lesson("K1").confirmed == 1)
+        }
+    }
+
+    @Test func `Who holds more rights than are planned by now confirms nobody beyond the plan`() throws {
+        let a = try ward.join("a")
+        try plan(at: ward.centre, capacity: 8)
+        try rounds(a)
+        let promised = try book(ward.centre, (0..<8).map { "客\($0)" })
+        #expect(promised.count < 8)
+        _ = try ward.centre.setCapacity("K1", "\(promised.count)")
+        try rounds(a)
+        try expectKept([promised], [a, ward.centre], capacity: promised.count)
+        #expect(try a.lesson("K1").waiting == 8 - promised.count)
+    }
+
+    @Test func `Who decides on a capacity seats those who waited for it`() throws {
+        let a = try ward.join("a")
+        try plan(at: ward.centre, capacity: 1)
+        try rounds(a)
+        for (site, seats) in [(a, "3"), (ward.centre, "2")] { _ = try site.setCapacity("K1", seats) }
+        try ward.sync(a)
+        for name in ["一", "二", "三"] { _ = try ward.centre.addBooking(lesson: "K1", guest(name)) }
+        let conflict = try #require(try ward.centre.cases(.conflict).first)
+        let more = try #require(conflict.values.first { $0.fields.contains { $0.value == .integer(3) } })
+        _ = try ward.centre.resolve(conflict.id, .take(more.n), reason: "確認")
+        #expect(try ward.centre.lesson("K1").rights.reduce(0) { $0 + $1.held } == 3)
+        try rounds(a)
+        #expect(try a.lesson("K1").confirmed == 3)
+    }
+
     @Test func `What a lost holder had is reclaimed, and whom it confirmed within its cut stays confirmed`() throws {
         let (a, thief) = (try ward.join("a"), try ward.join("thief"))
         try plan(at: ward.centre, capacity: 9)
@@ -154,6 +228,20 @@ struct SeatRightsTests {
         _ = try a.cancelBooking(kept["前"]!.description, reason: "都合")
         try rounds(a)
         #expect(try a.lesson("K1").confirmed == 9 && held(a, by: thief) == 0)
+    }
+
+    @Test func `The last that arrives of a lost holder frees what it held in lessons that it is not of`() throws {
+        let (owner, thief) = (try ward.join("owner"), try ward.join("thief"))
+        try plan(at: ward.centre, code: "K2", capacity: 9)
+        try rounds(owner)
+        try plan(at: owner, capacity: 9)
+        try rounds(owner, thief)
+        #expect(try held(owner, by: thief) > 0)
+        #expect(try book(thief, ["客"], "K2").count == 1)
+        try ward.sync(thief)
+        _ = try ward.centre.revoke("thief", mode: .lost, reason: "盗難")
+        try ward.sync(owner)
+        #expect(try held(owner, by: thief) == 0)
     }
 
     @Test func `Whom a lost holder confirmed behind its cut waits at the head once that is adopted`() throws {
@@ -204,6 +292,31 @@ struct SeatRightsTests {
         #expect(try holder.lesson("K1").confirmed == 8)
     }
 
+    @Test func `A lowered capacity takes no seat that stands on what a lost owner granted behind its cut`() throws {
+        let (owner, holder) = (try ward.join("owner"), try ward.join("holder"))
+        try plan(at: ward.centre, code: "K0", capacity: 1)
+        try rounds(owner)
+        try plan(at: owner, capacity: 8)
+        try rounds(owner, holder)
+        func hasFree() throws -> Bool {
+            try holder.lesson("K1").rights.contains { $0.device == holder.keys.device && $0.free > 0 }
+        }
+        var promised: [RecordID] = []
+        while try hasFree() { promised += try book(holder, ["客\(promised.count)"]).values }
+        let within = promised.count
+        // The office knows it to hold rights, and not of those that it is granted now.
+        for _ in 0..<3 { _ = try holder.sync(with: LoopbackTransport(Hub(owner))) }
+        while try hasFree() { promised += try book(holder, ["客\(promised.count)"]).values }
+        #expect(within > 0 && promised.count > within)
+        _ = try ward.centre.revoke("owner", mode: .lost, reason: "故障")
+        _ = try ward.centre.setCapacity("K1", "0")
+        try rounds(holder)
+        for site in [holder, ward.centre] {
+            for id in promised { #expect(try site.booking(id.description).status == "confirmed") }
+            #expect(try site.lesson("K1").rights.reduce(0) { $0 + $1.held } == promised.count)
+        }
+    }
+
     @Test func `A restored holder begins without rights, and what it had is reclaimed`() throws {
         let a = try ward.join("a")
         try plan(at: ward.centre, capacity: 6)
@@ -219,6 +332,27 @@ struct SeatRightsTests {
         try rounds(again)
         try expectKept([kept, more], [again, ward.centre], capacity: 6)
         #expect(try again.lesson("K1").confirmed == 6)
+    }
+
+    @Test(arguments: [false, true])
+    func `A backup that is restored twice leaves nothing with the machine between`(writesFirst: Bool) throws {
+        let holder = try ward.join("a")
+        try plan(at: ward.centre, capacity: 6)
+        try rounds(holder)
+        let file = try backUp(holder)
+        let between = try restore(file, as: "between")
+        try rounds(between)
+        #expect(try held(ward.centre, by: between) > 0)
+        let kept = try book(between, ["間"])
+        try rounds(between)
+        let last = try restore(file, as: "last")
+        // It has not heard of the one between then.
+        if writesFirst { #expect(try book(last, ["復元の直後"]).isEmpty) }
+        try rounds(last)
+        let more = try book(last, (0..<6).map { "客\($0)" })
+        try rounds(last)
+        try expectKept([kept, more], [last, ward.centre], capacity: 6)
+        #expect(try last.lesson("K1").confirmed == 6)
     }
 
     @Test func `A lost owner's lesson is kept by whoever ended its rights, once all holders know of it`() throws {
@@ -282,7 +416,7 @@ struct SeatRightsTests {
         let venue = try ward.join("venue", role: .venue, spaces: [space.name])
         try plan(at: ward.centre, capacity: 10)
         func carry(_ from: Site, _ to: Site, _ name: String, _ number: Int) throws {
-            let path = ward.root.path + "/bundle-\(number)"
+            let path = ward.root + "/bundle-\(number)"
             _ = try from.exportBundle(to: path, for: name)
             _ = try to.importBundle(path)
         }

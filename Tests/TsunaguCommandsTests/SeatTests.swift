@@ -76,6 +76,30 @@ struct SeatTests {
         #expect(try b.cases(.finding).isEmpty)
     }
 
+    @Test func `Who asks again at another counter is not undone by a cancellation that did not know`() throws {
+        let ward = try ward(capacity: 5)
+        let (a, b) = (try ward.join("a"), try ward.join("b"))
+        let id = try a.addBooking(lesson: "K1", guest("田中")).record.id
+        for site in [a, b] { try ward.sync(site) }
+        #expect(try b.addBooking(lesson: "K1", guest("田中")).record.id == id)
+        let asked = try ward.digests(b)
+        _ = try b.addBooking(lesson: "K1", guest("田中"))
+        #expect(try ward.digests(b) == asked, "once is enough")
+        _ = try a.cancelBooking(id.description, reason: "都合")
+        for _ in 0..<3 { for site in [a, b] { try ward.sync(site) } }
+        for site in [ward.centre, a, b] {
+            #expect(try status(site, id) == "confirmed")
+            #expect(try site.cases(.finding).map(\.code) == ["cancelled_and_booked"])
+        }
+        // Whoever has seen both may end it, and then it is over.
+        _ = try b.cancelBooking(id.description, reason: "本人に確認")
+        for _ in 0..<2 { for site in [b, a] { try ward.sync(site) } }
+        for site in [ward.centre, a, b] {
+            #expect(try status(site, id) == "cancelled")
+            #expect(try site.cases(.finding).isEmpty)
+        }
+    }
+
     @Test func `Booking and cancelling again and again at one counter is no contradiction`() throws {
         let ward = try ward(capacity: 5)
         for _ in 0..<3 {

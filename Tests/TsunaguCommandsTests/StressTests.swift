@@ -187,7 +187,7 @@ struct StressTests {
         func join(_ name: String) throws -> Site {
             let code = try centre.invite(role: .branch, name: name, spaces: [], milliseconds: 60_000, hub: "https://h")
             return try Site.join(
-                DataDirectory(ward.root.path + "/" + name),
+                DataDirectory(ward.root + "/" + name),
                 person: WardFixture.clerk,
                 code: code.code,
                 hub: nil,

@@ -6,23 +6,7 @@ import TsunaguCommands
 import TsunaguCore
 import TsunaguStore
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
-/// A directory of its own that goes with the fixture.
-final class TemporaryDirectory: Sendable {
-    let path: String
-
-    init() {
-        var template = Array("/tmp/tsunagu-test-XXXXXX".utf8CString)
-        path = template.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
-    }
-
-    deinit {
-        try? FileManager.default.removeItem(atPath: path)
-    }
-}
+import class TestSupport.Scratch
 
 /// A hub in the same process: the same bytes as over HTTPS, and a place to break them.
 final class LoopbackTransport: Transport {
@@ -55,17 +39,18 @@ final class LoopbackTransport: Transport {
 
 /// A centre with its hub, and sites that joined it, all in one process.
 struct WardFixture {
-    let root = TemporaryDirectory()
+    private let scratch: Scratch
     let centre: Site
     let hub: Hub
     let recoveryKey: RecoveryKey
     static let clerk = Operator(id: "clerk", label: "窓口")
 
     init() throws {
+        scratch = try Scratch()
         var random = SystemRandomNumberGenerator()
         recoveryKey = RecoveryKey { random.next() }
         centre = try Site.initialise(
-            DataDirectory(root.path + "/centre"),
+            DataDirectory(scratch.path + "/centre"),
             person: Operator(id: "admin", label: "本庁"),
             name: "千代田区",
             code: "131016",
@@ -75,6 +60,9 @@ struct WardFixture {
         )
         hub = Hub(centre)
     }
+
+    /// Where the sites' directories are.
+    var root: String { scratch.path }
 
     /// Stands for a hub's TLS identity.
     static func identity(_ name: String) -> (key: String, certificate: String, pin: [UInt8]) {
@@ -92,7 +80,7 @@ struct WardFixture {
             hub: "https://hub.example"
         )
         return try Site.join(
-            DataDirectory(root.path + "/" + name),
+            DataDirectory(root + "/" + name),
             person: Operator(id: ExactText(name), label: ExactText(name)),
             code: code.code,
             hub: nil,

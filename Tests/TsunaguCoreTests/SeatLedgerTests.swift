@@ -64,6 +64,22 @@ import TsunaguCore
         #expect(twice.confirmed.count == 2, "released twice frees one right")
     }
 
+    @Test func `An end that was named of a chain is the end of each branch it has`() {
+        let branch = ReplicaID(device: other.device, incarnation: 77)
+        let lineage = { (replica: ReplicaID) in replica == branch ? [other, branch] : [replica] }
+        let granted = ledger + [posted(owner, 3, depth: 3, .grant(other, 2))]
+        let spends = [used(branch, 7, 1), used(branch, 12, 2)]
+        let reclaimed = granted + [posted(owner, 4, depth: 4, .reclaim(other, ends: [other: 10], 1))]
+        let result = SeatLedger(ledger: reclaimed, uses: spends, lineage: lineage)
+        #expect(result.confirmed == [booking(1)] && result.unbacked.map(\.booking) == [booking(2)])
+        let passed = [
+            posted(other, 1, depth: 1, .open), posted(branch, 8, depth: 2, .mint(3)),
+            posted(owner, 1, depth: 3, .succeed(other, ends: [other: 8])),
+        ]
+        let followed = SeatLedger(ledger: passed, uses: [], lineage: lineage) { _, _ in true }
+        #expect(followed.owner == owner && followed.minted == 3)
+    }
+
     /// Whatever anybody writes, in any order: never more confirmations than rights, and one result.
     @Test func confirmationsNeverExceedRights() {
         for seed in 0..<2000 as Range<UInt64> {
@@ -185,6 +201,35 @@ import TsunaguCore
         }
         #expect(SeatShares.shares(of: 3, among: [], isEve: true).isEmpty)
         #expect(SeatShares.shares(of: -2, among: takers, isEve: true).isEmpty)
+    }
+
+    private static func takers(_ requests: [Int]) -> [SeatShares.Taker] {
+        requests.enumerated().map { number, requests in
+            let device = DeviceID(signingKey: [UInt8(number)])
+            return SeatShares.Taker(replica: ReplicaID(device: device, incarnation: 1), requests: requests)
+        }
+    }
+
+    @Test
+    func `A counter where nobody asked yet has its share in time, and one that stays quiet gives most of it back`() {
+        for (requests, share) in [(0, 5), (6, 3), (30, 1), (300, 0)] {
+            let takers = Self.takers([requests, 0, 0, 0])
+            let shares = SeatShares.shares(of: 20, among: takers, isEve: false)
+            for quiet in takers.dropFirst() { #expect((shares[quiet.replica] ?? 0) >= share, "\(requests)") }
+            #expect(requests < 300 || shares[takers[0].replica]! >= 19)
+        }
+    }
+
+    @Test func `The last seats fall to others in each session, and stay with who has them`() {
+        var takers = Self.takers([0, 0, 0, 0, 0])
+        func winner(_ turn: Int) -> ReplicaID? {
+            SeatShares.shares(of: 1, among: takers, isEve: false, turn: turn).keys.first
+        }
+        #expect(Set((0..<5).map(winner)).count == 5)
+        takers[3].free = 1
+        #expect(Set((0..<5).map(winner)) == [takers[3].replica])
+        takers[1].requests = 40
+        #expect(winner(0) == takers[1].replica, "until somebody's claim is much better")
     }
 
     private struct Pair: Hashable {

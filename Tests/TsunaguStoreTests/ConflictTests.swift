@@ -152,6 +152,15 @@ import TsunaguStore
         let minutes = (ahead + 1_800_000) / 60_000
         #expect(notices.first?.detail == "\(sites[0].device.short): \(minutes) min", "with the greatest amount")
         #expect(try sites[0].store.read { try $0.notices() }.isEmpty)
+        // While it goes on it is said; a week after the last such stamp it is not.
+        sites[1].machine.now += 8 * 86_400_000
+        sites[0].machine.now = sites[1].machine.now + ahead
+        try setTitle(sites[0], id, "still ahead")
+        try sites[1].pull(from: sites[0])
+        sites[1].machine.now += 7 * 86_400_000
+        #expect(try sites[1].store.read { try $0.notices() }.map(\.code) == ["clock_ahead"])
+        sites[1].machine.now += 1
+        #expect(try sites[1].store.read { try $0.notices() }.isEmpty)
     }
 
     @Test func aClockTenYearsBehindLosesNothing() throws {

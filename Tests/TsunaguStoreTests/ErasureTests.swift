@@ -130,6 +130,29 @@ import TsunaguStore
         }
     }
 
+    @Test func `A run that gives up its block for one record erases another that stood in the block before`() throws {
+        let (sites, scratch) = try ward(["centre", "second", "clerk"])
+        defer { withExtendedLifetime(scratch) {} }
+        let (centre, second, clerk) = (sites[0], sites[1], sites[2])
+        try centre.grant(second, role: .admin)
+        try exchange(sites)
+        let (secret, _) = try secret(second)
+        let other = try clerk.write { try $0.create(note, [(Number.phone, .text("090-71"))]) }
+        try exchange(sites)
+        try centre.write { try $0.erase(note, other) }
+        try clerk.pull(from: centre)
+        // It has not heard of that erasure, and makes one of its own.
+        try second.write { try $0.set(note, other, [(Number.phone, .text("090-72"))]) }
+        try second.write { try $0.erase(note, secret) }
+        #expect(try clerk.pull(from: second, [TestSchema.space]) == [.applied(2)])
+        try exchange(sites)
+        for site in sites {
+            for record in [secret, other] { #expect(try site.record(record) == nil) }
+            try expectNoTrace(site, Self.words + ["090-71", "090-72"])
+        }
+        try check(sites)
+    }
+
     @Test func `An older copy does not bring it back`() throws {
         let (sites, scratch) = try ward()
         defer { withExtendedLifetime(scratch) {} }

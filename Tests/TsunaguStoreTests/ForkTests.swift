@@ -1,6 +1,8 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
+import Foundation
+import GRDB
 import TestSupport
 import Testing
 import TsunaguCore
@@ -173,6 +175,27 @@ struct ForkTests {
         #expect(try state(site) == state(ward.original))
         try check(site)
         try check(ward.original)
+    }
+
+    @Test func `What an erasure gave up on one branch does not come back with the other`() throws {
+        let ward = try ward(sealsBefore: false)
+        let site = ward.founder
+        try site.receive(ward.branch)
+        _ = try site.store.write { try $0.draft(space, by: site.person).erase(note, ward.shared) }
+        try site.receive(ward.copied)
+        #expect(try site.store.read { try $0.forks(in: space) }.map(\.branches) == [2])
+        let seeds = try DatabaseQueue(path: site.path).read { db in
+            try Int.fetchAll(
+                db,
+                sql: """
+                    SELECT length(seed) FROM seed JOIN author ON author.no = seed.author
+                    WHERE start = 1 AND substr(replica, 1, 16) = ?
+                        AND space = (SELECT no FROM space WHERE name = ?)
+                    """,
+                arguments: [Data(ward.original.device.bytes), space.name]
+            )
+        }
+        #expect(!seeds.isEmpty && seeds.allSatisfy { $0 == 0 }, "\(seeds)")
     }
 
     @Test func `A chain that has no change in common forks at its first`() throws {

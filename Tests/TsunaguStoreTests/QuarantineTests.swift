@@ -43,6 +43,37 @@ import TsunaguStore
         try check(centre, clerk)
     }
 
+    @Test func `A revocation counts wherever somebody else wrote under its id first`() throws {
+        let scratch = try Scratch()
+        let sites = try makeWard(["centre", "clerk", "rogue", "thief"], in: scratch)
+        let (centre, clerk, rogue, thief) = (sites[0], sites[1], sites[2], sites[3])
+        try centre.grant(rogue, role: .admin)
+        for site in [clerk, rogue] { try site.pull(from: centre, [.system]) }
+        let revocation = try centre.store.write { transaction in
+            try transaction.draft(.system, by: centre.person).create(
+                SystemSchema.revocation,
+                [(1, .text(thief.device.description)), (2, .text("lost")), (3, .text(""))]
+            )
+        }
+        _ = try rogue.store.write { transaction in
+            try transaction.draft(.system, by: rogue.person).create(
+                SystemSchema.revocation,
+                id: revocation,
+                [(1, .text(rogue.device.description)), (2, .text("retired"))]
+            )
+        }
+        try clerk.pull(from: rogue, [.system])
+        #expect(try clerk.store.read { try $0.currentAccess() }?.isRevoked(thief.device) == false)
+        try clerk.pull(from: centre, [.system])
+        for site in [clerk, centre] {
+            try site.pull(from: rogue, [.system])
+            let access = try #require(try site.store.read { try $0.currentAccess() })
+            #expect(access.isRevoked(thief.device) && !access.isRevoked(rogue.device), "\(site.name)")
+        }
+        try clerk.reopen()
+        #expect(try clerk.store.read { try $0.verify() }.tables.faultCount == 0)
+    }
+
     @Test func aWriteDoesNotSupersedeWhatWasQuarantinedAtItsAuthor() throws {
         let (centre, clerk, outsider, scratch) = try ward()
         defer { withExtendedLifetime(scratch) {} }

@@ -149,7 +149,7 @@ import TsunaguStore
         // Nobody seals by the name that a branch is filed under.
         var filed = forked[0]
         filed.replica = try #require(try pair.b.vector(TestSchema.space).keys.first { $0 != filed.replica })
-        try expect(.fork(seq: 1), filed, at: pair.b)
+        try expect(.malformed("sealed under a branch's name"), filed, at: pair.b)
     }
 
     @Test func runsThatArriveInTheWrongOrderWait() throws {
@@ -161,6 +161,20 @@ import TsunaguStore
         #expect(try pair.b.receive([pair.runs[0]]) == [.applied(6)], "what waited for it included")
         #expect(try pair.b.vector(TestSchema.space)[pair.a.replica] == 6)
         #expect(try pair.b.digest() == pair.a.digest())
+        #expect(try pair.b.store.read { try $0.heldCauses(in: TestSchema.space) }.isEmpty)
+    }
+
+    @Test func aRunThatWaitedAndIsRefusedInItsTurnIsKeptWithTheReason() throws {
+        let pair = try pair()
+        var spoilt = pair.runs[1]
+        spoilt.signature[3] ^= 1
+        let peer = pair.a.device
+        let receipts = try pair.b.store.write { transaction in
+            try [spoilt, pair.runs[0]].map { try transaction.receive($0, from: peer) }
+        }
+        #expect(receipts == [.held(waitsFor: "\(peer.short) 1"), .applied(2)])
+        let refusals = try pair.b.store.read { try $0.refusals() }
+        #expect(refusals.map(\.reason) == ["bad_seal"] && refusals.map(\.first) == [spoilt.first])
         #expect(try pair.b.store.read { try $0.heldCauses(in: TestSchema.space) }.isEmpty)
     }
 

@@ -28,7 +28,7 @@ struct Refusals {
                 description: "Each case is refused by a reader that took in the first runs of the accepted vector, and "
                     + "leaves nothing behind: the other runs are taken after it.",
                 accepted: "../accepted/two-sites.json",
-                cases: try spoilt + handMade
+                cases: try spoilt + handMade + [underBranchName]
             )
         }
     }
@@ -61,7 +61,7 @@ struct Refusals {
             refusal("no changes", "malformed") { $0.count = 0 },
             refusal("the number 0", "malformed") { $0.first = 0 },
             refusal("an author whom nobody knows", "unknown_device") {
-                $0.replica = String(repeating: "ab", count: 24)
+                $0.replica = String(repeating: "1b", count: 24)
             },
             refusal("a device that nobody vouched for yet", "unknown_device", after: 0) { run in
                 run.replica = accepted.runs.first { $0.replica != good.replica }!.replica
@@ -117,8 +117,20 @@ struct Refusals {
             run.count = 1
             run.body = Hex.encode(body.bytes)
         }
-        if sealed { out.runs[0].seal = Hex.encode(try seal(out.runs[0].envelope)) }
+        if sealed { out.runs[0].seal = Hex.encode(try seal(try out.runs[0].envelope)) }
         return out
+    }
+
+    /// With the first bit of its incarnation set, and sealed so: else nobody could file a branch under that name.
+    private var underBranchName: RefusalVector.Case {
+        get throws {
+            var out = try handMade("sealed under a branch's name") { _ in }
+            var name = try out.runs[0].envelope.replica.bytes
+            name[16] |= 0x80
+            out.runs[0].replica = Hex.encode(name)
+            out.runs[0].seal = Hex.encode(try seal(try out.runs[0].envelope))
+            return out
+        }
     }
 
     /// The author's seal over what the run decodes to.

@@ -189,7 +189,7 @@ struct VectorReader {
     }
 
     func headerHash(_ run: RunEnvelope) throws -> String? {
-        try store.read { try $0.headerHash(Dot(run.replica, run.last), run.space) }.map { Hex.encode($0) }
+        try store.read { try $0.headerHash(of: run.replica, at: run.last, in: run.space) }.map { Hex.encode($0) }
     }
 }
 

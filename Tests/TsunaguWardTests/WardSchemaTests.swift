@@ -33,7 +33,8 @@ import TsunaguWard
                     + "3 review {7 capacity}; 4 review {8 room}; 5 review {9 level, 10 deadline}; "
                     + "6 set {11 languages}; 7 seats {12 rights}; 8 flow {13 status}; 9 set {14 needs}",
                 "19 booking lessons/*: 1 review {1 lesson, 2 person_key}; 2 review {3 name, 4 kana, 5 phone, 6 age_group}; "
-                    + "3 set {7 needs}; 4 flow {8 status}; 5 seats {9 seat}; 6 log {10 notes}",
+                    + "3 set {7 needs}; 4 flow {8 status}; 5 seats {9 seat}; 6 log {10 notes}; "
+                    + "7 latest {11 party}; 8 latest {12 counts}; 9 latest {13 answer_by}",
                 "20 booking_link residents: 1 review {1 booking, 2 lesson_space, 3 resident}",
             ]
         )

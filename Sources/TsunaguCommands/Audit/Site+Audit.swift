@@ -65,6 +65,29 @@ extension Site {
 }
 
 extension Site {
+    /// Why the audit log here may lack rows: what is done in spaces that this device may not hold, or has not got yet, is
+    /// told in those.
+    ///
+    /// - Returns: `nil` where this device may hold all of the ward.
+    package func auditGap() throws -> Localized? {
+        let (patterns, held) = try read { transaction in
+            let access = try transaction.currentAccess()
+            let patterns = access?.isAdmin(keys.device) == true ? ["*"] : access?.grants[keys.device]?.flatMap(\.spaces)
+            return (patterns ?? [], try transaction.spaces())
+        }
+        guard !patterns.contains("*") else { return nil }
+        let lacksProtected = !held.contains(.protectedResidents)
+        return Localized(
+            ja: "この記録は一部です。この端末が持てる空間（system と \(patterns.joined(separator: " "))）の分だけで、"
+                + (lacksProtected ? "支援措置の操作と閲覧（residents/protected）は含みません。" : "")
+                + "全部を見るには、本庁に site grant … --space '*' --read-only を依頼してください",
+            en: "this log is partial: it tells of the spaces that this device may hold, system and "
+                + "\(patterns.joined(separator: " ")), alone"
+                + (lacksProtected ? ", and nothing of protected residents (residents/protected)" : "")
+                + "; for all of it ask the ward office for 'site grant … --space '*' --read-only'"
+        )
+    }
+
     /// Writes the audit log as a file, oldest first.
     ///
     /// - Parameters:
@@ -99,7 +122,7 @@ extension Site {
 
 extension AuditEntry {
     /// What one change tells; nothing for most.
-    fileprivate static func entries(of change: Change, _ places: Places, isInEffect: Bool) throws -> [AuditEntry] {
+    static func entries(of change: Change, _ places: Places, isInEffect: Bool) throws -> [AuditEntry] {
         var acts: [(act: Act, record: String, detail: String?, reason: ExactText?)] = []
         for entry in try change.content() { acts += self.acts(entry) }
         // An act that has a reason and is nothing else is a decision.
@@ -140,7 +163,7 @@ extension AuditEntry {
         switch entry.collection {
         case SystemSchema.invitation.number where entry.registers[2] != nil:
             return [(.invite, id, "\(text(2)) \(text(3))", nil)]
-        case SystemSchema.device.number where entry.registers[3] != nil: return [(.enrol, id, nil, nil)]
+        case SystemSchema.device.number where entry.registers[3] != nil: return [(.enrol, id, text(2), nil)]
         case SystemSchema.grant.number: return [(.grant, text(1), "\(text(2)) \(text(3)) \(text(4))", nil)]
         case SystemSchema.revocation.number: return [(.revoke, text(1), text(2), entry.registers[4]?.text)]
         case WardSchema.protectedRead.number:
@@ -154,39 +177,6 @@ extension AuditEntry {
         default:
             guard let life = entry.life else { return [] }
             return life == .null ? [(.revive, id, nil, nil)] : [(.delete, id, nil, life.text)]
-        }
-    }
-}
-
-extension Change {
-    /// What a change writes on one record.
-    fileprivate struct Content {
-        let collection: UInt32
-        let id: RecordID
-        /// The members of registers, by field.
-        var registers: [UInt32: Value] = [:]
-        /// What it says of the record's life; `nil` where it says nothing.
-        var life: Value?
-    }
-
-    fileprivate func content() throws -> [Content] {
-        try payload.bytes.withUnsafeBytes { memory in
-            try payload.entries.filter { !$0.isErased }.map { entry in
-                var out = Content(collection: entry.shape.collection, id: entry.id)
-                let slots = UnsafeRawBufferPointer(rebasing: memory[entry.slotsStart..<entry.range.upperBound])
-                var reader = ByteReader(slots)
-                for operation in entry.shape.operations {
-                    for field in operation.fields {
-                        let slot = try reader.slot()
-                        if operation.group == 0 {
-                            out.life = try slot.value()
-                        } else if operation.mergeClass == .register {
-                            out.registers[field] = try slot.value()
-                        }
-                    }
-                }
-                return out
-            }
         }
     }
 }

@@ -45,7 +45,9 @@ extension Site {
     ///
     /// Nothing takes its place before all of the backup was read and found whole; what was there is kept beside it.
     ///
-    /// - Parameter force: whether to take the place of what is there.
+    /// - Parameters:
+    ///   - force: whether to take the place of what is there.
+    ///   - onReplacing: told what is kept beside, as soon as it is; a notice of `status` keeps it too.
     package static func restore(
         _ directory: DataDirectory,
         from path: String,
@@ -53,7 +55,8 @@ extension Site {
         person: Operator,
         force: Bool,
         schema: Schema = Site.schema,
-        environment: Store.Environment = .system
+        environment: Store.Environment = .system,
+        onReplacing: (Replaced) -> Void = { _ in }
     ) throws -> Site {
         let taken = [directory.database, directory.deviceKey].first { environment.files.exists($0) }
         if let taken, !force {
@@ -73,27 +76,61 @@ extension Site {
         try unpacked.create()
         defer { removeAll(unpacked) }
         try unpack(path, passphrase, into: unpacked)
+        let aside = "." + String(environment.now()) + ".replaced"
+        let replaced = taken.map { _ in
+            Replaced(
+                database: directory.database + aside,
+                unsent: unsent(directory, person: person, schema: schema, environment: environment)
+            )
+        }
         let restored = try open(unpacked, person: person, schema: schema, environment: environment)
         try restored.write { transaction in
             try transaction.beginIncarnation { try restored.keys.sign($0) }
             // Peers that met the store before notice that another answers in its place.
             try transaction.setMeta("epoch", .bytes(restored.store.random128().bytes))
             try transaction.note("restored", path)
+            if let replaced { try transaction.note("replaced", replaced.detail) }
         }
         try translating {
             try restored.store.checkpoint()
             try restored.store.close()
         }
-        let aside = "." + String(environment.now()) + ".replaced"
         for file in directory.files where environment.files.exists(file) {
             try DataDirectory.rename(file, to: file + aside)
         }
+        if let replaced { onReplacing(replaced) }
         // The data last: what has no data yet is no site, and is restored again.
         for (from, to) in zip(unpacked.files, directory.files).reversed() where environment.files.exists(from) {
             try DataDirectory.rename(from, to: to)
         }
         DataDirectory.remove(directory.farewell)
         return try open(directory, person: person, schema: schema, environment: environment)
+    }
+
+    /// What a restore took the place of.
+    package struct Replaced: Sendable {
+        /// The database, under its new name; the keys stand beside it under names that end alike.
+        package let database: String
+        /// How many changes of this device no other device is known to hold; `nil` where it could not be read.
+        package let unsent: Int?
+
+        fileprivate var detail: String { "\(database), unsent \(unsent.map { String($0) } ?? "unknown")" }
+    }
+
+    /// How many changes would stay behind in a data directory, as far as it can be read.
+    private static func unsent(
+        _ directory: DataDirectory,
+        person: Operator,
+        schema: Schema,
+        environment: Store.Environment
+    ) -> Int? {
+        guard environment.files.exists(directory.database),
+            let site = try? open(directory, person: person, schema: schema, environment: environment)
+        else { return nil }
+        defer { try? site.store.close() }
+        return try? site.read { transaction in
+            try transaction.spaces().reduce(0) { try $0 + transaction.unsent(in: $1) }
+        }
     }
 
     private static func unpack(_ path: String, _ passphrase: [UInt8], into directory: DataDirectory) throws {

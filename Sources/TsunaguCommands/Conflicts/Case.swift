@@ -44,6 +44,8 @@ package struct Case: Sendable {
     package let values: [Alternative]
     /// The `n` of what is shown meanwhile.
     package let shown: Int?
+    /// What was said of who may do what, where that is what is quarantined: an act a line.
+    package var says: [String] = []
 
     /// Who the rows come from that have a part in it; of several, who sent the latest.
     package var source: ExactText? { values.last { $0.source != nil }?.source }

@@ -66,21 +66,78 @@ extension Site {
             guard let conflict = try transaction.conflicts(id: id).first,
                 let name = try transaction.recordName(conflict.rid),
                 let collection = transaction.schema.collection(name.collection)
-            else { throw Self.notOpen(id) }
-            try transaction.requireWrite(self, name.space)
-            let draft = try transaction.draft(name.space, by: person)
-            draft.reason = reason
-            if let group = conflict.group, group.kind == .flow {
-                let state = try Self.alternative(decision, conflict).values[0].value.text ?? FlowMachine.initial
-                try draft.step(collection, name.id, group: group, to: state, reason: reason)
-            } else if let group = conflict.group {
-                try draft.set(collection, name.id, try Self.values(decision, conflict, group, collection))
-            } else if try Self.alternative(decision, conflict).deleted {
-                try draft.delete(collection, name.id, reason: reason)
-            } else {
-                try draft.revive(collection, name.id)
-            }
+            else { throw try transaction.undecidable(id) ?? Self.notOpen(id) }
+            try decide(conflict, name.space, collection, name.id, decision, reason: reason, transaction)
+            // Seats follow the capacity that was decided, and who books what.
+            try transaction.settleSeats(in: [name.space], by: self)
             return name.id
+        }
+    }
+
+    /// Decides for everybody all open conflicts of some kind in which an import from a source has a value: that is taken, of
+    /// several the latest.
+    ///
+    /// - Parameter isDry: whether to tell only what would be decided.
+    /// - Returns: the conflicts, each with the number of the value taken.
+    package func resolveAll(
+        _ filters: [CaseFilter],
+        takingFrom source: String,
+        reason: String,
+        isDry: Bool = false
+    ) throws -> [(open: Case, n: Int)] {
+        let reason = try Self.checkedReason(reason)
+        let source = ExactText(source)
+        let shown = Set(try cases(.conflict).map(\.id))
+        func decideAll(_ transaction: StoreTransaction) throws -> [(open: Case, n: Int)] {
+            let places = try Places(transaction)
+            var out: [(open: Case, n: Int)] = []
+            for conflict in try transaction.conflicts() where shown.contains(conflict.id) {
+                guard let open = try transaction.openCase(conflict, places), filters.allSatisfy({ $0.matches(open) }),
+                    let value = open.values.last(where: { $0.source == source }), let collection = open.collection
+                else { continue }
+                out.append((open, value.n))
+                if isDry { continue }
+                try decide(
+                    conflict,
+                    open.space,
+                    collection,
+                    open.records[0],
+                    .take(value.n),
+                    reason: reason,
+                    transaction
+                )
+                // A change holds so many records and no more.
+                if out.count.isMultiple(of: Self.decisionsOfChange) { try transaction.flushDrafts() }
+            }
+            if !isDry { try transaction.settleSeats(in: Set(out.map(\.open.space)), by: self) }
+            return out
+        }
+        return try isDry ? read(decideAll) : write(decideAll)
+    }
+
+    private static let decisionsOfChange = 256
+
+    private func decide(
+        _ conflict: StoreTransaction.ConflictRow,
+        _ space: SpaceID,
+        _ collection: CollectionSchema,
+        _ record: RecordID,
+        _ decision: Decision,
+        reason: ExactText,
+        _ transaction: StoreTransaction
+    ) throws {
+        try transaction.requireWrite(self, space)
+        let draft = try transaction.draft(space, by: person)
+        draft.reason = reason
+        if let group = conflict.group, group.kind == .flow {
+            let state = try Self.alternative(decision, conflict).values[0].value.text ?? FlowMachine.initial
+            try draft.step(collection, record, group: group, to: state, reason: reason)
+        } else if let group = conflict.group {
+            try draft.set(collection, record, try Self.values(decision, conflict, group, collection))
+        } else if try Self.alternative(decision, conflict).deleted {
+            try draft.delete(collection, record, reason: reason)
+        } else {
+            try draft.revive(collection, record)
         }
     }
 

@@ -82,7 +82,7 @@ extension StoredRecord {
 
     /// When a lesson is, in minutes on one scale for all days.
     fileprivate var lessonMinutes: Range<Int>? {
-        guard let day = text("date").flatMap({ Day(iso: $0.utf8) }), let start = values["start_time"]?.text,
+        guard let day = day("date"), let start = values["start_time"]?.text,
             let end = values["end_time"]?.text, let time = LessonTime(start: start, end: end)
         else { return nil }
         let midnight = day.number * 1440

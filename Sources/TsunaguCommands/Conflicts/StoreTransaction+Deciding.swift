@@ -28,4 +28,37 @@ extension StoreTransaction {
             )
         )
     }
+
+    /// Why no value of an open case is taken or written, where it is one that has none; `nil` where it is no such case.
+    func undecidable(_ id: String) throws -> CommandError? {
+        let others = try findings() + quarantineCases(Places(self))
+        guard let open = others.first(where: { $0.id.utf8.elementsEqual(id.utf8) }) else { return nil }
+        if open.kind == .quarantine {
+            return CommandError(
+                .usage,
+                Localized(
+                    ja: "\(id) は隔離された変更で、選ぶ値はありません",
+                    en: "\(id) is a quarantined change, which has no values to choose from"
+                ),
+                record: id,
+                hint: Localized(
+                    ja: "有効にするなら tsunagu conflict resolve \(id) --adopt",
+                    en: "to let it count: 'tsunagu conflict resolve \(id) --adopt'"
+                )
+            )
+        }
+        return CommandError(
+            .usage,
+            Localized(
+                ja: "\(id) は要確認（\(open.code)）で、選ぶ値はありません。記録を直すと消えます",
+                en:
+                    "\(id) is a finding (\(open.code)), which has no values to choose from; it goes when the records are put right"
+            ),
+            record: id,
+            hint: Localized(
+                ja: "tsunagu conflict show \(id) が挙げる記録を確かめ、直すか取り消してください",
+                en: "look at the records that 'tsunagu conflict show \(id)' names, and correct or cancel one"
+            )
+        )
+    }
 }

@@ -42,18 +42,20 @@ extension StoreTransaction {
     }
 
     /// What bookings leave for a person to talk about with the people: confirmations beyond their holder's rights or
-    /// beyond a capacity that was lowered, and bookings that one cancelled who had not seen another ask for the seat.
+    /// beyond a capacity that was lowered, bookings that one cancelled who had not seen another ask for the seat, and
+    /// people who were there though they had cancelled.
     private func seats() throws -> [Case] {
         try records(WardSchema.lesson, where: "deleted = 0 ORDER BY id").flatMap { lesson -> [Case] in
             let seats = try seats(of: lesson)
-            // Nobody sits in a lesson that does not take place.
-            if seats.isCancelled { return [] }
             func cases(_ code: String, _ bookings: [RecordID]) -> [Case] {
                 if bookings.isEmpty { return [] }
                 let records = [lesson.id] + bookings
                 return [finding(code, lesson.space, WardSchema.lesson, records, label: Self.label(lesson))]
             }
-            return cases("unbacked", Set(seats.ledger.unbacked.map(\.booking)).sorted())
+            let came = cases("attended_though_cancelled", seats.cameThoughCancelled)
+            // Nobody sits in a lesson that does not take place.
+            if seats.isCancelled { return came }
+            return came + cases("unbacked", Set(seats.ledger.unbacked.map(\.booking)).sorted())
                 + cases("over_capacity", try seats.peopleBeyond(plannedCapacity(lesson)))
                 + cases("cancelled_and_booked", seats.bookings.filter(\.isContradicted).map(\.id).sorted())
         }
@@ -125,8 +127,22 @@ extension StoreTransaction {
                 label: nil,
                 group: nil,
                 values: [value],
-                shown: nil
+                shown: nil,
+                says: try says(run, places)
             )
+        }
+    }
+
+    /// What a run of `system` says, in the words of the audit log.
+    private func says(_ run: QuarantinedRun, _ places: Places) throws -> [String] {
+        guard run.space == .system else { return [] }
+        return try changes(run.first...run.last, of: run.replica, in: .system).flatMap { change in
+            try AuditEntry.entries(of: change, places, isInEffect: false).map { entry in
+                let names = entry.records.map { record in
+                    DeviceID(exactHex: record).flatMap { places[$0]?.device.string } ?? String(record.prefix(8))
+                }
+                return ([entry.act.rawValue] + names + [entry.detail ?? ""]).joined(separator: " ")
+            }
         }
     }
 }

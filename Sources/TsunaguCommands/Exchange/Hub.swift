@@ -172,13 +172,22 @@ package final class Hub: Sendable {
         let request = try question.content.withMemory { memory throws(CodecError) in
             try SyncRequest(decoding: memory)
         }
-        if question.isRevoked { return try reply(answerRevoked(request, question.client)) }
-        guard question.isMember else { return try reply(answerStranger(request, question)) }
-        if let refusal = refusalOfLook(request, question.client) { return try reply(refusal) }
         let server = SyncServer(client: question.client)
         let replica = StoreReplica(site)
-        guard case .pull(let pull) = request else { return try reply(server.answer(request, replica)) }
-        let frames = Mutex(PullState(writer: try server.frames(pull, replica)))
+        let writer: FrameWriter
+        switch request {
+        case .pull(let pull) where question.isRevoked: writer = try server.proof(pull, replica)
+        case _ where question.isRevoked: return try reply(answerRevoked(request, question.client))
+        case _ where !question.isMember: return try reply(answerStranger(request, question))
+        case .pull(let pull): writer = try server.frames(pull, replica)
+        default:
+            if let refusal = refusalOfLook(request, question.client) { return try reply(refusal) }
+            let answer = try server.answer(request, replica)
+            // Nobody asks the hub to move rights with the day, and it hears when all is equal.
+            guard answer.saysEqual, try site.settleLessonsOfDay() else { return try reply(answer) }
+            return try reply(server.answer(request, replica))
+        }
+        let frames = Mutex(PullState(writer: writer))
         let (keys, counter) = (question.keys, question.counter)
         return Answer(status: 200) {
             try frames.withLock { state in
@@ -192,7 +201,7 @@ package final class Hub: Sendable {
         }
     }
 
-    /// Takes what a revoked device hands in, and gives nothing but a receipt for it.
+    /// Takes what a revoked device hands in, and gives nothing but a receipt for it; a pull is answered with the proof.
     private func answerRevoked(_ request: SyncRequest, _ client: DeviceID) throws -> SyncReply {
         switch request {
         case .push(let frame):

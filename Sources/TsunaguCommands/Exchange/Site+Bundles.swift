@@ -50,7 +50,7 @@ extension Site {
     /// - Throws: 65 and 77 with nothing changed; 75 where an earlier part must come first, with what fits taken in.
     package func importBundle(_ path: String) throws -> BundleReport {
         let report = try take(BundleFile(path, self))
-        try takePartInLessons()
+        try settleLessonsOfDay()
         return report
     }
 
@@ -84,11 +84,24 @@ extension Site {
         }
         try learn(from: file, report.view)
         // Runs nearer to their turn may have taken the place of others.
-        let (waiting, lost) = try read { transaction in
+        let (waiting, gone, refusals) = try read { transaction in
             let waiting = try transaction.heldPlaces(from: sender)
-            return (waiting, try held.subtracting(waiting).contains { try !transaction.isInLog($0) })
+            let gone = try held.subtracting(waiting).filter { try !transaction.isInLog($0) }
+            return (waiting, gone, try transaction.refusals().filter { $0.peer == sender.description })
         }
         report.held = waiting.count
+        // Or were refused when their turn came, which no earlier part mends.
+        var lost = false
+        for place in gone {
+            let refusal = refusals.first {
+                $0.space == place.space && $0.replica == place.replica && $0.first == place.first
+            }
+            if let refusal {
+                report.refused.append((place.space, place.replica, place.first, refusal.reason))
+            } else {
+                lost = true
+            }
+        }
         guard !isBlocked, !lost else { throw report.view.partsMissing(file.path) }
         return report
     }
@@ -172,8 +185,7 @@ extension Site {
                 switch piece {
                 case .head: return true
                 case .vector(let space, let vector):
-                    let copy = try transaction.copy(of: space, told: vector, by: view.sender, addsOnly: !isNews)
-                    if let copy { hasLost = try transaction.learn(copy, of: view.sender, space) || hasLost }
+                    hasLost = try transaction.learn(space, told: vector, by: view.sender, addsOnly: !isNews) || hasLost
                     return true
                 case .runs, .end: return false
                 }
@@ -185,39 +197,33 @@ extension Site {
 }
 
 extension StoreTransaction {
-    /// How far a sender holds a space by its own word; `nil` where not both may hold it.
+    /// Notes how far a sender holds a space by its own word, where both may hold it.
     ///
     /// - Parameter addsOnly: whether what was known before stays known.
-    fileprivate func copy(
-        of space: SpaceID,
+    /// - Returns: whether it is less than was known before.
+    fileprivate func learn(
+        _ space: SpaceID,
         told vector: [VectorEntry],
         by sender: DeviceID,
         addsOnly: Bool
-    ) throws -> PeerCopy? {
+    ) throws -> Bool {
         guard let access = try currentAccess(), let own = try ownReplica()?.device,
             access.mayRead(sender, space), access.mayRead(own, space)
-        else { return nil }
-        var known: [ReplicaID: UInt64] = [:]
-        for entry in vector {
-            // Where its chain goes another way than here, it is to see the one here.
+        else { return false }
+        // Where its chain goes another way than here, it is to see the one here.
+        let alike = try vector.filter { entry in
             let here = try headerHash(of: entry.replica, at: entry.seq, in: space)
-            if here == nil || here == entry.hash { known[entry.replica] = entry.seq }
+            return here == nil || here == entry.hash
         }
-        guard addsOnly, let former = try peerCopy(sender, space) else {
-            return try copy(of: space, with: known, upTo: lastRow())
+        var (copy, hasLost) = try copy(of: space, told: alike, by: sender, upTo: lastRow())
+        if addsOnly, let former = try peerCopy(sender, space) {
+            copy.told.merge(former.told) { max($0, $1) }
+            copy.held = max(copy.held, former.held)
+            copy.own = max(copy.own, former.own)
+            hasLost = false
         }
-        known.merge(former.told) { max($0, $1) }
-        var copy = try copy(of: space, with: known, upTo: lastRow())
-        copy.held = max(copy.held, former.held)
-        copy.own = max(copy.own, former.own)
-        return copy
-    }
-
-    /// - Returns: whether it is less than was known before.
-    fileprivate func learn(_ copy: PeerCopy, of sender: DeviceID, _ space: SpaceID) throws -> Bool {
-        let former = try peerCopy(sender, space)
         try setPeerCopy(sender, space, copy, isProved: false)
-        return former.map { copy.held < $0.held } ?? false
+        return hasLost
     }
 }
 

@@ -47,6 +47,16 @@ extension Site {
         guard !environment.files.exists(directory.database) else {
             throw CommandError(StoreError.exists(path: directory.database))
         }
+        if isAgain, let text = try DataDirectory.read(directory.deviceKey), let known = DeviceKeys(text)?.root,
+            known != recoveryKey.device
+        {
+            throw CommandError(
+                .notPermitted,
+                Localized(ja: "この端末の自治体の復旧キーではありません", en: "this is not the recovery key of this device's ward"),
+                record: directory.deviceKey,
+                hint: .rightKey
+            )
+        }
         // First of all: a ward whose key is nowhere must not begin.
         if let recoveryFile { try recoveryKey.write(to: recoveryFile) }
         try directory.create()
@@ -104,6 +114,19 @@ extension Site {
         return tls.pin
     }
 
-    /// Whether the ward's hub was set up here: when the ward began, or was recovered.
+    /// Sets up a hub at an admin's device that has none, since it was invited as one.
+    ///
+    /// - Throws: 77 unless this device is an admin's.
+    package func becomeCentre(
+        identity: (String) throws -> (key: String, certificate: String, pin: [UInt8])
+    ) throws {
+        try read { try $0.requireAdmin(self) }
+        guard try !isCentre() else { return }
+        let name = try status().site ?? ExactText(keys.device.short)
+        let pin = try Self.makeHub(directory, named: name.string, identity)
+        try write { try $0.setMeta(Self.hubPin, .bytes(pin)) }
+    }
+
+    /// Whether a hub of the ward was set up here: when the ward began or was recovered, or when a daemon took that role.
     package func isCentre() throws -> Bool { try read { try $0.meta(Self.hubPin) != nil } }
 }

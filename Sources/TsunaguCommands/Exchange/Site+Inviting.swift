@@ -53,8 +53,7 @@ extension Site {
             guard let root = try transaction.root() else {
                 throw CommandError(.failed, Localized(ja: "自治体が不明です", en: "the ward's root is unknown"))
             }
-            let known: [UInt8]? = if case .bytes(let bytes)? = try transaction.meta(Self.hubPin) { bytes } else { nil }
-            let pin = trust == .pin ? known : nil
+            let pin = trust == .pin ? try transaction.pin(at: hub) : nil
             let trust: PeerAddress.Trust =
                 hub?.hasPrefix("http://") == true ? .plain : pin.map { .pin($0) } ?? .system
             let code = InvitationCode(
@@ -74,6 +73,13 @@ extension Site {
             )
             return Invitation(code: code.text, hub: hub, expiresAt: expiry)
         }
+    }
+
+    /// Those of a scope that name no space held here, nor what every ward has: perhaps slips of typing, perhaps to come.
+    package func unknownSpaces(_ scope: [String]) throws -> [String] {
+        let known = try read { try $0.spaces() }
+        let usual = Set(Role.allCases.flatMap(\.defaultSpaces))
+        return scope.filter { pattern in !usual.contains(pattern) && !known.contains { $0.matches(pattern) } }
     }
 
     /// Fails where a device of a role cannot be given these spaces.
@@ -109,6 +115,14 @@ extension Site {
 }
 
 extension StoreTransaction {
+    /// The SHA-256 of the TLS key of the hub at an address: of another's where this site was told of it, else of its own.
+    fileprivate func pin(at hub: String?) throws -> [UInt8]? {
+        let known = try addresses().compactMap { PeerAddress(url: $0.url, trust: $0.trust) }.first { $0.url == hub }
+        if case .pin(let pin)? = known?.trust { return pin }
+        guard case .bytes(let own)? = try meta(Site.hubPin) else { return nil }
+        return own
+    }
+
     /// Fails where a site of a name has another role: what its devices may do should be what people read in the list.
     fileprivate func requireRole(_ role: Role, ofSiteNamed name: ExactText) throws {
         let sites = try records(

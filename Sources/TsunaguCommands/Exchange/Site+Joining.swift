@@ -182,7 +182,11 @@ extension Site {
             throw CommandError(
                 .badInput,
                 Localized(ja: "参加の申請ではありません: \(path)", en: "\(path) is no request to join"),
-                record: path
+                record: path,
+                hint: Localized(
+                    ja: "参加する端末で tsunagu join コード --request ファイル が書いたものを指定してください",
+                    en: "name what 'tsunagu join CODE --request FILE' wrote at the device that joins"
+                )
             )
         }
         let answer = try Hub(self).enrol(request)

@@ -8,25 +8,37 @@ import TsunaguSync
 
 /// The end of a device: its rights are withdrawn, it hands in what it wrote, and erases what it holds.
 extension Site {
-    /// Ends the rights of all devices of a site.
+    /// Ends the rights of all devices of a site, or of one of them.
     ///
-    /// - Parameter mode: `lost` honours what arrived here until now, `retired` what the devices still hand in.
+    /// - Parameters:
+    ///   - device: the one device's name or id, or the beginning of that.
+    ///   - mode: `lost` honours what arrived here until now, `retired` what the devices still hand in.
     /// - Returns: the devices.
-    package func revoke(_ name: String, mode: Revocation.Mode, reason: String) throws -> [DeviceID] {
+    package func revoke(
+        _ name: String,
+        device: String? = nil,
+        mode: Revocation.Mode,
+        reason: String
+    ) throws -> [DeviceID] {
         let reason = try Self.checkedReason(reason)
         let place = try site(name)
         return try write { transaction in
             try transaction.requireAdmin(self)
             guard let access = try transaction.currentAccess() else { return [] }
-            let devices = place.devices.map(\.id).filter { !access.isRevoked($0) }
+            let named = try device.map { [try place.device($0)] } ?? place.devices
+            let devices = named.map(\.id).filter { !access.isRevoked($0) }
             guard !devices.isEmpty else {
                 throw CommandError(
                     .badInput,
                     Localized(
-                        ja: "\(place.name) には有効な端末がありません",
+                        ja: "\(place.name) に、権限を終わらせる端末はありません",
                         en: "\(place.name) has no device whose rights could end"
                     ),
-                    record: place.id.description
+                    record: named.first?.id.description ?? place.id.description,
+                    hint: Localized(
+                        ja: "tsunagu site show \(place.name) で端末を確かめてください",
+                        en: "look at its devices with 'tsunagu site show \(place.name)'"
+                    )
                 )
             }
             guard !devices.contains(keys.device) else {
@@ -34,9 +46,11 @@ extension Site {
                     .notPermitted,
                     Localized(ja: "この端末自身は失効させられません", en: "a device does not revoke itself"),
                     hint: Localized(
-                        ja: "ほかの管理者の端末で行ってください。なければ先に tsunagu invite --role admin で招いてください",
+                        ja: "ほかの管理者の端末で行ってください。なければ先に tsunagu invite --role admin で招いてください。"
+                            + "同じ拠点のほかの端末なら --device で指定してください",
                         en:
-                            "let another admin do it; where there is none, invite one first with 'tsunagu invite --role admin'"
+                            "let another admin do it; where there is none, invite one first with 'tsunagu invite --role admin'; "
+                            + "another device of this site is named with --device"
                     )
                 )
             }
@@ -51,6 +65,9 @@ extension Site {
     }
 
     /// Lets all devices of a site read, and write unless told otherwise, a further space.
+    ///
+    /// - Returns: the devices that may more than before.
+    /// - Throws: 65 where it is to narrow what a device may: grants only add.
     package func grant(_ name: String, space: String, writes: Bool) throws -> [DeviceID] {
         let place = try site(name)
         return try write { transaction in
@@ -66,19 +83,48 @@ extension Site {
                 )
             }
             for device in devices {
-                let role = device.role!
-                try Self.check(scope: [space], for: role)
-                guard !writes || role != .auditor else {
+                try Self.check(scope: [space], for: device.role!)
+                guard !writes || device.role != .auditor else {
                     throw CommandError(
                         .usage,
                         Localized(ja: "監査の端末は読むだけです", en: "an auditor only reads"),
                         hint: Localized(ja: "--read-only を付けてください", en: "add --read-only")
                     )
                 }
-                try transaction.draft(.system, by: person).grant(device.id, role: role, spaces: space, writes: writes)
+                guard writes || !device.writes(space) else { throw Self.notNarrowed(place, space) }
             }
-            return devices.map(\.id)
+            let new = devices.filter { device in
+                !device.grants.contains { grant in
+                    grant.writes == writes && grant.spaces.count == 1 && grant.spaces[0].utf8.elementsEqual(space.utf8)
+                }
+            }
+            for device in new {
+                try transaction.draft(.system, by: person).grant(
+                    device.id,
+                    role: device.role!,
+                    spaces: space,
+                    writes: writes
+                )
+            }
+            return new.map(\.id)
         }
+    }
+
+    /// What was written under a right stands, so a right ends with its device, by a cut, and not by itself.
+    private static func notNarrowed(_ place: SiteView, _ space: String) -> CommandError {
+        CommandError(
+            .badInput,
+            Localized(
+                ja: "\(place.name) は \(space) にもう書き込めます。与えた権限は狭められません",
+                en: "\(place.name) may write \(space) already, and a right that was given is not narrowed"
+            ),
+            record: place.id.description,
+            hint: Localized(
+                ja: "狭めるには、tsunagu site revoke \(place.name) --retired で終わらせ、必要な空間だけを --space で挙げて招き直してください",
+                en:
+                    "end it with 'tsunagu site revoke \(place.name) --retired', and invite it anew with the spaces that it needs"
+            )
+        )
     }
 
     /// Ends a retirement where the device has handed in what it had: from now on nothing more of it is honoured.

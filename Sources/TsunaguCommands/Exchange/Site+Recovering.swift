@@ -20,13 +20,16 @@ extension Site {
     ///
     /// - Parameters:
     ///   - name: the site whose devices become admins'; this device alone where `nil`.
-    ///   - lost: the site whose devices are in unknown hands; what arrived of them here is honoured.
+    ///   - lost: the site whose rights end.
+    ///   - mode: `lost` where its devices are in unknown hands: what arrived of them here is honoured. `retired` where they
+    ///     are broken: all that they ever wrote is, whoever brings it.
     ///   - identity: as in `initialise`; used where this device is to be the centre and has no hub's key.
     /// - Returns: the new admins' devices, and those whose rights ended.
     package func recover(
         with key: RecoveryKey,
         site name: String? = nil,
         revoking lost: String? = nil,
+        as mode: Revocation.Mode = .lost,
         reason: String,
         identity: (String) throws -> (key: String, certificate: String, pin: [UInt8])
     ) throws -> (admitted: [DeviceID], revoked: [DeviceID]) {
@@ -34,7 +37,8 @@ extension Site {
         guard try read({ try $0.root() }) == key.device else {
             throw CommandError(
                 .notPermitted,
-                Localized(ja: "この自治体の復旧キーではありません", en: "this is not the recovery key of this ward")
+                Localized(ja: "この自治体の復旧キーではありません", en: "this is not the recovery key of this ward"),
+                hint: .rightKey
             )
         }
         let sites = try sites()
@@ -77,7 +81,8 @@ extension Site {
                 let draft = try transaction.draft(.system, by: person)
                 for device in admitted { try draft.grant(device, role: .admin, spaces: "*", writes: true) }
                 for device in revoked {
-                    try draft.revoke(device, mode: .lost, cut: transaction.chains(of: [device]), reason: reason)
+                    let cut = mode == .lost ? try transaction.chains(of: [device]) : nil
+                    try draft.revoke(device, mode: mode, cut: cut, reason: reason)
                 }
                 draft.reason = reason
             }
@@ -87,10 +92,17 @@ extension Site {
     }
 }
 
+extension Localized {
+    static let rightKey = Localized(
+        ja: "この自治体を始めたとき（tsunagu init）に控えた紙を探してください。ほかの自治体のキーは使えません",
+        en: "look for the paper written when this ward began ('tsunagu init'); another ward's key does not serve"
+    )
+}
+
 extension StoreTransaction {
     /// Says something in the ward's name: by a new replica of the root, which nothing is kept of but what it said.
     func speak(with key: RecoveryKey, _ body: () throws -> Void) throws {
-        let replica = ReplicaID(device: key.device, incarnation: random())
+        let replica = ReplicaID(of: key.device, drawn: random())
         try write(as: replica, key.sign, body)
     }
 

@@ -53,6 +53,17 @@ package struct StoreReplica: ReplicaStorage {
         try site.read { try $0.runs(of: space, lackingAt: device) }
     }
 
+    package func runs(ending device: DeviceID, lacking known: [ReplicaID: UInt64]) throws -> [Int64] {
+        guard try access()?.isRevoked(device) == true else { return [] }
+        return try sealed { transaction in
+            guard let access = try transaction.currentAccess(), let word = access.endings[device] else { return [] }
+            return try transaction.runs(
+                holding: [word] + (access.credentials(of: self.device) ?? []),
+                lacking: known
+            )
+        }
+    }
+
     package func run(_ row: Int64) throws -> RunEnvelope? { try site.read { try $0.run(row) } }
 
     package func headerHash(of replica: ReplicaID, at seq: UInt64, in space: SpaceID) throws -> Hash32? {
@@ -79,13 +90,14 @@ package struct StoreReplica: ReplicaStorage {
 
     /// Takes in a frame in a transaction of the caller's.
     func receive(_ frame: SyncFrame, from peer: DeviceID, _ transaction: StoreTransaction) throws -> [Receipt] {
+        let former = try transaction.ownReplica()
         let receipts = try frame.items.map { try receive($0, from: peer, transaction) }
         // Whoever is nobody here has no say in what a person is shown.
         if peer != .stranger { try transaction.noteRefusals(frame.items, receipts, from: peer) }
         // Before anything is written here: its number may be taken.
         try transaction.beginIncarnationWhereDue(site.keys)
         // What the arrival calls for is done by the process that applies it: seats are confirmed in order.
-        try transaction.settleSeats(in: transaction.appliedSpaces, by: site)
+        try transaction.settleArrivedSeats(by: site, isNewReplica: try transaction.ownReplica() != former)
         return receipts
     }
 
@@ -187,12 +199,14 @@ package struct StoreReplica: ReplicaStorage {
                     let copy = StoreTransaction.PeerCopy(held: summary.position, own: summary.position)
                     try transaction.setPeerCopy(peer, summary.space, copy, isProved: isProved)
                 case .differs(let summary, let vector):
-                    let known = Dictionary(uniqueKeysWithValues: vector.map { ($0.replica, $0.seq) })
-                    var copy = try transaction.copy(of: summary.space, with: known, upTo: summary.position)
+                    var (copy, hasLost) = try transaction.copy(
+                        of: summary.space,
+                        told: vector,
+                        by: peer,
+                        upTo: summary.position
+                    )
                     if Mutant.meetingIsSending.isPlanted { copy.own = summary.position }
-                    if let former = try transaction.peerCopy(peer, summary.space), copy.held < former.held {
-                        lost.append(summary.space)
-                    }
+                    if hasLost { lost.append(summary.space) }
                     try transaction.setPeerCopy(peer, summary.space, copy, isProved: false)
                 }
             }
@@ -226,11 +240,17 @@ package struct StoreReplica: ReplicaStorage {
 extension StoreTransaction {
     /// Keeps what this side would not take, until the peer brings it in a form that it takes.
     fileprivate func noteRefusals(_ items: [SyncFrame.Item], _ receipts: [Receipt], from peer: DeviceID) throws {
+        let isAnyHeld = receipts.contains { if case .held = $0 { true } else { false } }
+        let waiting = isAnyHeld ? try heldPlaces(from: peer) : []
         for (item, receipt) in zip(items, receipts) {
             let (replica, first) = item.origin
-            if case .refused(let refusal) = receipt {
+            let place = RunPlace(space: item.space, replica: replica, first: first)
+            switch receipt {
+            case .refused(let refusal):
                 try setRefusal(peer: peer.description, item.space, replica, first, refusal.code)
-            } else {
+            // It waited, had its turn within this frame, and was refused then.
+            case .held where try !waiting.contains(place) && !isInLog(place): break
+            case .applied, .quarantined, .duplicate, .held, .partial:
                 try clearRefusal(peer: peer.description, item.space, replica, first)
             }
         }

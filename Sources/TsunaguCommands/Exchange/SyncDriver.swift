@@ -102,10 +102,13 @@ struct SyncDriver {
         }
         if try !site.read({ try $0.isTrusted(welcome) }) {
             // It may have joined since this site last heard of the ward, and hold the ward's word for it.
-            var client = SyncClient(stranger: .stranger)
+            var client = SyncClient(stranger: peer, as: .stranger)
             try exchange(&client)
             introduced = client.outcome.received
-            guard try site.read({ try $0.isTrusted(welcome) }) else { throw SyncError.unknownPeer(peer) }
+            guard try site.read({ try $0.isTrusted(welcome) }) else {
+                let isEnded = try site.read { try $0.currentAccess()?.isRevoked(peer) == true }
+                throw isEnded ? SyncError.endedPeer(peer) : SyncError.unknownPeer(peer)
+            }
         }
         try noteClock()
     }
@@ -136,7 +139,7 @@ struct SyncDriver {
         }
         try exchange(&client)
         // Not before: an older copy of this store may have taken part already, under numbers that others know.
-        if client.outcome.upToDate, try site.takePartInLessons() {
+        if client.outcome.upToDate, try site.settleLessonsOfDay() {
             client.wroteMeanwhile()
             try exchange(&client)
         }
@@ -503,7 +506,13 @@ extension CommandError {
         case .notAuthenticated(let why):
             self.init(
                 .notPermitted,
-                Localized(ja: "\(address): 認証できません: \(why)", en: "\(address): not authenticated: \(why)")
+                Localized(ja: "\(address): 認証できません: \(why)", en: "\(address): not authenticated: \(why)"),
+                hint: Localized(
+                    ja: "本庁に連絡してください。復旧キーで本庁が替わったあとなら、隔離された登録を本庁が引き取ると同期できます",
+                    en:
+                        "ask the ward office; where it was recovered by its key, it lets this device in by adopting what is "
+                        + "quarantined there"
+                )
             )
         case .unknownPeer(let device):
             self.init(
@@ -515,6 +524,19 @@ extension CommandError {
                 hint: Localized(
                     ja: "最近参加した拠点なら、先に本庁と同期するか、相手からこちらへ同期してもらってください",
                     en: "if it joined lately, sync with the ward office first, or let it sync with this site"
+                )
+            )
+        case .endedPeer(let device):
+            self.init(
+                .notPermitted,
+                Localized(
+                    ja: "\(address) の端末 \(device.short) は失効しています。そのことを伝え、ほかには何も渡していません",
+                    en:
+                        "\(address): the rights of device \(device.short) have ended; it was told so and given nothing else"
+                ),
+                hint: Localized(
+                    ja: "今の本庁と同期してください。この相手を忘れるには tsunagu sync --forget",
+                    en: "sync with whoever is the ward office now; 'tsunagu sync --forget' removes this address"
                 )
             )
         case .newBeginning:

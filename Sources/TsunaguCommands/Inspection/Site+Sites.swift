@@ -13,8 +13,8 @@ package struct SiteView: Sendable {
         package let id: DeviceID
         package let name: ExactText
         package let role: Role?
-        package let spaces: [String]
-        package let writes: Bool
+        /// What it may hold and write from now on: nothing where its rights have ended.
+        package let grants: [Access.Grant]
         /// How its rights ended, where they did.
         package let revoked: Revocation.Mode?
         /// Unix milliseconds when the recovery key made it an admin's; `nil` where it did not.
@@ -50,8 +50,7 @@ extension Site {
                         id: id,
                         name: row.values["name"]?.text ?? "",
                         role: access?.role(of: id),
-                        spaces: grants.flatMap(\.spaces),
-                        writes: grants.contains(where: \.writes),
+                        grants: access?.isRevoked(id) == true ? [] : grants,
                         revoked: access?.revocations[id]?.first?.mode,
                         recovered: recoveries.last { $0.devices.contains(id) }?.at,
                         lastContact: try transaction.met(id)?.at,
@@ -77,6 +76,49 @@ extension Site {
             throw CommandError.notFound(SystemSchema.site, name)
         }
         return found
+    }
+}
+
+extension SiteView {
+    /// One of its devices by its name, its id or the beginning of that.
+    package func device(_ name: String) throws -> Device {
+        let named = devices.filter { $0.name == ExactText(name) }
+        let lowercased = name.lowercased()
+        let found =
+            named.isEmpty && !name.isEmpty
+            ? devices.filter { $0.id.description.utf8.starts(with: lowercased.utf8) } : named
+        if found.count == 1 { return found[0] }
+        throw CommandError(
+            found.isEmpty ? .notFound : .badInput,
+            found.isEmpty
+                ? Localized(ja: "\(self.name) に端末 \(name) はありません", en: "\(self.name) has no device \(name)")
+                : Localized(
+                    ja: "\(name) に当たる端末が \(found.count) 台あります",
+                    en: "\(name) names \(found.count) devices of \(self.name)"
+                ),
+            record: name,
+            hint: Localized(
+                ja: "id で指定してください: " + devices.map { "\($0.name) \($0.id.short)" }.joined(separator: "、"),
+                en: "name one by its id: " + devices.map { "\($0.name) \($0.id.short)" }.joined(separator: ", ")
+            )
+        )
+    }
+}
+
+extension SiteView.Device {
+    /// Spaces that it may write, as its grants name them.
+    package var written: [String] { spaces { $0.writes } }
+
+    /// Spaces that it may only read.
+    package var onlyRead: [String] { spaces { !$0.writes }.filter { !written.contains($0) } }
+
+    private func spaces(_ isNamed: (Access.Grant) -> Bool) -> [String] {
+        grants.filter(isNamed).flatMap(\.spaces).reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+    }
+
+    /// Whether it may write all that a pattern of spaces names.
+    func writes(_ space: String) -> Bool {
+        role == .admin || written.contains { $0.utf8.elementsEqual(space.utf8) || SpaceID(space)?.matches($0) == true }
     }
 }
 

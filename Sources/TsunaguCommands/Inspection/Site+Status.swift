@@ -67,7 +67,7 @@ extension Site {
                 quarantined: inbox.quarantined,
                 lost: try transaction.lostChanges(),
                 refused: try transaction.refusals(),
-                notices: try transaction.notices() + transaction.recoveryNotices()
+                notices: try transaction.notices() + transaction.recoveryNotices() + transaction.endingNotices(replica)
             )
         }
     }
@@ -87,6 +87,17 @@ extension StoreTransaction {
             let devices = recovery.devices.map(\.short).joined(separator: " ")
             return (recovery.at, "recovery_key_used", "\(recovery.person.label): \(recovery.reason ?? "") (\(devices))")
         }
+    }
+}
+
+extension StoreTransaction {
+    /// That this device's own rights have ended, as long as it has not handed in what it wrote.
+    fileprivate func endingNotices(_ own: ReplicaID) throws -> [(at: UInt64, code: String, detail: String)] {
+        guard let access = try currentAccess(), access.isRevoked(own.device), let word = access.endings[own.device],
+            let said = try header(of: word, in: .system)
+        else { return [] }
+        let office = try Places(self)[word.replica.device]?.site?.string ?? word.replica.device.short
+        return [(said.timestamp.milliseconds, "rights_ended", "\(said.author.label) (\(office))")]
     }
 }
 

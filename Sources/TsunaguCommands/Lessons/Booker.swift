@@ -69,7 +69,7 @@ extension StoreTransaction {
                 hint: Localized(ja: "氏名を指定して予約してください", en: "book with the name instead")
             )
         }
-        let day = lesson.text("date").flatMap { Day(iso: $0.utf8) }
+        let day = lesson.day("date")
         var details = PersonDetails(resident: { row.values[$0]?.text }, on: day ?? Self.noDay)
         if day == nil { details.ageGroup = nil }
         return Booker(key: PersonKey(resident: row.id, secret: secret), details: details, resident: row.id)
@@ -93,12 +93,30 @@ extension StoreTransaction {
 }
 
 extension Draft {
-    func create(booking id: RecordID, of lesson: RecordID, _ booker: Booker, needs: [ExactText]) throws {
+    func create(booking id: RecordID, of lesson: RecordID, _ booker: Booker) throws {
         let values = BookingFields.registers(lesson, booker).filter { $0.value != .null }
         try create(WardSchema.booking, id: id, values)
-        if !needs.isEmpty {
-            try edit(WardSchema.booking, id, group: LessonGroups.needs, add: needs.map { Array($0.utf8) })
+    }
+
+    /// Adds to what the person of a booking needs.
+    func add(needs: [ExactText], at booking: RecordID) throws {
+        if needs.isEmpty { return }
+        try edit(WardSchema.booking, booking, group: LessonGroups.needs, add: needs.map { Array($0.utf8) })
+    }
+
+    /// Says with whom a booking comes and whether it uses a seat, where that is news.
+    func set(_ id: RecordID, party: RecordID?, usesSeat: Bool, _ known: LessonSeats.Terms?) throws {
+        var values: [(field: UInt32, value: Value)] = []
+        if known?.party != party {
+            values.append((BookingFields.party, party.map { .text($0.description) } ?? .null))
         }
+        if (known?.usesSeat ?? true) != usesSeat { values.append((BookingFields.counts, .integer(usesSeat ? 1 : 0))) }
+        try set(WardSchema.booking, id, values)
+    }
+
+    /// Adds to what a booking tells everybody who looks at it.
+    func note(_ text: String, at booking: RecordID) throws {
+        try edit(WardSchema.booking, booking, group: LessonGroups.notes, add: [Array(text.utf8)])
     }
 
     /// Moves a booking's flow to `requested`.
@@ -118,6 +136,13 @@ extension Draft {
         )
         if reviving { try revive(WardSchema.booking, id) }
     }
+
+    /// Notes that a booking that is made already was asked for here too: whoever cancels it elsewhere and has not seen
+    /// this does not undo it, and its place in the queue stays.
+    func requestToo(_ id: RecordID, behind seats: LessonSeats) throws {
+        let step = Transition(from: FlowMachine.initial, to: BookingState.requested, reason: "")
+        try edit(WardSchema.booking, id, group: LessonGroups.status, add: [step.encoded], deeperThan: seats.depth)
+    }
 }
 
 /// The numbered fields of bookings and of their links.
@@ -125,6 +150,10 @@ enum BookingFields {
     private static func number(_ name: String, _ collection: CollectionSchema) -> UInt32 {
         collection.field(named: name)!.field.number
     }
+
+    static let party = number("party", WardSchema.booking)
+    static let counts = number("counts", WardSchema.booking)
+    static let answerBy = number("answer_by", WardSchema.booking)
 
     /// The members of a booking's registers, ascending; what is not known is null.
     static func registers(_ lesson: RecordID, _ booker: Booker) -> [(field: UInt32, value: Value)] {

@@ -3,6 +3,7 @@
 
 import TsunaguCore
 import TsunaguStore
+import TsunaguWard
 
 extension LessonSeats {
     /// What a replica has to write so that no free seat stays while somebody waits, and rights are where people ask.
@@ -13,14 +14,18 @@ extension LessonSeats {
         var releases: [(booking: RecordID, spend: Dot, survivor: Dot?)] = []
         /// Bookings that get one, in order.
         var spends: [RecordID] = []
+        /// Bookings that nobody answered for in time: they end.
+        var lapsed: [RecordID] = []
 
-        var isEmpty: Bool { ledger.isEmpty && releases.isEmpty && spends.isEmpty }
+        var isEmpty: Bool { ledger.isEmpty && releases.isEmpty && spends.isEmpty && lapsed.isEmpty }
     }
 
     /// What a lesson's own entries do not say.
     struct Outlook {
         /// The replica that acts.
         let own: ReplicaID
+        /// The day; without it no offer lapses.
+        var today: Day?
         /// The capacity; `nil` while sites differ on it.
         var planned: Int?
         /// Whether rights still travel: the lesson is ahead.
@@ -39,24 +44,50 @@ extension LessonSeats {
 
     /// The same from any number of tries: what is written is seen by the next.
     func settlement(_ outlook: Outlook) -> Settlement {
+        // Whoever holds the seat of an offer ends it: one does, and knows whether the answer came.
+        let lapsed = bookings.filter { booking in
+            guard let last = booking.answerBy, let today = outlook.today else { return false }
+            return today > last && booking.seat?.replica == outlook.own
+        }.map(\.id)
+        guard !lapsed.isEmpty else { return settlement(behind: outlook) }
+        var seats = self
+        for id in lapsed { seats.cancel(id) }
+        var out = seats.settlement(behind: outlook)
+        out.lapsed = lapsed
+        return out
+    }
+
+    private func settlement(behind outlook: Outlook) -> Settlement {
         var out = Settlement()
         guard let owner = ledger.owner else { return out }
         let own = outlook.own
         takeSeatsBack(outlook, &out)
         var free = ledger.free(own) + out.releases.count { $0.spend.replica == own && isBacked($0) }
-        if owner == own {
-            free += keepLedger(outlook, &out)
+        if Mutant.rightsAreInherited.isPlanted { free += outlook.former.keys.reduce(0) { $0 + ledger.free($1) } }
+        if owner == own || Mutant.everybodyMovesRights.isPlanted {
+            free += keepLedger(free, outlook, &out)
             free -= coverDeficits(free, outlook, &out)
         }
-        if Mutant.rightsAreNotCounted.isPlanted, owner == own { free = waiting.count }
-        let seated = Set(bookings.filter { $0.spends.contains { $0.replica == own } }.map(\.id))
-        out.spends = Array(waiting.filter { !seated.contains($0) }.prefix(max(0, free)))
+        // Rights that are more than is planned by now serve nobody, and go back.
+        var room = outlook.planned.map { max(0, $0 - confirmedCount) } ?? .max
+        if Mutant.loweredCapacityIsIgnored.isPlanted { room = .max }
+        if Mutant.rightsAreNotCounted.isPlanted, owner == own { (free, room) = (waiting.count, .max) }
+        let seated = Set(bookings.filter { $0.serving.contains { $0.replica == own } }.map(\.id))
+        out.spends = next(max(0, min(free, room)), besides: seated)
         free -= out.spends.count
         if owner != own, outlook.isSuccessor, let ends = outlook.gone[owner] {
             out.ledger.append(.succeed(owner, ends: ends))
             return out
         }
-        if owner != own { takePart(outlook, &out) }
+        if owner != own {
+            takePart(outlook, &out)
+            if free > 0, waiting.count(where: { !seated.contains($0) }) > out.spends.count {
+                // A group waits in spite of a free right, and the owner brings together what it needs; or fewer seats are
+                // planned by now, and it unmakes what is over.
+                out.ledger.append(.offer(free))
+                free = 0
+            }
+        }
         if outlook.isAhead { spread(free, outlook, &out) }
         return out
     }
@@ -68,10 +99,14 @@ extension LessonSeats {
         for booking in bookings {
             for spend in booking.spends.sorted() {
                 let isHeir = ledger.owner == outlook.own && ledger.ended[lineage(spend.replica)[0]] != nil
-                guard spend.replica == outlook.own || isHeir else { continue }
-                if !booking.isActive, !Mutant.seatsStayTaken.isPlanted {
+                guard spend.replica == outlook.own || isHeir || Mutant.everybodyReleases.isPlanted else { continue }
+                if !booking.wantsSeat, !Mutant.seatsStayTaken.isPlanted {
                     out.releases.append((booking.id, spend, nil))
-                } else if booking.isActive, let seat = booking.seat, seat != spend {
+                } else if booking.wantsSeat, !booking.serving.contains(spend) {
+                    out.releases.append((booking.id, spend, nil))
+                } else if booking.wantsSeat, let seat = booking.seat,
+                    seat != spend || Mutant.bothSeatsGiveWay.isPlanted && booking.spends.count > 1
+                {
                     out.releases.append((booking.id, spend, seat))
                 }
             }
@@ -88,7 +123,7 @@ extension LessonSeats {
     /// Holders that have not said yet that they know of the succession: what the former owner granted them, and whom
     /// they confirmed on it, may not be known here.
     var awaited: Set<ReplicaID> {
-        guard let succeeded = ledger.succeeded else { return [] }
+        guard let succeeded = ledger.succeeded, !Mutant.heirsWaitForNobody.isPlanted else { return [] }
         return Set(
             ledger.held.keys.filter { holder in
                 holder != ledger.owner && holder != succeeded.owner && ledger.ended[holder] == nil
@@ -99,8 +134,9 @@ extension LessonSeats {
 
     /// Brings the owner's ledger up to date.
     ///
+    /// - Parameter free: rights that the owner has free, with those that it takes back from its own bookings.
     /// - Returns: by how much that changes what the owner has free.
-    private func keepLedger(_ outlook: Outlook, _ out: inout Settlement) -> Int {
+    private func keepLedger(_ free: Int, _ outlook: Outlook, _ out: inout Settlement) -> Int {
         var gain = 0
         for (offer, amount) in ledger.offers.sorted(by: { $0.key < $1.key }) where amount > 0 {
             let holder = lineage(offer.replica)[0]
@@ -118,11 +154,11 @@ extension LessonSeats {
             let spent = bookings.reduce(0) { sum, booking in
                 sum
                     + booking.spends.count {
-                        lineage($0.replica)[0] == holder && $0.seq <= ends[$0.replica] ?? 0
+                        lineage($0.replica)[0] == holder && SeatLedger.isWithin(ends, $0, lineage)
                             && !taken.contains(Spending($0, booking.id))
                     }
             }
-            let moved = max(0, held - spent)
+            let moved = Mutant.reclaimingTakesSeats.isPlanted ? held : max(0, held - spent)
             guard moved > 0 || ledger.ended[holder] == nil else { continue }
             out.ledger.append(.reclaim(holder, ends: ends, moved))
             gain += moved
@@ -132,8 +168,13 @@ extension LessonSeats {
             out.ledger.append(.mint(planned - ledger.minted))
             gain += planned - ledger.minted
         } else if planned < ledger.minted {
-            let own = ledger.free(outlook.own) + gain
-            let moved = min(ledger.minted - planned, own)
+            // A seat that is given up in a lesson with too many goes before anybody moves up; somebody sits on what a
+            // former owner granted, whether that counts yet or not.
+            let own = free + gain - deficits(outlook).values.reduce(0, +)
+            let moved = min(
+                ledger.minted - planned,
+                Mutant.loweredCapacityTakesSeats.isPlanted ? ledger.held[outlook.own] ?? 0 : own
+            )
             if moved > 0 {
                 out.ledger.append(.retire(moved))
                 gain -= moved
@@ -142,20 +183,23 @@ extension LessonSeats {
         return gain
     }
 
-    /// Gives rights to holders that confirmed people on what a former owner had granted them behind its end.
+    /// How many people holders confirmed on what a former owner had granted them behind its end.
+    private func deficits(_ outlook: Outlook) -> [ReplicaID: Int] {
+        guard ledger.succeeded != nil, awaited.subtracting(outlook.gone.keys).isEmpty else { return [:] }
+        let active = Set(bookings.filter { $0.isActive && $0.seat == nil }.map(\.id))
+        let lacking = ledger.unbacked.filter { active.contains($0.booking) }.map { lineage($0.dot.replica)[0] }
+        return Dictionary(grouping: lacking) { $0 }.mapValues(\.count).filter { holder, _ in
+            holder != outlook.own && ledger.ended[holder] == nil && outlook.gone[holder] == nil
+        }
+    }
+
+    /// Gives rights to those holders.
     ///
     /// - Returns: how many.
     private func coverDeficits(_ free: Int, _ outlook: Outlook, _ out: inout Settlement) -> Int {
-        guard ledger.succeeded != nil, awaited.subtracting(outlook.gone.keys).isEmpty else { return 0 }
-        let active = Set(bookings.filter { $0.isActive && $0.seat == nil }.map(\.id))
-        let lacking = Dictionary(
-            grouping: ledger.unbacked.filter { active.contains($0.booking) },
-            by: { lineage($0.dot.replica)[0] }
-        )
         var given = 0
-        for (holder, spends) in lacking.sorted(by: { $0.key < $1.key })
-        where holder != outlook.own && ledger.ended[holder] == nil && outlook.gone[holder] == nil {
-            let amount = min(spends.count, free - given)
+        for (holder, lacking) in deficits(outlook).sorted(by: { $0.key < $1.key }) {
+            let amount = min(lacking, free - given)
             guard amount > 0 else { continue }
             out.ledger.append(.grant(holder, amount))
             given += amount
@@ -190,11 +234,21 @@ extension LessonSeats {
     private func spread(_ free: Int, _ outlook: Outlook, _ out: inout Settlement) {
         guard !outlook.takers.isEmpty, let planned = outlook.planned else { return }
         let seats = ledger.backed.values.reduce(0) { $0 + $1.count }
-        let shares = SeatShares.shares(of: planned - seats, among: outlook.takers, isEve: outlook.isEve)
+        let takers = outlook.takers.map { taker in
+            var taker = taker
+            taker.free = max(0, taker.replica == outlook.own ? free : ledger.free(taker.replica))
+            return taker
+        }
+        let shares = SeatShares.shares(
+            of: planned - seats,
+            among: takers,
+            isEve: outlook.isEve,
+            turn: Int(lesson.bytes.last ?? 0)
+        )
         if ledger.owner == outlook.own {
             guard awaited.subtracting(outlook.gone.keys).isEmpty, waiting.count <= out.spends.count else { return }
             var rest = free - (shares[outlook.own] ?? 0)
-            for taker in outlook.takers.sorted(by: { $0.replica < $1.replica }) where taker.replica != outlook.own {
+            for taker in takers.sorted(by: { $0.replica < $1.replica }) where taker.replica != outlook.own {
                 let has = ledger.free(taker.replica)
                 let lack = min((shares[taker.replica] ?? 0) - has, rest)
                 guard lack > 0, lack >= Self.slack || has <= 0 else { continue }

@@ -21,7 +21,19 @@ enum LessonGroups {
 /// The states of a booking's flow.
 enum BookingState {
     static let requested: ExactText = "requested"
+    static let promoted: ExactText = "promoted"
+    static let offered: ExactText = "offered"
     static let cancelled: ExactText = "cancelled"
+    static let attended: ExactText = "attended"
+    static let noShow: ExactText = "no_show"
+    static let walkIn: ExactText = "walk_in"
+
+    /// Somebody wants a seat.
+    static let asks: Set<ExactText> = [requested, promoted, offered]
+    /// Somebody was there.
+    static let present: Set<ExactText> = [attended, walkIn]
+    /// What is noted on the day.
+    static let marks: Set<ExactText> = [attended, walkIn, noShow]
 }
 
 /// A lesson's seats: the ledger of its rights, and its bookings in the order in which they were asked for.
@@ -36,15 +48,23 @@ struct LessonSeats {
         private(set) var flow = FlowState([], LessonGroups.machine)
         /// Spendings that stand, backed or not.
         fileprivate(set) var spends: [Dot] = []
-        /// The spending that it sits on: of several that are backed the lowest, which alone stays.
+        /// Those of them that were made for a request that stands: who gave a seat up and asks again, before its holder
+        /// has heard of it, has none until somebody who knows gives him one.
+        fileprivate(set) var serving: [Dot] = []
+        /// The spending that it sits on: of several that are backed and serve it the lowest, which alone stays.
         fileprivate(set) var seat: Dot?
         /// Whether somebody was told to have a seat that is none any more, for no doing of his own: he waits at the head.
         ///
-        /// Either it was given up for another one, and whoever ended that had not seen this one; or its holder is no
-        /// more, and gave it behind its end.
+        /// Either it was given up for another one, and whoever ended that had not seen this one, or for a cancellation
+        /// that does not count any more; or its holder is no more, and gave it behind its end; or a lost owner granted
+        /// the right behind its own.
         fileprivate(set) var comesFirst = false
         /// The place of its request among others of one change: its entry there, and 0 where it is alone.
         var placeInChange = 0
+        /// When it got the seat that it sits on, in Tokyo.
+        fileprivate(set) var seatedOn: Day?
+        /// What it says of seats besides.
+        fileprivate(set) var terms = Terms()
 
         init(id: RecordID, isDeleted: Bool) {
             self.id = id
@@ -54,19 +74,96 @@ struct LessonSeats {
         /// Works out where the flow stands, once its steps are there.
         fileprivate mutating func fold() { flow = FlowState(steps, LessonGroups.machine) }
 
-        /// Whether somebody still wants the seat.
+        /// Whether somebody still wants to come, came, or should have.
         var isActive: Bool { !isDeleted && flow.state != BookingState.cancelled }
+
+        /// The last day to answer where a seat is offered: two days at least are left from when it was there.
+        var answerBy: Day? {
+            guard isActive, flow.state == BookingState.offered, let last = terms.answerBy else { return nil }
+            return max(last, seatedOn?.adding(Self.answerDays) ?? last)
+        }
+
+        private static let answerDays = 2
+
+        /// Why it was cancelled, where it is.
+        var cancelReason: ExactText? {
+            guard flow.state == BookingState.cancelled else { return nil }
+            return steps.last { $0.transition.to == BookingState.cancelled }?.transition.reason
+        }
+
+        /// Whether a seat is his to keep: helpers and companions who only look on have none.
+        var wantsSeat: Bool { isActive && terms.usesSeat }
 
         /// The first of the requests that nobody ended: it orders the queue.
         ///
         /// A request's depth is 1 + the greatest that its author saw in the lesson, so that nobody comes before those
-        /// whom the clerk saw waiting, whatever the clocks say.
+        /// whom the clerk saw waiting, whatever the clocks say. Who was marked on the day asks for nothing any more.
         var request: FlowStep? {
-            flow.standing.filter { $0.transition.to == BookingState.requested }.min(by: Self.comes)
+            guard BookingState.asks.contains(flow.state) else { return nil }
+            return flow.open.filter { BookingState.asks.contains($0.transition.to) }.min(by: Self.comes)
+        }
+
+        /// Whether a person said that this one comes before those who asked earlier.
+        var isPromoted: Bool {
+            flow.open.contains { $0.transition.to == BookingState.promoted || $0.transition.to == BookingState.offered }
+        }
+
+        /// Whether a spending was made for a request that stands.
+        fileprivate func isServed(by spend: Dot, _ knew: (Dot, Dot) throws -> Bool) rethrows -> Bool {
+            guard isActive else { return false }
+            // Where nobody ever gave it up there is nothing else that it can be for.
+            guard steps.contains(where: { $0.transition.to == BookingState.cancelled }),
+                !Mutant.oldSeatsServeAgain.isPlanted
+            else { return true }
+            let cancels = steps.filter { $0.transition.to == BookingState.cancelled }.compactMap(\.dot)
+            return try asksNotGivenUp.contains { step in
+                guard let dot = step.dot else { return false }
+                if try dot == spend || knew(spend, dot) { return true }
+                // Who asked at a second counter was told there of this seat, unless that knew that it had been given up.
+                return try knew(dot, spend) && !cancels.contains { try knew(dot, $0) && !knew(spend, $0) }
+            }
+        }
+
+        /// Where somebody asked and neither that nor what followed on it was called off.
+        private var asksNotGivenUp: [FlowStep] {
+            var givenUp: Set<Dot> = []
+            var out: [FlowStep] = []
+            // What answers a step stands behind it.
+            for step in steps.reversed() {
+                let isGivenUp =
+                    step.transition.to == BookingState.cancelled || step.dot.map(givenUp.contains) == true
+                if isGivenUp { givenUp.formUnion(step.transition.answers) }
+                if !isGivenUp, BookingState.asks.contains(step.transition.to) { out.append(step) }
+            }
+            return out
+        }
+
+        /// Whether a request that this device wrote stands.
+        func isRequested(by device: DeviceID) -> Bool {
+            flow.open.contains {
+                BookingState.asks.contains($0.transition.to) && $0.dot?.replica.device == device
+            }
         }
 
         /// Whether somebody cancelled who had not seen a request that stands: both were meant, and a person asks.
-        var isContradicted: Bool { Set(flow.open.map(\.transition.to)).count > 1 }
+        var isContradicted: Bool {
+            let ends = Set(flow.open.map(\.transition.to))
+            return ends.contains(BookingState.cancelled) && !ends.isDisjoint(with: BookingState.asks)
+                && !BookingState.marks.contains(flow.state)
+        }
+
+        /// Whether somebody was there who had cancelled, as far as nobody looked into it.
+        var cameThoughCancelled: Bool {
+            BookingState.present.contains(flow.state)
+                && flow.open.contains {
+                    $0.transition.to == BookingState.cancelled
+                        || BookingState.present.contains($0.transition.to)
+                            && $0.transition.from == BookingState.cancelled
+                }
+        }
+
+        /// Whether somebody asked for a seat before he was there.
+        fileprivate var hadAsked: Bool { steps.contains { BookingState.asks.contains($0.transition.to) } }
 
         static func comes(_ a: FlowStep, before b: FlowStep) -> Bool {
             if a.depth != b.depth { return a.depth < b.depth }
@@ -74,6 +171,15 @@ struct LessonSeats {
             guard let first = a.dot, let second = b.dot else { return a.dot != nil && b.dot == nil }
             return first < second
         }
+    }
+
+    /// What a booking says of seats besides its flow.
+    struct Terms {
+        /// The first booking of a group who come together or not at all; `nil` for one alone.
+        var party: RecordID?
+        var usesSeat = true
+        /// The last day to answer where a seat is offered.
+        var answerBy: Day?
     }
 
     let lesson: RecordID
@@ -89,14 +195,17 @@ struct LessonSeats {
     /// - Parameters:
     ///   - lineage: of an author what `SeatLedger` asks for.
     ///   - maySucceed: likewise of devices.
+    ///   - knew: whether the author of the first change had seen the second, or it is the same.
     init(
         lesson: RecordID,
         isCancelled: Bool = false,
         rights: [OwnedItem],
         bookingItems: [OwnedItem],
+        terms: [RecordID: Terms] = [:],
         lineage: @escaping (ReplicaID) -> [ReplicaID] = { [$0] },
-        maySucceed: (DeviceID, DeviceID) -> Bool = { _, _ in false }
-    ) {
+        maySucceed: (DeviceID, DeviceID) -> Bool = { _, _ in false },
+        knew: (Dot, Dot) throws -> Bool = { _, _ in true }
+    ) rethrows {
         self.lesson = lesson
         self.lineage = lineage
         self.isCancelled = isCancelled
@@ -112,6 +221,7 @@ struct LessonSeats {
             }
         }
         var uses: [SeatLedger.Used] = []
+        var days: [Dot: Day] = [:]
         bookings = []
         for owned in bookingItems {
             if bookings.last?.id != owned.id { bookings.append(Booking(id: owned.id, isDeleted: owned.deleted)) }
@@ -128,31 +238,54 @@ struct LessonSeats {
                 bookings[place].steps.append(step)
             } else if owned.group == LessonGroups.seat.number, let use = SeatUse(item.content) {
                 uses.append(SeatLedger.Used(dot: item.dot, booking: owned.id, use: use))
-                if case .release(_, for: _?) = use { bookings[place].comesFirst = true }
+                if terms[owned.id]?.answerBy != nil { days[item.dot] = Day(tokyo: item.timestamp.milliseconds) }
             }
         }
-        for place in bookings.indices { bookings[place].fold() }
+        for place in bookings.indices {
+            bookings[place].fold()
+            bookings[place].terms = terms[bookings[place].id] ?? Terms()
+        }
+        if Mutant.releasesAreInferred.isPlanted {
+            let active = Set(bookings.filter(\.isActive).map(\.id))
+            uses.removeAll { $0.use == .spend && !active.contains($0.booking) }
+        }
         ledger = SeatLedger(ledger: posted, uses: uses, lineage: lineage, maySucceed: maySucceed)
         let places = Dictionary(uniqueKeysWithValues: bookings.enumerated().map { ($1.id, $0) })
         for used in ledger.backed.values.joined() {
             guard let place = places[used.booking] else { continue }
             bookings[place].spends.append(used.dot)
+            guard try bookings[place].isServed(by: used.dot, knew) else { continue }
+            bookings[place].serving.append(used.dot)
             bookings[place].seat = min(bookings[place].seat ?? used.dot, used.dot)
+            bookings[place].seatedOn = bookings[place].seat.flatMap { days[$0] }
         }
         for used in ledger.unbacked {
             guard let place = places[used.booking] else { continue }
             bookings[place].spends.append(used.dot)
-            if ledger.ended[lineage(used.dot.replica)[0]] != nil { bookings[place].comesFirst = true }
+            guard try bookings[place].isServed(by: used.dot, knew) else { continue }
+            bookings[place].serving.append(used.dot)
+            if ledger.succeeded != nil || ledger.ended[lineage(used.dot.replica)[0]] != nil {
+                bookings[place].comesFirst = true
+            }
+        }
+        for used in uses {
+            guard case .release(let dot, _) = used.use, let place = places[used.booking],
+                try bookings[place].isServed(by: dot, knew)
+            else { continue }
+            bookings[place].comesFirst = true
         }
         queue()
     }
 
     private mutating func queue() {
         if isCancelled { return }
-        let confirmed = ledger.confirmed
-        let waiting = bookings.filter { $0.request != nil && $0.isActive && !confirmed.contains($0.id) }
+        let waiting = bookings.filter { $0.request != nil && $0.wantsSeat && $0.seat == nil }
             .sorted { Self.comes($0, before: $1) }
-        self.waiting = (waiting.filter(\.comesFirst) + waiting.filter { !$0.comesFirst }).map(\.id)
+        func rank(_ booking: Booking) -> Int {
+            if booking.comesFirst, !Mutant.headIsForgotten.isPlanted { return 0 }
+            return booking.isPromoted ? 1 : 2
+        }
+        self.waiting = (0...2).flatMap { place in waiting.filter { rank($0) == place } }.map(\.id)
     }
 
     private static func comes(_ a: Booking, before b: Booking) -> Bool {
@@ -170,20 +303,77 @@ struct LessonSeats {
     /// The status and the place in the queue of a booking, from 1.
     func status(of id: RecordID) -> (status: String, position: Int?) {
         guard let booking = bookings.first(where: { $0.id == id }) else { return ("", nil) }
+        return status(of: booking)
+    }
+
+    private func status(of booking: Booking) -> (status: String, position: Int?) {
+        let state = booking.flow.state
+        let hasSeat = booking.seat != nil
+        if !booking.isDeleted, BookingState.marks.contains(state) {
+            // Taken in at the door while somebody else gave him the seat that he had asked for.
+            let wasExpected = state == BookingState.walkIn && hasSeat && booking.hadAsked
+            return (wasExpected ? "attended" : state.string, nil)
+        }
         if isCancelled || !booking.isActive { return ("cancelled", nil) }
-        guard booking.request != nil else { return (booking.flow.state.string, nil) }
-        if ledger.confirmed.contains(id) { return ("confirmed", nil) }
-        return ("waiting", waiting.firstIndex(of: id).map { $0 + 1 })
+        guard booking.request != nil else { return (state.string, nil) }
+        if hasSeat { return (state == BookingState.offered ? "offered" : "confirmed", nil) }
+        if !booking.terms.usesSeat { return ("confirmed", nil) }
+        return ("waiting", waiting.firstIndex(of: booking.id).map { $0 + 1 })
+    }
+
+    /// How many bookings there are of each status, in the order of a day; helpers and others without a seat apart.
+    var counts: [(status: String, count: Int)] {
+        var out: [String: Int] = [:]
+        for booking in bookings {
+            guard booking.terms.usesSeat else {
+                if booking.isActive { out["without_seat", default: 0] += 1 }
+                continue
+            }
+            out[status(of: booking).status, default: 0] += 1
+            let isPresent = booking.isActive && BookingState.present.contains(booking.flow.state)
+            if isPresent, booking.seat == nil { out["beyond", default: 0] += 1 }
+        }
+        return Self.countNames.map { ($0, out[$0] ?? 0) }
+    }
+
+    private static let countNames = [
+        "waiting", "offered", "confirmed", "attended", "no_show", "walk_in", "cancelled", "beyond", "without_seat",
+    ]
+
+    /// Who of a lesson that does not take place was there all the same, and who else was there who had cancelled.
+    var cameThoughCancelled: [RecordID] {
+        bookings.filter { booking in
+            !booking.isDeleted
+                && (booking.cameThoughCancelled || isCancelled && BookingState.present.contains(booking.flow.state))
+        }.map(\.id).sorted()
+    }
+
+    /// Who is next, as many as there are rights: in order, and of a group all who wait or, for now, nobody.
+    func next(_ free: Int, besides seated: Set<RecordID>) -> [RecordID] {
+        let open = waiting.filter { !seated.contains($0) }
+        let parties = Dictionary(
+            bookings.compactMap { booking in booking.terms.party.map { (booking.id, $0) } },
+            uniquingKeysWith: { first, _ in first }
+        )
+        var out: [RecordID] = []
+        var seen: Set<RecordID> = []
+        for id in open where out.count < free && !seen.contains(id) {
+            let together = parties[id].map { party in open.filter { parties[$0] == party } } ?? [id]
+            seen.formUnion(together)
+            if out.count + together.count <= free { out += together }
+        }
+        return out
     }
 
     /// All bookings in the order in which they were asked for.
     var inOrder: [Booking] { bookings.sorted { Self.comes($0, before: $1) } }
 
-    var confirmedCount: Int { isCancelled ? 0 : bookings.count { $0.isActive && ledger.confirmed.contains($0.id) } }
+    /// How many seats are somebody's, whether he was there yet or not.
+    var confirmedCount: Int { isCancelled ? 0 : bookings.count { $0.isActive && $0.seat != nil } }
 
     /// Who is confirmed beyond a capacity that was lowered afterwards, the last who asked first out.
     func peopleBeyond(_ planned: Int?) -> [RecordID] {
-        let seated = inOrder.filter { $0.isActive && ledger.confirmed.contains($0.id) }
+        let seated = inOrder.filter { $0.isActive && $0.seat != nil }
         guard let planned, seated.count > planned else { return [] }
         return seated.dropFirst(planned).map(\.id).sorted()
     }
@@ -191,14 +381,15 @@ struct LessonSeats {
     // MARK: - What a command is about to write
 
     /// Counts a request in that is still to be written.
-    mutating func request(_ id: RecordID) { add(BookingState.requested, id) }
+    mutating func request(_ id: RecordID, _ terms: Terms? = nil) { add(BookingState.requested, id, terms) }
 
     /// Counts a cancellation in that is still to be written.
     mutating func cancel(_ id: RecordID) { add(BookingState.cancelled, id) }
 
-    private mutating func add(_ state: ExactText, _ id: RecordID) {
+    private mutating func add(_ state: ExactText, _ id: RecordID, _ terms: Terms? = nil) {
         let place = bookings.firstIndex { $0.id == id } ?? bookings.count
         if place == bookings.count { bookings.append(Booking(id: id, isDeleted: false)) }
+        if let terms { bookings[place].terms = terms }
         guard let transition = bookings[place].flow.step(to: state) else { return }
         let step = FlowStep(
             dot: nil,
@@ -209,6 +400,8 @@ struct LessonSeats {
         )
         bookings[place].steps.append(step)
         bookings[place].fold()
+        // Whatever it had was for a request that has ended.
+        if !Mutant.oldSeatsServeAgain.isPlanted { (bookings[place].serving, bookings[place].seat) = ([], nil) }
         queue()
     }
 
@@ -229,7 +422,7 @@ struct LessonSeats {
 extension StoreTransaction {
     /// The seats of one lesson.
     func seats(of lesson: StoredRecord) throws -> LessonSeats {
-        let rights = try items(
+        var rights = try items(
             of: WardSchema.lesson,
             groups: [LessonGroups.rights],
             where: "r.rid = ?",
@@ -242,7 +435,7 @@ extension StoreTransaction {
             [.text(lesson.id.description), .text(lesson.space.name)]
         )
         // Whoever made the lesson opened its ledger in the same change; a later opening by anybody else is none.
-        let own = try rights.filter { right in
+        rights = try rights.filter { right in
             guard LedgerEntry(right.item.content) == .open else { return true }
             return try isCreation(of: lesson.id, WardSchema.lesson, in: right.item.dot, lesson.space)
         }
@@ -251,19 +444,48 @@ extension StoreTransaction {
             for replica in Set((rights + items).map(\.item.dot.replica)) {
                 lineages[replica] = try lineage(of: replica, in: lesson.space)
             }
-            items = try items.map { try $0.naming { try changes(named: $0, by: $1, in: lesson.space) } }
+            rights = try rights.flatMap { try $0.naming { try changes(named: $0, by: $1, in: lesson.space) } }
+            items = try items.flatMap { try $0.naming { try changes(named: $0, by: $1, in: lesson.space) } }
+        }
+        if Mutant.rightsAreInherited.isPlanted {
+            for (_, names) in Dictionary(grouping: Set((rights + items).map(\.item.dot.replica)), by: \.device) {
+                for name in names { lineages[name] = [names.min()!, name] }
+            }
         }
         let access = try currentAccess()
-        var seats = LessonSeats(
+        var seats = try LessonSeats(
             lesson: lesson.id,
             isCancelled: lesson.isCancelledLesson,
-            rights: own,
+            rights: rights,
             bookingItems: items,
+            terms: try terms(of: lesson),
             lineage: { lineages[$0] ?? [$0] },
-            maySucceed: { access?.successor(of: $1) == $0 }
+            maySucceed: { access?.successor(of: $1) == $0 || Mutant.everybodySucceeds.isPlanted },
+            knew: { try causes(of: $0, in: lesson.space)?.covers($1) ?? false }
         )
         try seats.setPlaces { try place(of: $0, WardSchema.booking, in: $1, lesson.space) }
         return seats
+    }
+
+    /// What the few bookings say that come together, use no seat or are to answer.
+    private func terms(of lesson: StoredRecord) throws -> [RecordID: LessonSeats.Terms] {
+        let rows = try records(
+            WardSchema.booking,
+            where: """
+                lesson = ? AND space = (SELECT no FROM space WHERE name = ?)
+                AND (party IS NOT NULL OR counts IS NOT NULL OR answer_by IS NOT NULL)
+                """,
+            [.text(lesson.id.description), .text(lesson.space.name)]
+        )
+        let terms = rows.map { row in
+            let terms = LessonSeats.Terms(
+                party: row.text("party").flatMap { RecordID(hex: $0) },
+                usesSeat: row.usesSeat,
+                answerBy: row.day("answer_by")
+            )
+            return (row.id, terms)
+        }
+        return Dictionary(terms, uniquingKeysWith: { first, _ in first })
     }
 
     /// The capacity that everybody agrees on; `nil` while it is a conflict, or what no capacity can be: values from
@@ -280,20 +502,31 @@ extension StoreTransaction {
 extension StoredRecord {
     /// Whether a lesson does not take place.
     var isCancelledLesson: Bool { values["status"]?.text == BookingState.cancelled }
+
+    /// Whether a booking needs a seat, as all do of which nobody said that they do not.
+    var usesSeat: Bool { integer("counts") != 0 }
 }
 
 extension OwnedItem {
-    /// The same with the changes that it names by the names they go by now.
-    fileprivate func naming(_ changes: (Dot, ReplicaID) throws -> [Dot]) rethrows -> OwnedItem {
-        var out = self
+    /// The same with the changes that it names by the names they go by now: once for each that it means.
+    fileprivate func naming(_ changes: (Dot, ReplicaID) throws -> [Dot]) rethrows -> [OwnedItem] {
+        let contents: [[UInt8]]
         if group == LessonGroups.status.number, var transition = Transition(item.content) {
             transition.answers = try transition.answers.flatMap { try changes($0, item.dot.replica) }
-            out.item.content = transition.encoded
-        } else if group == LessonGroups.seat.number, case .release(let dot, let survivor)? = SeatUse(item.content),
-            let meant = try changes(dot, item.dot.replica).first
+            contents = [transition.encoded]
+        } else if group == LessonGroups.seat.number, case .release(let dot, let survivor)? = SeatUse(item.content) {
+            contents = try changes(dot, item.dot.replica).map { SeatUse.release($0, for: survivor).encoded }
+        } else if group == LessonGroups.rights.number,
+            case .takeBack(let offer, let amount)? = LedgerEntry(item.content)
         {
-            out.item.content = SeatUse.release(meant, for: survivor).encoded
+            contents = try changes(offer, item.dot.replica).map { LedgerEntry.takeBack($0, amount).encoded }
+        } else {
+            return [self]
         }
-        return out
+        return contents.map { content in
+            var out = self
+            out.item.content = content
+            return out
+        }
     }
 }

@@ -12,12 +12,22 @@ package struct BookingView: Sendable {
     package let status: String
     /// The place in the queue, from 1, of a booking that waits.
     package let position: Int?
+    /// Why a booking that waits does.
+    package let waitingReason: WaitingReason?
     package let lesson: RecordID
     package let lessonCode: ExactText?
     /// The lesson does not take place.
     package let isLessonCancelled: Bool
     /// The resident, where this site holds the register and knows the link.
     package let resident: RecordID?
+    /// The first booking of the group that it belongs to.
+    package let party: RecordID?
+    /// Whether the person needs a seat; helpers and companions may not.
+    package let usesSeat: Bool
+    /// The last day to answer where a seat is offered.
+    package let answerBy: String?
+    /// Why it was cancelled.
+    package let cancelReason: ExactText?
 }
 
 /// Who books.
@@ -34,45 +44,78 @@ extension Site {
     /// One person has one booking of a lesson, whichever sites make it: asking again gives the same one,
     /// and a cancelled one is asked for anew.
     ///
-    /// - Parameter reason: why somebody is booked after the deadline; it stands in the booking's notes for everybody.
+    /// - Parameters:
+    ///   - usesSeat: `false` for helpers, interpreters and companions, who come without a seat and never wait.
+    ///   - reason: why somebody is booked after the deadline; it stands in the booking's notes for everybody.
     package func addBooking(
         lesson name: String,
         _ who: BookingPerson,
         needs: [String] = [],
+        usesSeat: Bool = true,
         reason: String? = nil
     ) throws -> BookingView {
+        try addBookings(lesson: name, [who], needs: needs, usesSeat: usesSeat, reason: reason)[0]
+    }
+
+    /// Asks for the seats of people who come together: all of them are confirmed or, for now, none.
+    ///
+    /// Each has a booking of his own, which is cancelled alone. Where all of them have one already it stays, and what is
+    /// needed is added.
+    ///
+    /// - Parameter needs: those of the first.
+    /// - Returns: the bookings in the order of the people.
+    /// - Throws: `badInput` where some of them have a booking and others none: they would be no group.
+    package func addBookings(
+        lesson name: String,
+        _ people: [BookingPerson],
+        needs: [String] = [],
+        usesSeat: Bool = true,
+        reason: String? = nil
+    ) throws -> [BookingView] {
         let reason = try reason.map(Self.checkedReason)
+        let needs = try FieldAssignment.needs(needs)
         return try write { transaction in
-            let lesson = try transaction.lesson(name)
-            guard !lesson.deleted else { throw CommandError.notFound(WardSchema.lesson, name) }
-            try transaction.requireWrite(self, lesson.space)
-            guard !lesson.isCancelledLesson else { throw CommandError.lessonCancelled(lesson) }
-            let booker = try transaction.booker(who, lesson, self)
-            let id = booker.key.booking(of: lesson.id)
+            let lesson = try transaction.openLesson(name, self)
+            let bookers = try people.map { try transaction.booker($0, lesson, self) }
+            let ids = bookers.map { $0.key.booking(of: lesson.id) }
+            guard Set(ids).count == ids.count else { throw CommandError.samePersonTwice(lesson) }
             var seats = try transaction.seats(of: lesson)
-            let known = seats.bookings.first { $0.id == id }
-            if known?.isActive != true {
+            let known = Dictionary(seats.bookings.map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+            let new = zip(ids, bookers).filter { known[$0.0]?.isActive != true }
+            if let (id, booker) = zip(ids, bookers).first(where: { known[$0.0]?.isActive == true }), !new.isEmpty {
+                throw CommandError.alreadyBooked(id, booker)
+            }
+            if !new.isEmpty {
                 let isLate = lesson.isPastDeadline(on: Day(tokyo: store.environment.now()))
                 guard !isLate || reason != nil else { throw CommandError.afterDeadline(lesson) }
+                let party = new.count > 1 ? new[0].0 : nil
                 let draft = try transaction.draft(lesson.space, by: person)
-                if let known {
-                    try draft.request(id, of: known, reviving: known.isDeleted, behind: seats)
-                } else {
-                    try draft.create(booking: id, of: lesson.id, booker, needs: FieldAssignment.needs(needs))
-                    try draft.request(id, of: nil, reviving: false, behind: seats)
+                for (id, booker) in new where known[id] == nil {
+                    try draft.create(booking: id, of: lesson.id, booker)
                 }
-                if isLate, let reason {
-                    let note = "申込期限後に受付: \(reason)"
-                    try draft.edit(WardSchema.booking, id, group: LessonGroups.notes, add: [Array(note.utf8)])
+                try draft.add(needs: needs, at: ids[0])
+                for (id, booker) in new {
+                    try draft.request(id, of: known[id], reviving: known[id]?.isDeleted == true, behind: seats)
+                    try draft.set(id, party: party, usesSeat: usesSeat, known[id]?.terms)
+                    if isLate, let reason { try draft.note("申込期限後に受付: \(reason)", at: id) }
+                    if let resident = booker.resident { try transaction.link(id, lesson.space, resident, self) }
                 }
-                if let resident = booker.resident {
-                    try transaction.link(id, lesson.space, resident, self)
-                }
-                seats.request(id)
+                for (id, _) in new { seats.request(id, LessonSeats.Terms(party: party, usesSeat: usesSeat)) }
                 try transaction.settle(seats, lesson, draft, by: self)
                 try transaction.flushDrafts()
+            } else if !needs.isEmpty {
+                try transaction.draft(lesson.space, by: person).add(needs: needs, at: ids[0])
+                try transaction.flushDrafts()
             }
-            return try transaction.booking(id, in: lesson)
+            let again = ids.compactMap { known[$0] }.filter {
+                $0.isActive && $0.request != nil && !$0.isRequested(by: keys.device)
+            }
+            if !again.isEmpty {
+                let draft = try transaction.draft(lesson.space, by: person)
+                for booking in again { try draft.requestToo(booking.id, behind: seats) }
+                try transaction.flushDrafts()
+            }
+            return try ids.map { try transaction.booking($0, in: lesson) }
         }
     }
 
@@ -85,6 +128,7 @@ extension Site {
             let lesson = try transaction.lesson(of: row)
             var seats = try transaction.seats(of: lesson)
             if let known = seats.bookings.first(where: { $0.id == row.id }), known.isActive {
+                guard !BookingState.marks.contains(known.flow.state) else { throw CommandError.isMarked(row) }
                 let draft = try transaction.draft(row.space, by: person)
                 try draft.step(
                     WardSchema.booking,
@@ -123,32 +167,45 @@ extension Site {
 
     /// The bookings of a lesson, or of all lessons held here: by lesson, the confirmed first, then those who wait in order.
     package func bookings(lesson name: String? = nil, cancelled: Bool = true) throws -> [BookingView] {
-        try read { transaction in
-            let lessons =
-                try name.map { [try transaction.lesson($0)] }
-                ?? transaction.records(WardSchema.lesson, where: "deleted = 0 ORDER BY date, start_time, code, id")
-            let places = try Places(transaction)
-            return try lessons.flatMap { lesson in
-                let seats = try transaction.seats(of: lesson)
-                let rows = try transaction.records(
-                    WardSchema.booking,
-                    where: "lesson = ? AND space = (SELECT no FROM space WHERE name = ?) ORDER BY kana, name, id",
-                    [.text(lesson.id.description), .text(lesson.space.name)]
-                )
-                let views = try rows.map { try transaction.view(booking: $0, lesson, seats, places) }
-                let rank = ["waiting": 1, "cancelled": 2]
-                return views.enumerated().sorted { a, b in
-                    let first = (rank[a.element.status] ?? 0, a.element.position ?? 0, a.offset)
-                    return first < (rank[b.element.status] ?? 0, b.element.position ?? 0, b.offset)
-                }.map(\.element).filter { cancelled || $0.status != "cancelled" }
-            }
-        }
+        try read { try $0.bookingViews(lesson: name, cancelled: cancelled) }
     }
 }
 
 extension StoreTransaction {
+    /// The bookings of a lesson, or of all lessons held here: by lesson, the confirmed first, then those who wait in order.
+    package func bookingViews(lesson name: String? = nil, cancelled: Bool = true) throws -> [BookingView] {
+        let lessons =
+            try name.map { [try lesson($0)] }
+            ?? records(WardSchema.lesson, where: "deleted = 0 ORDER BY date, start_time, code, id")
+        let places = try Places(self)
+        return try lessons.flatMap { lesson in
+            let seats = try seats(of: lesson)
+            let rows = try records(
+                WardSchema.booking,
+                where: "lesson = ? AND space = (SELECT no FROM space WHERE name = ?) ORDER BY kana, name, id",
+                [.text(lesson.id.description), .text(lesson.space.name)]
+            )
+            let reason = seats.waitingReason(planned: try plannedCapacity(lesson))
+            let views = try rows.map { try view(booking: $0, lesson, seats, reason, places) }
+            let rank = ["waiting": 1, "cancelled": 2]
+            return views.enumerated().sorted { a, b in
+                let first = (rank[a.element.status] ?? 0, a.element.position ?? 0, a.offset)
+                return first < (rank[b.element.status] ?? 0, b.element.position ?? 0, b.offset)
+            }.map(\.element).filter { cancelled || $0.status != "cancelled" }
+        }
+    }
+
+    /// A lesson that takes bookings, and may be written here.
+    func openLesson(_ name: String, _ site: Site) throws -> StoredRecord {
+        let lesson = try lesson(name)
+        guard !lesson.deleted else { throw CommandError.notFound(WardSchema.lesson, name) }
+        try requireWrite(site, lesson.space)
+        guard !lesson.isCancelledLesson else { throw CommandError.lessonCancelled(lesson) }
+        return lesson
+    }
+
     /// The lesson of a booking.
-    fileprivate func lesson(of booking: StoredRecord) throws -> StoredRecord {
+    func lesson(of booking: StoredRecord) throws -> StoredRecord {
         guard let id = booking.text("lesson").flatMap({ RecordID(hex: $0) }),
             let row = try record(WardSchema.lesson, id)
         else {
@@ -157,34 +214,43 @@ extension StoreTransaction {
         return row
     }
 
-    fileprivate func booking(_ id: RecordID, in lesson: StoredRecord) throws -> BookingView {
+    func booking(_ id: RecordID, in lesson: StoredRecord) throws -> BookingView {
         guard let row = try record(WardSchema.booking, id) else {
             throw CommandError.notFound(WardSchema.booking, id.description)
         }
-        return try view(booking: row, lesson, seats(of: lesson), Places(self))
+        let seats = try seats(of: lesson)
+        let reason = seats.waitingReason(planned: try plannedCapacity(lesson))
+        return try view(booking: row, lesson, seats, reason, Places(self))
     }
 
     fileprivate func view(
         booking row: StoredRecord,
         _ lesson: StoredRecord,
         _ seats: LessonSeats,
+        _ reason: WaitingReason,
         _ places: Places
     ) throws -> BookingView {
         let (status, position) = seats.status(of: row.id)
         let link = try bookingLink(of: row.id)
+        let booking = seats.bookings.first { $0.id == row.id }
         return BookingView(
             record: try view(row, places),
             status: status,
             position: position,
+            waitingReason: position == nil ? nil : reason,
             lesson: lesson.id,
             lessonCode: lesson.values["code"]?.text,
             isLessonCancelled: lesson.isCancelledLesson,
-            resident: link?.text("resident").flatMap { RecordID(hex: $0) }
+            resident: link?.text("resident").flatMap { RecordID(hex: $0) },
+            party: row.text("party").flatMap { RecordID(hex: $0) },
+            usesSeat: row.usesSeat,
+            answerBy: booking?.answerBy?.description,
+            cancelReason: booking?.cancelReason
         )
     }
 
     /// Lets the replica that holds rights act at once, in the same change.
-    fileprivate func settle(_ seats: LessonSeats, _ lesson: StoredRecord, _ draft: Draft, by site: Site) throws {
+    func settle(_ seats: LessonSeats, _ lesson: StoredRecord, _ draft: Draft, by site: Site) throws {
         try draft.write(settlement(of: lesson, seats, by: site), of: lesson.id)
     }
 }
@@ -192,18 +258,54 @@ extension StoreTransaction {
 extension StoredRecord {
     /// Whether a lesson takes no more bookings: the deadline is the last day that does.
     fileprivate func isPastDeadline(on today: Day) -> Bool {
-        guard let last = text("deadline").flatMap({ Day(iso: $0.utf8) }) else { return false }
+        guard let last = day("deadline") else { return false }
         return today > last
     }
 }
 
 extension CommandError {
-    fileprivate static func lessonCancelled(_ lesson: StoredRecord) -> CommandError {
+    static func lessonCancelled(_ lesson: StoredRecord) -> CommandError {
         CommandError(
             .badInput,
             Localized(ja: "この教室は中止になりました", en: "the lesson is cancelled"),
             record: lesson.text("code") ?? lesson.id.description,
             hint: Localized(ja: "別の教室を案内してください", en: "offer another lesson: 'tsunagu lesson list'")
+        )
+    }
+
+    fileprivate static func samePersonTwice(_ lesson: StoredRecord) -> CommandError {
+        CommandError(
+            .badInput,
+            Localized(ja: "同じ人が二度あります", en: "one person stands twice"),
+            record: lesson.text("code") ?? lesson.id.description,
+            hint: Localized(ja: "一緒に来る人をそれぞれ一度書いてください", en: "name each of those who come together once")
+        )
+    }
+
+    fileprivate static func isMarked(_ booking: StoredRecord) -> CommandError {
+        CommandError(
+            .badInput,
+            Localized(ja: "出欠が記録された予約は取り消せません", en: "a booking with a mark of attendance is not cancelled"),
+            record: booking.id.description,
+            hint: Localized(
+                ja: "記録が誤りなら先に booking attend --undo で戻してください",
+                en: "if the mark is wrong, take it back first: 'booking attend --undo'"
+            )
+        )
+    }
+
+    fileprivate static func alreadyBooked(_ booking: RecordID, _ booker: Booker) -> CommandError {
+        CommandError(
+            .badInput,
+            Localized(
+                ja: "\(booker.details.name) さんはこの教室をすでに予約しています",
+                en: "\(booker.details.name) has a booking of this lesson already"
+            ),
+            record: booking.description,
+            hint: Localized(
+                ja: "一緒に来るなら、その予約を取り消してからまとめて予約してください",
+                en: "to come together, cancel that booking and book them at once"
+            )
         )
     }
 
@@ -222,7 +324,7 @@ extension CommandError {
 }
 
 extension FieldAssignment {
-    fileprivate static func needs(_ words: [String]) throws -> [ExactText] {
+    static func needs(_ words: [String]) throws -> [ExactText] {
         try words.flatMap { word -> [ExactText] in
             let assignment = try parse(["needs=" + word], WardSchema.booking)
             guard case .members(let members)? = assignment.first?.content else { return [] }

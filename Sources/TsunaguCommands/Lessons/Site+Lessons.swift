@@ -16,10 +16,33 @@ package struct LessonView: Sendable {
         package let free: Int
     }
 
+    /// Seats that nobody sits on.
+    package struct Free: Sendable {
+        /// The site of who has to act; `nil` where this site does not know the device.
+        package let site: ExactText?
+        package let device: DeviceID
+        package let count: Int
+        package let reason: FreeSeats.Reason
+    }
+
     package let record: RecordView
     package let confirmed: Int
     package let waiting: Int
     package let rights: [Rights]
+    /// How many bookings there are of each status; `beyond` are people who were there without a seat of their own, and
+    /// `without_seat` helpers and others who need none.
+    package let counts: [(status: String, count: Int)]
+    /// The replica that keeps the ledger; `nil` where nobody opened one.
+    package let owner: ReplicaID?
+    /// Its site; `nil` where this site does not know the device.
+    package let keeper: ExactText?
+    /// Why the lesson does not take place, where it does not.
+    package let cancelReason: ExactText?
+    /// Seats that nobody sits on, and why they are handed out here or not.
+    package let freeSeats: [Free]
+
+    /// The lesson does not take place.
+    package var isCancelled: Bool { record.text("status") == BookingState.cancelled }
 
     /// `10:00-12:00`.
     package var time: String? {
@@ -89,6 +112,13 @@ extension Site {
                 var lesson = plan
                 lesson.code += "-\(place + 1)"
                 lesson.date = day.description
+                // Each has the same time left to book as the first.
+                lesson.others = plan.others.map { word in
+                    guard let name = ["deadline=", "申込期限="].first(where: { word.utf8.starts(with: $0.utf8) }),
+                        let last = Day(iso: word.dropFirst(name.count).utf8)?.adding(7 * place)
+                    else { return word }
+                    return "\(name)\(last)"
+                }
                 return try transaction.addLesson(lesson, by: self)
             }
         }
@@ -180,14 +210,7 @@ extension Site {
 
     /// The lessons held here by date; of one space, or of all.
     package func lessons(in space: String? = nil) throws -> [LessonView] {
-        try read { transaction in
-            var condition = "deleted = 0"
-            if space != nil { condition += " AND space = (SELECT no FROM space WHERE name = ?)" }
-            condition += " ORDER BY date, start_time, code, id"
-            let places = try Places(transaction)
-            return try transaction.records(WardSchema.lesson, where: condition, space.map { [.text($0)] } ?? [])
-                .map { try transaction.view(lesson: $0, places) }
-        }
+        try read { try $0.lessonViews(in: space) }
     }
 
     /// One lesson by its code or id.
@@ -199,6 +222,16 @@ extension Site {
 }
 
 extension StoreTransaction {
+    /// The lessons held here by date; of one space, or of all.
+    package func lessonViews(in space: String? = nil) throws -> [LessonView] {
+        var condition = "deleted = 0"
+        if space != nil { condition += " AND space = (SELECT no FROM space WHERE name = ?)" }
+        condition += " ORDER BY date, start_time, code, id"
+        let places = try Places(self)
+        return try records(WardSchema.lesson, where: condition, space.map { [.text($0)] } ?? [])
+            .map { try view(lesson: $0, places) }
+    }
+
     fileprivate func addLesson(_ plan: LessonPlan, by site: Site) throws -> RecordID {
         guard let space = SpaceID(plan.space), space.matches(WardSchema.lesson.spaces) else {
             throw CommandError(
@@ -275,7 +308,32 @@ extension StoreTransaction {
             record: try view(row, places),
             confirmed: seats.confirmedCount,
             waiting: seats.waiting.count,
-            rights: rights
+            rights: rights,
+            counts: seats.counts,
+            owner: seats.ledger.owner,
+            keeper: seats.ledger.owner.flatMap { places[$0.device]?.site },
+            cancelReason: row.isCancelledLesson
+                ? try items(of: row.rid, group: LessonGroups.lessonStatus).compactMap { Transition($0.content) }
+                    .last { $0.to == BookingState.cancelled }?.reason : nil,
+            freeSeats: try freeSeats(of: row, seats).map { free in
+                let device = free.holder.device
+                return LessonView.Free(
+                    site: places[device]?.site,
+                    device: device,
+                    count: free.count,
+                    reason: free.reason
+                )
+            }
+        )
+    }
+
+    private func freeSeats(of lesson: StoredRecord, _ seats: LessonSeats) throws -> [FreeSeats] {
+        guard let own = try ownReplica() else { return [] }
+        let access = try currentAccess()
+        return seats.freeSeats(
+            planned: try plannedCapacity(lesson),
+            own: own,
+            isEnded: { access?.isRevoked($0.device) == true || seats.ledger.ended[$0] != nil }
         )
     }
 

@@ -12,6 +12,15 @@ extension Draft {
         for entry in settlement.ledger {
             try edit(WardSchema.lesson, lesson, group: LessonGroups.rights, add: [entry.encoded])
         }
+        for booking in settlement.lapsed {
+            try step(
+                WardSchema.booking,
+                booking,
+                group: LessonGroups.status,
+                to: BookingState.cancelled,
+                reason: "返事の期限が過ぎた"
+            )
+        }
         for (booking, spend, survivor) in settlement.releases {
             let use = SeatUse.release(spend, for: survivor)
             try edit(WardSchema.booking, booking, group: LessonGroups.seat, add: [use.encoded])
@@ -25,6 +34,8 @@ extension Draft {
 extension StoreTransaction {
     /// Entries of one change at most, well below what a change may hold.
     private static let entriesMax = 1000
+    /// Times that what was written of a lesson is looked at again; the rest shows with the next exchange.
+    private static let passesMax = 4
 
     /// Does what the bookings and ledgers of some lesson spaces call for at this replica: takes back the seats of
     /// cancelled bookings, makes and moves the rights that are planned, and confirms who waits, in order, while a right
@@ -32,14 +43,49 @@ extension StoreTransaction {
     ///
     /// Writing the same again changes nothing, so whoever applied something may call it.
     ///
-    /// - Parameter spaces: where something was written; with `system`, which says who holds rights no more, all.
-    package func settleSeats(in spaces: Set<SpaceID>, by site: Site) throws {
+    /// - Parameters:
+    ///   - spaces: where something was written; with `system`, which says who holds rights no more, all.
+    ///   - chosen: the lessons of a space that may have changed; `nil` for all.
+    package func settleSeats(
+        in spaces: Set<SpaceID>,
+        by site: Site,
+        _ chosen: (SpaceID) -> Set<RecordID>? = { _ in nil }
+    ) throws {
         guard let own = try ownReplica(), try !isJoining() else { return }
         let concerned = try spaces.contains(.system) ? self.spaces() : spaces.sorted()
         for space in concerned where space.matches(WardSchema.lesson.spaces) {
             guard try currentAccess()?.mayWrite(own.device, space) == true else { continue }
-            try settleSeats(in: space, own: own, by: site)
+            try settleSeats(in: space, chosen(space), own: own, by: site)
         }
+    }
+
+    /// Settles the lessons that something arrived of, or all where that may concern all.
+    ///
+    /// - Parameter isNewReplica: whether this site goes on under another name since: it says in all lessons where the
+    ///   former one ended.
+    func settleArrivedSeats(by site: Site, isNewReplica: Bool) throws {
+        let arrivals = arrivals
+        // Wherever it noticed, it may have held rights in any lesson.
+        let spaces = isNewReplica ? [.system] : arrivals.spaces
+        guard spaces.contains(where: { $0 == .system || $0.matches(WardSchema.lesson.spaces) }) else { return }
+        let access = try currentAccess()
+        // The last that was lacking of a device whose rights have ended frees what it held in all lessons, and so does
+        // what comes back of this device's own former chain.
+        let isEnd = arrivals.authors.contains { $0 == site.keys.device || access?.isRevoked($0) == true }
+        let isAll = isEnd || spaces.contains(.system)
+        let arrived = isAll ? [] : try lessons(of: arrivals.records)
+        try settleSeats(in: spaces, by: site) { isAll || arrivals.reworked.contains($0) ? nil : arrived }
+    }
+
+    /// The lessons among some records, and those whose bookings are among them.
+    private func lessons(of rows: Set<Int64>) throws -> Set<RecordID> {
+        let condition = "rid IN (SELECT value FROM json_each(?))"
+        let list = Value.text(ExactText("[\(rows.sorted().map(String.init).joined(separator: ","))]"))
+        let lessons = try records(WardSchema.lesson, where: condition, [list]).map(\.id)
+        let booked = try records(WardSchema.booking, where: condition, [list]).compactMap {
+            $0.text("lesson").flatMap { RecordID(hex: $0) }
+        }
+        return Set(lessons + booked)
     }
 
     /// Takes back what devices held whose rights have just been ended here.
@@ -51,36 +97,60 @@ extension StoreTransaction {
     /// Whether this is a site that has not all of the ward yet: while it joins it takes in and says nothing.
     private func isJoining() throws -> Bool { try meta("joined") == nil }
 
-    /// Whether this site has joined and not settled the lessons that it found.
-    fileprivate func isNewToLessons() throws -> Bool { try !isJoining() && meta("takes_part") == nil }
+    /// Whether this site has joined and not settled all lessons on this day: with the day it changes which lessons are
+    /// ahead, and which are so near that their venue has to have its share.
+    fileprivate func isSettlementDue(on day: Day) throws -> Bool {
+        guard try !isJoining() else { return false }
+        return try meta("lessons_settled_on")?.integer != Int64(day.number)
+    }
 
-    fileprivate func takePartInLessons(by site: Site) throws {
-        try setMeta("takes_part", .integer(1))
+    fileprivate func settleLessons(on day: Day, by site: Site) throws {
+        try setMeta("lessons_settled_on", .integer(Int64(day.number)))
         try settleSeats(in: [.system], by: site)
     }
 
-    private func settleSeats(in space: SpaceID, own: ReplicaID, by site: Site) throws {
+    /// - Parameter chosen: these lessons alone, or all.
+    private func settleSeats(in space: SpaceID, _ chosen: Set<RecordID>?, own: ReplicaID, by site: Site) throws {
         try flushDrafts()
         let condition = "space = (SELECT no FROM space WHERE name = ?) AND deleted = 0 ORDER BY id"
         let lessons = try records(WardSchema.lesson, where: condition, [.text(space.name)])
-            .map { (row: $0, seats: try seats(of: $0)) }
-        let requests = lessons.reduce(into: [DeviceID: Int]()) { $1.seats.countRequests(into: &$0) }
+        var due = chosen.map { chosen in lessons.filter { chosen.contains($0.id) } } ?? lessons
+        guard !due.isEmpty else { return }
+        let requests = try requests(for: lessons, in: space, on: Day(tokyo: site.store.environment.now()))
         let former = try formerEnds(of: own, in: space)
+        var claims: [DeviceID: Claim] = [:]
         var entries = 0
-        for (lesson, seats) in lessons {
-            var outlook = try outlook(lesson, seats, own, former, site)
-            if outlook.isAhead { outlook.takers = try takers(seats, outlook, requests, space) }
-            let settlement = seats.settlement(outlook)
-            guard !settlement.isEmpty else { continue }
-            let draft = try draft(space, by: site.person)
-            try draft.write(settlement, of: lesson.id)
-            entries += settlement.ledger.count + settlement.releases.count + settlement.spends.count
-            if entries > Self.entriesMax {
-                try flushDrafts()
-                entries = 0
+        // What is written can call for more: who gets a right for the seat that he promised may hold a person's second.
+        for _ in 0..<Self.passesMax where !due.isEmpty {
+            due = try due.filter { lesson in
+                let seats = try seats(of: lesson)
+                var outlook = try outlook(lesson, seats, own, former, site)
+                if outlook.isAhead { outlook.takers = try takers(seats, outlook, requests, space, &claims) }
+                let settlement = seats.settlement(outlook)
+                if settlement.isEmpty { return false }
+                let draft = try draft(space, by: site.person)
+                try draft.write(settlement, of: lesson.id)
+                entries += settlement.ledger.count + settlement.releases.count + settlement.spends.count
+                if entries > Self.entriesMax {
+                    try flushDrafts()
+                    entries = 0
+                }
+                return true
             }
+            try flushDrafts()
         }
-        try flushDrafts()
+    }
+
+    /// At which devices people booked the lessons that are ahead: where they asked for what is over says nothing of that.
+    private func requests(for lessons: [StoredRecord], in space: SpaceID, on today: Day) throws -> [DeviceID: Int] {
+        let ahead = lessons.filter { $0.isAhead(on: today) }.map { "\"\($0.id)\"" }
+        return try creators(
+            of: WardSchema.booking,
+            where: """
+                lesson IN (SELECT value FROM json_each(?)) AND space = (SELECT no FROM space WHERE name = ?)
+                """,
+            [.text(ExactText("[\(ahead.joined(separator: ","))]")), .text(space.name)]
+        )
     }
 
     /// What a command that writes of one lesson settles at once; where rights go shows with the next exchange.
@@ -89,9 +159,34 @@ extension StoreTransaction {
         return seats.settlement(try outlook(lesson, seats, own, formerEnds(of: own, in: lesson.space), site))
     }
 
-    /// Where the other chains of this device end.
+    /// Where the chains of this device end that this replica goes on from.
+    ///
+    /// Of two replicas of a device, as a copied machine's may both be at work, exactly one goes on: whose first change
+    /// had seen the other's, or else the one that began later. They would take turns for ever otherwise.
     private func formerEnds(of own: ReplicaID, in space: SpaceID) throws -> LedgerEntry.ChainEnds {
-        try chainEnds(of: own.device, in: space).filter { $0.key != own }
+        let others = try chainEnds(of: own.device, in: space).filter { $0.key != own }
+        guard !others.isEmpty, let start = try beginning(of: own, in: space) else { return others }
+        return try others.filter { name, _ in
+            let root = try lineage(of: name, in: space)[0]
+            if start.seen.contains(root) { return true }
+            guard let other = try beginning(of: root, in: space) ?? beginning(of: name, in: space) else { return true }
+            if other.seen.contains(own) { return false }
+            return (other.timestamp, root) < (start.timestamp, own)
+        }
+    }
+
+    /// When a replica wrote its first change in a space, and which chains it had seen then; `nil` where that is not here.
+    private func beginning(
+        of replica: ReplicaID,
+        in space: SpaceID
+    ) throws -> (timestamp: Timestamp, seen: Set<ReplicaID>)? {
+        let first = Dot(replica, 1)
+        guard let header = try header(of: first, in: space), let causes = try causes(of: first, in: space) else {
+            return nil
+        }
+        // Of a chain that forked at once nothing stands under its own name.
+        let seen = try causes.entries.filter { $0.value > 0 }.map { try lineage(of: $0.key, in: space)[0] }
+        return (header.timestamp, Set(seen))
     }
 
     private func outlook(
@@ -105,15 +200,16 @@ extension StoreTransaction {
         out.planned = try plannedCapacity(lesson)
         out.former = former
         let today = Day(tokyo: site.store.environment.now())
-        if let day = lesson.text("date").flatMap({ Day(iso: $0.utf8) }) {
-            out.isAhead = today <= day
-            out.isEve = out.isAhead && day.number - today.number <= Self.eveDays
-        }
+        out.today = today
+        out.isAhead = lesson.isAhead(on: today)
+        out.isEve = out.isAhead && !lesson.isAhead(on: today.adding(Self.eveDays + 1) ?? today)
         guard let owner = seats.ledger.owner else { return out }
         for holder in Set(seats.ledger.held.keys).union([owner]) where holder != own {
             out.gone[holder] = try ends(of: holder, seats, out, lesson.space)
         }
-        out.isSuccessor = try owner.device == own.device || currentAccess()?.successor(of: owner.device) == own.device
+        out.isSuccessor =
+            try owner.device == own.device || currentAccess()?.successor(of: owner.device) == own.device
+            || Mutant.everybodySucceeds.isPlanted
         return out
     }
 
@@ -147,40 +243,55 @@ extension StoreTransaction {
         _ seats: LessonSeats,
         _ outlook: LessonSeats.Outlook,
         _ requests: [DeviceID: Int],
-        _ space: SpaceID
+        _ space: SpaceID,
+        _ claims: inout [DeviceID: Claim]
     ) throws -> [SeatShares.Taker] {
         guard let access = try currentAccess(), let owner = seats.ledger.owner else { return [] }
         let over = Set(seats.ledger.joined.values.flatMap(\.former.keys)).union(outlook.former.keys)
         let names = Set(seats.ledger.joined.keys).union([owner])
-        return names.filter { name in
-            name == owner
-                || !over.contains(name) && seats.ledger.ended[name] == nil && outlook.gone[name] == nil
-                    && access.mayWrite(name.device, space)
-        }.map { name in
-            let isVenue = access.writingRoles(of: name.device, in: space).contains(.venue)
-            return SeatShares.Taker(replica: name, requests: requests[name.device] ?? 0, isVenue: isVenue)
+        return names.compactMap { name in
+            let device = name.device
+            let claim = claims[device] ?? Claim(device, space, access)
+            claims[device] = claim
+            let goesOn = !over.contains(name) && seats.ledger.ended[name] == nil && outlook.gone[name] == nil
+            guard name == owner || goesOn && claim.mayWrite else { return nil }
+            return SeatShares.Taker(replica: name, requests: requests[device] ?? 0, isVenue: claim.isVenue)
+        }
+    }
+
+    /// What a device may do in a space: the same for all its lessons, and not looked up for each.
+    private struct Claim {
+        let mayWrite: Bool
+        let isVenue: Bool
+
+        init(_ device: DeviceID, _ space: SpaceID, _ access: Access) {
+            mayWrite = access.mayWrite(device, space)
+            isVenue = access.writingRoles(of: device, in: space).contains(.venue)
         }
     }
 }
 
-extension LessonSeats {
-    /// Adds up at which devices people asked for seats.
-    fileprivate func countRequests(into requests: inout [DeviceID: Int]) {
-        for step in bookings.flatMap(\.steps) where step.transition.to == BookingState.requested {
-            if let device = step.dot?.replica.device { requests[device, default: 0] += 1 }
-        }
+extension StoredRecord {
+    /// A field that holds a day; `nil` where it holds none.
+    func day(_ field: String) -> Day? { text(field).flatMap { Day(iso: $0.utf8) } }
+
+    /// Whether a lesson is still to take place: it is today or later, and was not cancelled.
+    fileprivate func isAhead(on today: Day) -> Bool {
+        guard !isCancelledLesson, let day = day("date") else { return false }
+        return today <= day
     }
 }
 
 extension Site {
-    /// Settles all lessons once, when this site first exchanged after it joined.
+    /// Settles all lessons once a day, first when this site first exchanged after it joined.
     ///
-    /// - Returns: whether this was it.
+    /// - Returns: whether this was the time.
     @discardableResult
-    func takePartInLessons() throws -> Bool {
+    func settleLessonsOfDay() throws -> Bool {
+        let today = Day(tokyo: store.environment.now())
         // Every exchange asks, and nearly none has to write.
-        guard try read({ try $0.isNewToLessons() }) else { return false }
-        try write { try $0.takePartInLessons(by: self) }
+        guard try read({ try $0.isSettlementDue(on: today) }) else { return false }
+        try write { try $0.settleLessons(on: today, by: self) }
         return true
     }
 }

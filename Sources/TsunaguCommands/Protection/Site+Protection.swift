@@ -13,6 +13,9 @@ extension Site {
         package let id: RecordID
         /// Bookings whose lesson spaces were told the person's name: for the office to talk about.
         package let bookings: [RecordID]
+        /// Whether the person was under protection before: then it was said again, which stands against a release that is not
+        /// known here yet, and is on record.
+        package var wasProtected = false
     }
 
     /// Puts a resident under protection (支援措置): from now on only devices with a grant for `residents/protected` hold
@@ -24,9 +27,10 @@ extension Site {
         return try write { transaction in
             try transaction.requireProtecting(self)
             let row = try transaction.resident(name, self)
+            let wasProtected = try transaction.protection(of: row.id)?.stands == true
             let id = try transaction.protect(row, reason: reason, by: self)
             try transaction.flushDrafts()
-            return ActOnPerson(id: id, bookings: try transaction.bookings(of: id))
+            return ActOnPerson(id: id, bookings: try transaction.bookings(of: id), wasProtected: wasProtected)
         }
     }
 
@@ -42,7 +46,12 @@ extension Site {
                 throw CommandError(
                     .badInput,
                     Localized(ja: "支援措置の住民ではありません: \(row.id)", en: "the resident \(row.id) is not protected"),
-                    record: row.id.description
+                    record: row.id.description,
+                    hint: Localized(
+                        ja: "tsunagu resident show で確かめてください。ほかの端末で解除された人なら、することはありません",
+                        en:
+                            "look at 'tsunagu resident show'; where another device released the person, there is nothing to do"
+                    )
                 )
             }
             try transaction.requireNothingOpen(row)

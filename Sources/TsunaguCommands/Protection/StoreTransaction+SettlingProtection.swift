@@ -12,7 +12,7 @@ extension StoreTransaction {
     /// Takes in edits that were sealed for this space, and brings back under protection what is found outside it.
     func settleProtection(by site: Site) throws {
         try keepWithdrawn(by: site)
-        guard !appliedSpaces.isDisjoint(with: [.residents, .protectedResidents]), try showsProtected(site),
+        guard !arrivals.spaces.isDisjoint(with: [.residents, .protectedResidents]), try showsProtected(site),
             let access = try currentAccess(), access.mayWrite(site.keys.device, .residents)
         else { return }
         try flushDrafts()
@@ -37,13 +37,19 @@ extension StoreTransaction {
         withdrawn = []
         guard let access = try currentAccess() else { return }
         for edit in edits {
-            if try showsProtected(site), try isEffective(edit.origin, in: .residents) {
+            if try showsProtected(site), try isEffective(edit.origin, in: .residents), try !isProtectionToCome(edit) {
                 try takeIn(edit, by: site)
             } else if access.mayWrite(site.keys.device, .residents) {
                 try seal(edit, by: site)
             }
         }
         try flushDrafts()
+    }
+
+    /// Whether the erasure of an ordinary record is here, and what became of the person is not: he may be protected, or
+    /// erased for good.
+    private func isProtectionToCome(_ edit: PersonEdit) throws -> Bool {
+        try isErasurePartial(WardSchema.resident, edit.record, in: .residents)
     }
 
     private func openSealedEdits(by site: Site, erases: Bool) throws {
@@ -56,7 +62,9 @@ extension StoreTransaction {
             else { continue }
             // What is quarantined stays sealed: it takes part if it takes effect.
             let isProtected = try protection(ofOrdinary: edit.record) != nil
-            guard try !isProtected || isEffective(edit.origin, in: .residents) else { continue }
+            guard try isProtected ? isEffective(edit.origin, in: .residents) : !isProtectionToCome(edit) else {
+                continue
+            }
             try takeIn(edit, by: site)
             if erases { try draft(.residents, by: site.person).erase(WardSchema.sealedEdit, box.id) }
         }

@@ -10,6 +10,8 @@ package import TsunaguCore
 package struct DeviceKeys: Sendable {
     package let signing: Curve25519.Signing.PrivateKey
     package let receiving: Curve25519.KeyAgreement.PrivateKey
+    /// The root of the ward that they were last used in; `nil` where the file does not say.
+    package var root: DeviceID?
 
     /// New keys from a generator that nobody can predict.
     package init(random: () -> UInt64) {
@@ -43,25 +45,29 @@ package struct DeviceKeys: Sendable {
         Array("tsunagu/receiving-key/1".utf8) + receiving
     }
 
-    /// The file's text: a version line, then the two keys in hexadecimal.
+    /// The file's text: a version line, the two keys in hexadecimal, then `ward` and its root; further lines are for later.
     package var encoded: String {
         """
         tsunagu-device-key-1
         \(Hex.encode(signing.rawRepresentation))
         \(Hex.encode(receiving.rawRepresentation))
-
+        \(root.map { "ward \($0)\n" } ?? "")
         """
     }
 
-    /// Reads the file's text; `nil` where it is not of the form.
+    /// Reads the file's text; `nil` where it is not of the form, or was cut.
     package init?(_ text: String) {
         let lines = text.split(separator: "\n")
-        guard lines.count == 3, lines[0] == "tsunagu-device-key-1",
+        guard text.utf8.last == UInt8(ascii: "\n"), lines.count >= 3, lines[0] == "tsunagu-device-key-1",
             let first = Hex.decode(lines[1]), let second = Hex.decode(lines[2]),
             let signing = try? Curve25519.Signing.PrivateKey(rawRepresentation: first),
             let receiving = try? Curve25519.KeyAgreement.PrivateKey(rawRepresentation: second)
         else { return nil }
         self.signing = signing
         self.receiving = receiving
+        if let line = lines.dropFirst(3).first(where: { $0.hasPrefix("ward ") }) {
+            guard let root = DeviceID(exactHex: String(line.dropFirst(5))) else { return nil }
+            self.root = root
+        }
     }
 }

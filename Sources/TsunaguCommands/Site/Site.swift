@@ -46,7 +46,18 @@ package final class Site: Sendable {
         }
         let site = Site(directory, store, keys, person)
         try site.check()
+        if keys.root == nil { site.rememberRoot() }
         return site
+    }
+
+    /// Notes beside the keys which ward they are of: where the database alone is lost, that says which recovery key is
+    /// right.
+    private func rememberRoot() {
+        var keys = keys
+        guard let root = try? read({ try $0.root() }) else { return }
+        keys.root = root
+        // What cannot be written now is written at the next opening.
+        try? DataDirectory.write(keys.encoded, to: directory.deviceKey)
     }
 
     /// The keys and the database must be of one device.
@@ -77,11 +88,14 @@ package final class Site: Sendable {
         guard !environment.files.exists(directory.database) else {
             throw CommandError(StoreError.exists(path: directory.database))
         }
-        let keys: DeviceKeys
+        var keys: DeviceKeys
         if let text = try DataDirectory.read(directory.deviceKey), let known = DeviceKeys(text) {
             keys = known
         } else {
             keys = DeviceKeys(random: environment.random)
+        }
+        if keys.root != root.device {
+            keys.root = root.device
             try DataDirectory.write(keys.encoded, to: directory.deviceKey)
         }
         let temporary = directory.database + ".new"
@@ -90,7 +104,7 @@ package final class Site: Sendable {
             try Store.create(at: temporary, schema: schema, environment: environment)
         }
         let site = Site(directory, store, keys, person)
-        let replica = ReplicaID(device: keys.device, incarnation: store.random())
+        let replica = ReplicaID(of: keys.device, drawn: store.random())
         try site.write { transaction in
             try transaction.setMeta("replica", .bytes(replica.bytes))
             // Which store this is: peers notice when another answers in its place.
@@ -130,8 +144,10 @@ package final class Site: Sendable {
     package func write<R>(_ body: (StoreTransaction) throws -> R) throws -> R {
         try Self.translating {
             try store.write { transaction in
+                try transaction.forgetContactsWhereDue(by: self)
                 let result = try body(transaction)
                 try transaction.settle()
+                try transaction.keepOutcomes(by: self)
                 try transaction.settleProtection(by: self)
                 try transaction.beginIncarnationWhereDue(keys)
                 return result

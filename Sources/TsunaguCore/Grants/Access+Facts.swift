@@ -17,10 +17,10 @@ extension Access {
         let revocations = authority.revocationsThatCount()
         let standing = authority.standing(under: revocations.map(\.revocation))
         let ever = authority.standing(under: []).admins
-        var revokers: [DeviceID: DeviceID] = [:]
+        var endings: [DeviceID: Dot] = [:]
         func rank(_ said: Authority.Said) -> (Int, Dot) { (ever[said.dot.replica.device] ?? .max, said.dot) }
-        for said in revocations.sorted(by: { rank($0) < rank($1) }) where revokers[said.revocation.device] == nil {
-            revokers[said.revocation.device] = said.dot.replica.device
+        for said in revocations.sorted(by: { rank($0) < rank($1) }) where endings[said.revocation.device] == nil {
+            endings[said.revocation.device] = said.dot
         }
         self.init(
             root: root,
@@ -28,7 +28,9 @@ extension Access {
             revocations: Dictionary(grouping: revocations.map(\.revocation), by: \.device),
             adopted: authority.adopted(where: standing.counts),
             everAdmins: Set(ever.keys),
-            revokers: revokers
+            endings: endings,
+            appointments: standing.appointments,
+            saidAnew: authority.saidAnew(where: standing.counts)
         )
     }
 }
@@ -41,6 +43,8 @@ private struct Authority {
         var grants: [DeviceID: [Access.Grant]] = [:]
         /// Whoever a chain of grants leads to, with the length of the shortest.
         var admins: [DeviceID: Int]
+        /// The grant that made each of them one, but for the root.
+        var appointments: [DeviceID: Dot] = [:]
         var cuts: [DeviceID: [Revocation.Cut]] = [:]
 
         func counts(_ dot: Dot) -> Bool { admins[dot.replica.device] != nil && !isCut(dot) }
@@ -77,22 +81,30 @@ private struct Authority {
         return out
     }
 
+    /// The farthest that adoptions name chains of `system`: an admin said anew in his own name what stands there.
+    func saidAnew(where counts: (Dot) -> Bool) -> [ReplicaID: UInt64] {
+        adoptions.filter { counts($0.dot) }.reduce(into: [:]) { out, adoption in
+            out.merge(adoption.chains.last[.system] ?? [:], uniquingKeysWith: max)
+        }
+    }
+
     func standing(under revocations: [Revocation]) -> Standing {
         var out = Standing(admins: [root: 0])
         for revocation in revocations {
             if let cut = revocation.cut { out.cuts[revocation.device, default: []].append(cut) }
         }
         // Generation by generation, so that the first way found to an admin is the shortest.
-        var appointments: [DeviceID: [DeviceID]] = [:]
+        var appointments: [DeviceID: [(dot: Dot, device: DeviceID)]] = [:]
         for (dot, device, grant) in grants where grant.role == .admin && !out.isCut(dot) {
-            appointments[dot.replica.device, default: []].append(device)
+            appointments[dot.replica.device, default: []].append((dot, device))
         }
         var generation = [root]
         while !generation.isEmpty {
             var next: [DeviceID] = []
             for admin in generation {
-                for device in appointments[admin] ?? [] where out.admins[device] == nil {
+                for (dot, device) in appointments[admin] ?? [] where out.admins[device] == nil {
                     out.admins[device] = out.admins[admin]! + 1
+                    out.appointments[device] = dot
                     next.append(device)
                 }
             }

@@ -54,8 +54,12 @@ public struct Access: Sendable {
     public var adopted: Revocation.Cut
     /// Whom a chain of grants leads to from the root, whatever was revoked: such a set only grows.
     public var everAdmins: Set<DeviceID>
-    /// Who ended the rights of each revoked device: of several the most senior, then whose word has the lower dot.
-    public var revokers: [DeviceID: DeviceID]
+    /// The word that ended the rights of each revoked device: of several the most senior's, then that with the lower dot.
+    public var endings: [DeviceID: Dot]
+    /// For each admin but the root the grant that makes it one, on a shortest way from the root.
+    public var appointments: [DeviceID: Dot]
+    /// How far chains of `system` that do not count were said anew by an admin: nobody has to look at them any more.
+    public var saidAnew: [ReplicaID: UInt64]
 
     /// Joins the parts.
     public init(
@@ -64,23 +68,40 @@ public struct Access: Sendable {
         revocations: [DeviceID: [Revocation]] = [:],
         adopted: Revocation.Cut = Revocation.Cut(),
         everAdmins: Set<DeviceID> = [],
-        revokers: [DeviceID: DeviceID] = [:]
+        endings: [DeviceID: Dot] = [:],
+        appointments: [DeviceID: Dot] = [:],
+        saidAnew: [ReplicaID: UInt64] = [:]
     ) {
         self.root = root
         self.grants = grants
         self.revocations = revocations
         self.adopted = adopted
         self.everAdmins = everAdmins
-        self.revokers = revokers
+        self.endings = endings
+        self.appointments = appointments
+        self.saidAnew = saidAnew
     }
 
     /// The one device that goes on with what a revoked one kept: whose word ended its rights, or where his ended too,
     /// whose word ended those.
     public func successor(of device: DeviceID) -> DeviceID? {
         var seen: Set<DeviceID> = [device]
-        var next = revokers[device]
-        while let one = next, isRevoked(one), seen.insert(one).inserted { next = revokers[one] }
+        var next = endings[device]?.replica.device
+        while let one = next, isRevoked(one), seen.insert(one).inserted { next = endings[one]?.replica.device }
         return next.flatMap { isRevoked($0) ? nil : $0 }
+    }
+
+    /// The grants by which a device speaks for the ward, its own first; `nil` where it does not.
+    public func credentials(of device: DeviceID) -> [Dot]? {
+        guard isAdmin(device) else { return nil }
+        var out: [Dot] = []
+        var next = device
+        while next != root {
+            guard let dot = appointments[next], !out.contains(dot) else { return nil }
+            out.append(dot)
+            next = dot.replica.device
+        }
+        return out
     }
 
     /// Whether what the device says is erased is erased: that is final, so no revocation takes it back.

@@ -44,7 +44,10 @@ public struct Bytes16: Hashable, Comparable, Sendable {
     /// Reads 16 bytes; `nil` for any other count.
     public init?(_ bytes: some Collection<UInt8>) {
         guard bytes.count == 16 else { return nil }
-        self.value = bytes.reduce(0) { $0 << 8 | UInt128($1) }
+        // Byte by byte through a generic collection costs twenty times as much.
+        self =
+            bytes.withContiguousStorageIfAvailable { Self(loading: $0.baseAddress!) }
+            ?? Self(bytes.reduce(0) { $0 << 8 | UInt128($1) })
     }
 
     /// Reads 16 bytes of raw memory.
@@ -102,14 +105,26 @@ public struct ReplicaID: Identifier {
     public static var byteCount: Int { 24 }
     /// The device whose key seals this replica's changes.
     public let device: DeviceID
-    /// Drawn at random when the replica begins: a restored backup begins another.
+    /// Drawn at random when the replica begins, with the highest bit clear: a restored backup begins another.
+    ///
+    /// With that bit set it is the name of a branch, which nobody seals under.
     public let incarnation: UInt64
+
+    private static let branchBit: UInt64 = 1 << 63
 
     /// Joins the two parts.
     public init(device: DeviceID, incarnation: UInt64) {
         self.device = device
         self.incarnation = incarnation
     }
+
+    /// A replica that begins.
+    package init(of device: DeviceID, drawn random: UInt64) {
+        self.init(device: device, incarnation: random & ~Self.branchBit)
+    }
+
+    /// Whether this names a branch of a forked chain, and no author.
+    package var isBranch: Bool { incarnation & Self.branchBit != 0 }
 
     /// The bytes, first one first.
     public var bytes: [UInt8] { device.bytes + (0..<8).map { UInt8(truncatingIfNeeded: incarnation >> (56 - 8 * $0)) } }
@@ -118,13 +133,17 @@ public struct ReplicaID: Identifier {
     public init?(bytes: some Collection<UInt8>) {
         guard bytes.count == 24, let device = DeviceID(bytes: bytes.prefix(16)) else { return nil }
         self.device = device
-        self.incarnation = bytes.suffix(8).reduce(0) { $0 << 8 | UInt64($1) }
+        let last = bytes.suffix(8)
+        self.incarnation =
+            last.withContiguousStorageIfAvailable {
+                UInt64(bigEndian: UnsafeRawPointer($0.baseAddress!).loadUnaligned(as: UInt64.self))
+            } ?? last.reduce(0) { $0 << 8 | UInt64($1) }
     }
 
     /// The name under which a branch of this replica's chain is filed, where that has two changes under one number.
     ///
     /// The same device with the first 8 bytes of SHA-256("tsunagu/branch/1" ‖ incarnation ‖ u64 number ‖ hash) as its
-    /// incarnation: whoever meets with the fork gives the branch this name.
+    /// incarnation, their highest bit set: whoever meets with the fork gives the branch this name, and no author has it.
     ///
     /// - Parameters:
     ///   - number: the first of the branch.
@@ -135,7 +154,7 @@ public struct ReplicaID: Identifier {
         bytes.appendUInt64(number)
         bytes += hash
         let incarnation = SHA256.hash(data: bytes).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
-        return ReplicaID(device: device, incarnation: incarnation)
+        return ReplicaID(device: device, incarnation: incarnation | Self.branchBit)
     }
 
     /// Whether one comes before the other, by bytes.

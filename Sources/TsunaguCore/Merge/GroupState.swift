@@ -4,7 +4,8 @@
 /// A register group in full: its maximal writes, each with the members as its author saw them.
 ///
 /// A write carries the members that its author set. An absent member comes from the maximal writes in the write's causal
-/// past that set it; several differing ones stay multi-valued.
+/// past that set it; several differing ones stay multi-valued. So does a member that the write set without its author
+/// having seen another in that past, which was out of effect then and which nobody has replaced.
 package struct GroupState: Hashable, Sendable {
     /// Where a member's value comes from.
     package struct MemberSource: Hashable, Sendable {
@@ -57,7 +58,7 @@ package struct GroupState: Hashable, Sendable {
         package var timestamp: Timestamp
         package var leaf: Bytes16
         package var members: [(field: UInt32, value: Value)]
-        /// Whether its author had seen a change.
+        /// Whether its author had seen a change in effect.
         package var covers: (LocalDot) -> Bool
 
         package init(
@@ -99,13 +100,17 @@ package struct GroupState: Hashable, Sendable {
         let fields = Set(writes.flatMap { $0.members.map(\.field) }).sorted()
         return GroupState(
             heads: maximal.map { head in
-                let past = writes.filter { head.covers($0.dot) }
+                let past = past(of: head, among: writes)
                 let members = fields.compactMap { field -> Member? in
-                    if let own = head.source(field) { return Member(field: field, sources: [own]) }
-                    let setters = past.filter { $0.source(field) != nil }
-                    let latest = setters.filter { setter in !setters.contains { $0.covers(setter.dot) } }
-                    let sources =
+                    let own = head.source(field)
+                    // What the head wrote stands against all; what it inherits, as far back as it looks.
+                    let setters = (own == nil ? past : writes).filter { $0.source(field) != nil }
+                    let latest = past.filter { one in
+                        one.source(field) != nil && !setters.contains { $0.covers(one.dot) }
+                    }
+                    let inherited =
                         Mutant.absentMembersAreEmpty.isPlanted ? [] : latest.compactMap { $0.source(field) }
+                    let sources = (own.map { [$0] } ?? []) + inherited
                     return sources.isEmpty ? nil : Member(field: field, sources: sources)
                 }
                 return Head(dot: head.dot, timestamp: head.timestamp, leaf: head.leaf, members: members)
@@ -113,21 +118,41 @@ package struct GroupState: Hashable, Sendable {
         )
     }
 
+    /// The writes that lie behind one: those that it covers, and those that lie behind one of these.
+    ///
+    /// As a rule an author who saw a write saw all that lies behind it. Not so where a right was withdrawn in between:
+    /// what is out of effect is not covered, while an earlier write that saw it is.
+    private static func past(of head: Write, among writes: [Write]) -> [Write] {
+        var (past, rest, waiting) = ([Write](), writes, [head])
+        while let one = waiting.popLast() {
+            let seen = rest.partition { one.covers($0.dot) }
+            past += rest[seen...]
+            waiting += rest[seen...]
+            rest.removeSubrange(seen...)
+        }
+        return past
+    }
+
     /// The state after a write that no head has seen, where it follows without the writes of the past; `nil` where
     /// the group's history is needed.
     ///
     /// The write's absent members are known when all heads agree on their sources and the write has seen these: any
-    /// other write of the member that it could have seen lies behind a head, and so behind those sources.
+    /// other write of the member that could lie behind it lies behind a head, and so behind those sources. What it sets
+    /// stands alone when it has seen all sources there are but other heads, behind none of which it stands.
     package func applying(_ write: Write) -> GroupState? {
         let remaining = heads.filter { !write.covers($0.dot) }
         let fields = Set(heads.flatMap { $0.members.map(\.field) } + write.members.map(\.field)).sorted()
         var members: [Member] = []
         for field in fields {
+            let known = heads.map { $0.member(field)?.sources ?? [] }
             if let own = write.source(field) {
+                let isAlone = zip(heads, known).allSatisfy { head, sources in
+                    sources.allSatisfy { write.covers($0.dot) } || sources.count == 1 && sources[0].dot == head.dot
+                }
+                guard isAlone, remaining.allSatisfy({ $0.member(field)?.sources.count ?? 0 < 2 }) else { return nil }
                 members.append(Member(field: field, sources: [own]))
                 continue
             }
-            let known = heads.map { $0.member(field)?.sources ?? [] }
             guard let first = known.first else { continue }
             let dots = Set(first.map(\.dot))
             guard known.allSatisfy({ Set($0.map(\.dot)) == dots }), dots.allSatisfy(write.covers) else { return nil }

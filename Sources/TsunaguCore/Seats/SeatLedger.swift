@@ -117,9 +117,12 @@ package struct SeatLedger: Sendable {
             }.min { $0.comes(before: $1) }
             var ends: LedgerEntry.ChainEnds?
             if case .succeed(_, let said)? = succession?.entry { ends = said }
-            for posted in Self.way(of: byOwner[now] ?? [], lineage)
+            let entries =
+                Mutant.everybodyMovesRights.isPlanted
+                ? ledger.sorted { $0.comes(before: $1) } : Self.way(of: byOwner[now] ?? [], lineage)
+            for posted in entries
             where since.map({ $0 < posted.depth }) != false
-                && ends.map({ posted.dot.seq <= $0[posted.dot.replica] ?? 0 }) != false
+                && ends.map({ Self.isWithin($0, posted.dot, lineage) }) != false
                 && posted.dot.seq > reached[now] ?? 0
             {
                 apply(posted.entry, lineage)
@@ -194,14 +197,16 @@ package struct SeatLedger: Sendable {
     private mutating func count(_ uses: [Used], _ lineage: (ReplicaID) -> [ReplicaID]) {
         /// Whether a change of a holder that is no more came before its end.
         func counts(_ dot: Dot, of holder: ReplicaID) -> Bool {
-            ended[holder].map { dot.seq <= $0[dot.replica] ?? 0 } ?? true
+            ended[holder].map { Self.isWithin($0, dot, lineage) } ?? true
         }
         let released = Set(
             uses.compactMap { used -> ReleasedUse? in
                 guard case .release(let dot, _) = used.use else { return nil }
                 let (author, holder) = (lineage(used.dot.replica), lineage(dot.replica)[0])
                 let isOwn = author.contains(dot.replica) && counts(used.dot, of: holder)
-                guard isOwn || ended[holder] != nil && owners.contains(author[0]) else { return nil }
+                guard
+                    isOwn || ended[holder] != nil && owners.contains(author[0]) || Mutant.everybodyReleases.isPlanted
+                else { return nil }
                 return ReleasedUse(dot: dot, booking: used.booking)
             }
         )
@@ -223,6 +228,15 @@ package struct SeatLedger: Sendable {
         }
     }
 
+    /// Whether a change comes before the ends of chains: an end of a chain that forked later is that of each branch.
+    package static func isWithin(
+        _ ends: LedgerEntry.ChainEnds,
+        _ dot: Dot,
+        _ lineage: (ReplicaID) -> [ReplicaID]
+    ) -> Bool {
+        lineage(dot.replica).contains { dot.seq <= ends[$0] ?? 0 }
+    }
+
     private struct ReleasedUse: Hashable {
         let dot: Dot
         let booking: RecordID
@@ -230,7 +244,8 @@ package struct SeatLedger: Sendable {
 
     /// What a holder offered and the owner did not take back yet.
     package func offered(_ holder: ReplicaID) -> Int {
-        offers.reduce(0) { $1.key.replica == holder ? $0 + $1.value : $0 }
+        Mutant.offeredRightsAreSpent.isPlanted
+            ? 0 : offers.reduce(0) { $1.key.replica == holder ? $0 + $1.value : $0 }
     }
 
     /// Rights of a holder that nobody sits on and that it did not offer.

@@ -95,6 +95,32 @@ package enum Mutant: String, CaseIterable, Sendable {
     case rightsAreNotCounted
     /// The seat of whoever cancelled is not free again.
     case seatsStayTaken
+    /// Rights move by everybody's entries, not by the owner's alone.
+    case everybodyMovesRights
+    /// A holder spends what it has offered.
+    case offeredRightsAreSpent
+    /// A lowered capacity takes rights that somebody sits on.
+    case loweredCapacityTakesSeats
+    /// A right is free once somebody sees that its booking was cancelled.
+    case releasesAreInferred
+    /// Whoever sees a cancellation takes the seat back, for whichever holder.
+    case everybodyReleases
+    /// A seat that was given up is still there for whoever asks again before its holder has heard of it.
+    case oldSeatsServeAgain
+    /// Who holds rights confirms more people than are planned since.
+    case loweredCapacityIsIgnored
+    /// Of two seats of one person each holder takes its own back.
+    case bothSeatsGiveWay
+    /// Who lost one of two seats, and the other by a cancellation that had not seen it, waits where he asked.
+    case headIsForgotten
+    /// Whoever follows a lost owner gives rights away before its holders have answered.
+    case heirsWaitForNobody
+    /// Anybody may follow a lost owner.
+    case everybodySucceeds
+    /// What a holder that is no more had is reclaimed whole, whoever sits on it.
+    case reclaimingTakesSeats
+    /// A new incarnation goes on with the rights of its predecessor.
+    case rightsAreInherited
 
     #if TSUNAGU_MUTANTS
         /// Set before any ward runs, and read by all.

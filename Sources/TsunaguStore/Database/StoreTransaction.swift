@@ -4,6 +4,23 @@
 import GRDB
 package import TsunaguCore
 
+/// What took effect in a transaction that was written elsewhere.
+package struct Arrivals {
+    /// Where.
+    package internal(set) var spaces: Set<SpaceID> = []
+    /// Those of them in which records changed that are not named here.
+    package internal(set) var reworked: Set<SpaceID> = []
+    /// By row, the records that something was written on; also what was written here meanwhile.
+    package internal(set) var records: Set<Int64> = []
+    /// Whose it is.
+    package internal(set) var authors: Set<DeviceID> = []
+
+    mutating func rework(_ space: SpaceID) {
+        spaces.insert(space)
+        reworked.insert(space)
+    }
+}
+
 /// Everything that one transaction does to the store; not to be used after it.
 package final class StoreTransaction {
     let db: Database
@@ -66,8 +83,7 @@ package final class StoreTransaction {
     var presenter: DeviceID?
     /// Who brought something that this replica has sealed and that was not here: this store is an older copy of itself.
     package internal(set) var returner: DeviceID?
-    /// Spaces in which something took effect that was written elsewhere.
-    package var appliedSpaces: Set<SpaceID> = []
+    package internal(set) var arrivals = Arrivals()
     /// What is to be redacted here though the eraser had not seen it, before it is gone: whoever may keep it elsewhere does
     /// so in this transaction.
     package var withdrawn: [WithdrawnEntry] = []
@@ -187,14 +203,17 @@ package final class StoreTransaction {
     package func digest(of id: SpaceID) throws -> Bytes16? { try space(id)?.digest.bytes }
 
     func spaceName(_ no: Int64) throws -> SpaceID {
+        guard let id = try knownSpaceName(no) else { throw StoreError.damaged("space \(no) has no name") }
+        return id
+    }
+
+    /// `nil` for a number whose row is lost.
+    func knownSpaceName(_ no: Int64) throws -> SpaceID? {
         if let row = spaceRows.values.first(where: { $0.no == no }) { return row.id }
         let select = try statement("SELECT name FROM space WHERE no = ?")
         select.bind(1, no)
         defer { select.reset() }
-        guard try select.step(), let id = SpaceID(select.text(0)) else {
-            throw StoreError.damaged("space \(no) has no name")
-        }
-        return id
+        return try select.step() ? SpaceID(select.text(0)) : nil
     }
 
     func author(_ replica: ReplicaID) throws -> UInt32 {
@@ -261,15 +280,17 @@ package final class StoreTransaction {
         let minutes = ahead / 60_000
         let prefix = "\(replica.device.short): "
         let select = try statement(
-            "SELECT no, detail FROM notice WHERE code = 'clock_ahead' AND substr(detail, 1, ?) = ?"
+            "SELECT no, detail, at FROM notice WHERE code = 'clock_ahead' AND substr(detail, 1, ?) = ?"
         )
         select.bind(1, prefix.utf8.count)
         select.bind(2, prefix)
         if try select.step() {
-            let (no, detail) = (select.int(0), select.text(1))
+            let (no, detail, at) = (select.int(0), select.text(1), select.unsigned(2))
             select.reset()
             let known = detail.dropFirst(prefix.count).prefix { $0.isNumber }
-            guard minutes > UInt64(known) ?? 0 else { return }
+            // Said again once a day while it goes on, so that it can be dropped when it does not.
+            guard minutes > UInt64(known) ?? 0 || environment.now() / Self.dayMilliseconds > at / Self.dayMilliseconds
+            else { return }
             let delete = try statement("DELETE FROM notice WHERE no = ?")
             delete.bind(1, no)
             try delete.run()
@@ -295,11 +316,14 @@ package final class StoreTransaction {
         try insert.run()
     }
 
-    /// What was noticed, oldest first.
+    private static let dayMilliseconds: UInt64 = 86_400_000
+
+    /// What was noticed, oldest first; that a clock is ahead for a week after the last stamp that was.
     package func notices() throws -> [(at: UInt64, code: String, detail: String)] {
         let select = try statement("SELECT at, code, detail FROM notice ORDER BY no")
         var out: [(UInt64, String, String)] = []
         while try select.step() { out.append((select.unsigned(0), select.text(1), select.text(2))) }
-        return out
+        let now = environment.now()
+        return out.filter { at, code, _ in code != "clock_ahead" || now <= at + 7 * Self.dayMilliseconds }
     }
 }

@@ -51,6 +51,19 @@ extension StoreTransaction {
         return chain
     }
 
+    /// Where a chain ends, without what its last change had seen.
+    struct ChainEnd {
+        let seq: UInt64
+        let hash: [UInt8]
+    }
+
+    func decodeEnd(_ bytes: [UInt8]) throws -> ChainEnd {
+        try bytes.withUnsafeBytes { memory in
+            var reader = ByteReader(memory)
+            return ChainEnd(seq: try reader.varint(), hash: Array(try reader.bytes(32)))
+        }
+    }
+
     private func readVector(_ reader: inout ByteReader) throws -> VersionVector {
         var entries: [ReplicaID: UInt64] = [:]
         for _ in 0..<(try reader.varint("entries", atMost: 1 << 20)) {

@@ -298,6 +298,7 @@ package final class Draft {
         try transaction.apply(kept?.run.changes[0] ?? change, at: row.chain, space)
         try transaction.endApplying()
         try transaction.erase(erased, in: space)
+        if let kept { try transaction.giveUp(kept, space) }
         self.open = nil
         bulk = []
         reason = nil

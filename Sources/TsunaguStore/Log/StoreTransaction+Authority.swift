@@ -67,7 +67,7 @@ extension StoreTransaction {
             guard let space = try space(id), let branches = try branches(in: space.no) else { continue }
             for (replica, seq) in chains {
                 guard let hash = cut.hashes[id]?[replica], let author = try knownAuthor(replica),
-                    branches.isForked(author)
+                    branches.isForked(author) || branches.root(of: author) != author
                 else { continue }
                 let end = try authors(of: Dot(replica, seq), in: space).first { author in
                     try run(space, author, containing: seq)?.changes.first { $0.header.dot.seq == seq }?.hash.prefix(16)
@@ -277,7 +277,7 @@ extension StoreTransaction {
             }
         }
         _ = try restate(ids, in: space.id)
-        appliedSpaces.insert(space.id)
+        arrivals.rework(space.id)
     }
 
     func forEachRun(
@@ -286,7 +286,8 @@ extension StoreTransaction {
         holding numbers: Range<UInt64>,
         _ body: (RunDecoder.Run, Chain) throws -> Void
     ) throws {
-        var next = numbers.lowerBound
+        // A branch begins where it parts from its lineage.
+        var next = try max(numbers.lowerBound, firstSeq(author, in: space.no))
         while numbers.contains(next), let run = try run(space, author, containing: next), let last = run.changes.last {
             let stored = try storedRun(space.no, author, from: run.changes[0].header.dot.seq)
             guard let stored else { return }

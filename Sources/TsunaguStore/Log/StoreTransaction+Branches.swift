@@ -73,8 +73,12 @@ struct Branches {
 final class Readings {
     private var picks: [UInt32: Int] = [:]
     private var counts: [UInt32: Int] = [:]
-    private var tries = 0
-    private static let triesMax = 64
+    private var tries: Int
+    /// For one run, wherever it may go on: each costs as much as to decode it.
+    static let triesMax = 64
+
+    /// - Parameter tries: how many readings there may be at most, at least one.
+    init(tries: Int = triesMax) { self.tries = tries }
 
     /// Whether records are named as they are in what is stored here.
     var isMain: Bool { picks.values.allSatisfy { $0 == 0 } }
@@ -88,8 +92,8 @@ final class Readings {
     ///
     /// - Returns: whether there is one.
     func advance() -> Bool {
-        tries += 1
-        guard tries < Self.triesMax else { return false }
+        tries -= 1
+        guard tries > 0 else { return false }
         for author in counts.keys.sorted() {
             let next = (picks[author] ?? 0) + 1
             picks[author] = next < counts[author]! ? next : 0
@@ -247,7 +251,7 @@ extension StoreTransaction {
         try note("equivocation", "\(name.device.short) \(space.id) \(first)")
         // Whoever else goes on under the own name, no number is given by it any more.
         if isOwn {
-            try setMeta("replica", .bytes(ReplicaID(device: name.device, incarnation: random()).bytes))
+            try setMeta("replica", .bytes(ReplicaID(of: name.device, drawn: random()).bytes))
             returner = nil
         }
         return author
@@ -311,7 +315,7 @@ extension StoreTransaction {
             }
         }
         for record in records.sorted() { try rename(record, from: first, of: author, to: branch, space) }
-        appliedSpaces.insert(space.id)
+        arrivals.rework(space.id)
         forgetChains(of: space)
     }
 

@@ -20,6 +20,19 @@ extension StoreTransaction {
         return try erasedKeys(space).contains(ErasedKey(collection: collection.number, id: id))
     }
 
+    /// The changes that count of those which erased a record.
+    func receipts(of key: ErasedKey, _ space: SpaceRow) throws -> [Dot] {
+        let select = try statement(
+            "SELECT author, seq FROM erased WHERE space = ? AND collection = ? AND id = ? AND counts = 1"
+        )
+        select.bind(1, space.no)
+        select.bind(2, key.collection)
+        select.bind(3, key.id.bytes)
+        var out: [(author: UInt32, seq: UInt64)] = []
+        while try select.step() { out.append((select.number(0), select.unsigned(1))) }
+        return try out.map { Dot(try replica($0.author), $0.seq) }
+    }
+
     private func erasedKeys(_ space: SpaceRow) throws -> Set<ErasedKey> {
         if let known = erasedCache[space.no] { return known }
         let select = try statement("SELECT collection, id FROM erased WHERE space = ? AND counts = 1")
@@ -102,14 +115,23 @@ extension StoreTransaction {
 
     // MARK: - What arrives later
 
-    /// A run that is to be appended, as it is kept: without what is erased, and without seeds that were given up.
+    /// A run as it is kept: without what is erased, and without seeds that were given up.
+    struct Kept {
+        var run: RunDecoder.Run
+        var body: [UInt8]
+        /// What gives up its seeds because of it.
+        fileprivate var blocks: [BlockPlace]
+    }
+
+    /// A run that is to be appended, as it is kept.
     ///
-    /// - Returns: `nil` where that is the run as it is.
+    /// - Returns: `nil` where that is the run as it is. Else `giveUp` has to follow, once what is here of the records that
+    ///   the run erases has been read: the rest of its blocks loses that too.
     func kept(
         _ run: RunDecoder.Run,
         _ space: SpaceRow,
         _ author: UInt32
-    ) throws -> (run: RunDecoder.Run, body: [UInt8])? {
+    ) throws -> Kept? {
         if Mutant.erasedComesBack.isPlanted { return nil }
         let keys = try erasedKeys(space)
         var out = run
@@ -121,13 +143,17 @@ extension StoreTransaction {
             guard holdsErased || isGivenUp && block.seed != nil else { continue }
             isChanged = true
             out.blocks[place].seed = nil
-            if holdsErased { opened.append(BlockPlace(author: author, start: block.start)) }
+            // What another branch gave up is given up here too.
+            let isOpen = try self.block(space, author, block.start)?.seed != nil
+            if holdsErased || isOpen { opened.append(BlockPlace(author: author, start: block.start)) }
         }
         guard isChanged else { return nil }
-        try giveUpSeeds(of: opened, space)
         out.changes = run.changes.map { $0.redacted { $0.isOn(keys) } }
-        return (out, try out.encoded())
+        return Kept(run: out, body: try out.encoded(), blocks: opened)
     }
+
+    /// Gives up the seeds of a run's blocks wherever they go on.
+    func giveUp(_ kept: Kept, _ space: SpaceRow) throws { try giveUpSeeds(of: kept.blocks, space) }
 
     /// Tells of what was written on erased records by authors who had not seen the erasure, in effect or not: it may
     /// take effect one day.
@@ -147,15 +173,7 @@ extension StoreTransaction {
 
     /// Whether somebody who erased a record had seen a change.
     private func wasSeen(_ dot: Dot, byErasersOf key: ErasedKey, _ space: SpaceRow) throws -> Bool {
-        let select = try statement(
-            "SELECT author, seq FROM erased WHERE space = ? AND collection = ? AND id = ? AND counts = 1"
-        )
-        select.bind(1, space.no)
-        select.bind(2, key.collection)
-        select.bind(3, key.id.bytes)
-        var receipts: [Dot] = []
-        while try select.step() { receipts.append(Dot(try replica(select.number(0)), select.unsigned(1))) }
-        return try receipts.contains { try causes(of: $0, in: space.id)?.covers(dot) == true || $0 == dot }
+        try receipts(of: key, space).contains { try causes(of: $0, in: space.id)?.covers(dot) == true || $0 == dot }
     }
 
     // MARK: - What is here
@@ -183,7 +201,7 @@ extension StoreTransaction {
             try dropRecord(Verification.RecordKey(space: space.no, collection: key.collection, id: key.id))
         }
         try giveUpSeeds(of: blocks.sorted { ($0.author, $0.start) < ($1.author, $1.start) }, space)
-        appliedSpaces.insert(space.id)
+        arrivals.rework(space.id)
     }
 
     /// Notes the receipts that the log has and the table has not, and erases what they name wherever it stands.
@@ -203,7 +221,8 @@ extension StoreTransaction {
         }
     }
 
-    private func forEachChain(of space: SpaceRow, _ body: (UInt32, Change) throws -> Void) throws {
+    /// All changes of the log of a space with their authors, chain by chain.
+    func forEachChain(of space: SpaceRow, _ body: (UInt32, Change) throws -> Void) throws {
         for entry in try vector(of: space.id) {
             let author = try author(entry.replica)
             try forEachRun(space, author, holding: 1..<entry.seq + 1) { run, _ in
@@ -229,7 +248,7 @@ extension StoreTransaction {
     /// Whether a change in the log holds what is erased.
     func holdsErased(_ change: Change, _ space: SpaceRow) throws -> Bool { try change.holds(erasedKeys(space)) }
 
-    private struct BlockPlace: Hashable {
+    fileprivate struct BlockPlace: Hashable {
         let author: UInt32
         let start: UInt64
     }

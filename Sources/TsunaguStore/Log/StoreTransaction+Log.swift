@@ -10,18 +10,17 @@ extension StoreTransaction {
     /// What was received of a space, by author.
     package func vector(of id: SpaceID) throws -> [VectorEntry] {
         guard let space = try space(id) else { return [] }
-        let select = try statement("SELECT author FROM chain WHERE space = ?")
+        let select = try statement("SELECT author, state FROM chain WHERE space = ?")
         select.bind(1, space.no)
-        var authors: Set<UInt32> = []
-        while try select.step() { authors.insert(select.number(0)) }
-        for key in chains.keys where key.space == space.no { authors.insert(key.author) }
-        var out: [VectorEntry] = []
-        for author in authors {
-            let chain = try chainRow(space, author).chain
-            guard chain.seq > 0 else { continue }
-            out.append(VectorEntry(replica: try replica(author), seq: chain.seq, hash: chain.hash))
+        var states: [UInt32: [UInt8]] = [:]
+        while try select.step() { states[select.number(0)] = select.bytes(1) }
+        var ends = try states.mapValues { try decodeEnd($0) }
+        for (key, row) in chains where key.space == space.no {
+            ends[key.author] = ChainEnd(seq: row.chain.seq, hash: row.chain.hash)
         }
-        return out.sorted { $0.replica < $1.replica }
+        return try ends.filter { $0.value.seq > 0 }
+            .map { VectorEntry(replica: try replica($0.key), seq: $0.value.seq, hash: $0.value.hash) }
+            .sorted { $0.replica < $1.replica }
     }
 
     /// What is in effect: what was received, less what is quarantined.
@@ -425,6 +424,32 @@ extension StoreTransaction {
         }
         if Mutant.lastRunStaysBehind.isPlanted { return Array(rows.sorted().dropLast()) }
         return rows.sorted()
+    }
+
+    /// The sealed runs of `system` that hold some changes, with all that these rest on, as far as somebody lacks them;
+    /// causes first.
+    ///
+    /// A run is taken in whole or not at all, so what the rest of such a run rests on is among them.
+    package func runs(holding dots: [Dot], lacking known: [ReplicaID: UInt64]) throws -> [Int64] {
+        guard let space = try space(.system) else { return [] }
+        var ends: [ReplicaID: UInt64] = [:]
+        var open = dots
+        while let dot = open.popLast() {
+            guard dot.seq > ends[dot.replica] ?? 0,
+                let run = try run(space, author(dot.replica), containing: dot.seq),
+                let last = run.changes.last?.header.dot.seq,
+                let causes = try causes(of: Dot(dot.replica, last), in: .system)
+            else { continue }
+            ends[dot.replica] = last
+            open += causes.entries.map { Dot($0.key, $0.value) }
+        }
+        let needed = try Dictionary(uniqueKeysWithValues: ends.map { (try author($0.key), $0.value) })
+        let select = try statement("SELECT author, first FROM run WHERE no = ?")
+        return try runs(of: .system, lacking: known).filter { row in
+            select.bind(1, row)
+            defer { select.reset() }
+            return try select.step() && select.unsigned(1) <= needed[select.number(0)] ?? 0
+        }
     }
 
     /// A sealed run of the log.

@@ -61,7 +61,9 @@ extension StoreTransaction {
         count.reset()
         var areNew = false
         for transaction in transactions where known < Self.refusedPartsMax {
-            guard try !isRefused(transaction, space, run.replica), try !isLogged(transaction, space, run.replica) else {
+            guard try !isRefused(transaction, space, run.replica),
+                try loggedPart(transaction, space, run.replica) == nil
+            else {
                 continue
             }
             let insert = try statement("INSERT INTO refused_part(replica, txn, space) VALUES (?, ?, ?)")
@@ -93,41 +95,63 @@ extension StoreTransaction {
         guard !Mutant.partsTakeEffectAlone.isPlanted, id != .system,
             run.changes.contains(where: { $0.header.transaction != nil })
         else { return [] }
+        return try parts(named: run.changes.map(\.header), in: id)
+            .filter { try !isSettled($0.part, $0.space, author) }.map(\.part)
+    }
+
+    /// The parts in other spaces held here of the transactions that some changes are of.
+    private func parts(
+        named headers: [ChangeHeader],
+        in id: SpaceID
+    ) throws -> [(part: MissingPart, space: SpaceRow)] {
         let secrets = try heldSecrets().filter { $0.space.id != id }
-        var out: [MissingPart] = []
-        for change in run.changes {
-            guard let transaction = change.header.transaction else { continue }
-            for (space, secret) in secrets
-            where transaction.parts.contains(Self.partCode(transaction.id, secret: secret)) {
-                let missing = MissingPart(
-                    transaction: transaction.id,
-                    space: space.id,
-                    timestamp: change.header.timestamp
-                )
-                if try !isSettled(missing, space, author) { out.append(missing) }
+        return headers.flatMap { header in
+            guard let transaction = header.transaction else { return [(part: MissingPart, space: SpaceRow)]() }
+            return secrets.filter { transaction.parts.contains(Self.partCode(transaction.id, secret: $0.secret)) }.map {
+                (MissingPart(transaction: transaction.id, space: $0.space.id, timestamp: header.timestamp), $0.space)
             }
         }
-        return out
+    }
+
+    /// Whether what else was done where a record was erased is still to take effect in a space held here: the space may
+    /// be newer here than the erasure, and what was quarantined may be adopted.
+    package func isErasurePartial(_ collection: CollectionSchema, _ id: RecordID, in space: SpaceID) throws -> Bool {
+        guard let row = try self.space(space) else { return false }
+        return try receipts(of: ErasedKey(collection: collection.number, id: id), row).contains { receipt in
+            guard let header = try header(of: receipt, in: space), let author = try knownAuthor(receipt.replica) else {
+                return false
+            }
+            let name = try sealingName(of: author, in: row.no)
+            return try parts(named: [header], in: space).contains { part, other in
+                guard let logged = try loggedPart(part.transaction, other, name) else {
+                    return try !isSettled(part, other, name)
+                }
+                return try !isInEffect(logged, other.id)
+            }
+        }
     }
 
     /// Whether a part is in the log, or does not come any more: it was refused, or its author wrote later things in its
     /// space.
     private func isSettled(_ part: MissingPart, _ space: SpaceRow, _ replica: ReplicaID) throws -> Bool {
-        if try isLogged(part.transaction, space, replica) || isRefused(part.transaction, space, replica) { return true }
+        if try loggedPart(part.transaction, space, replica) != nil { return true }
+        if try isRefused(part.transaction, space, replica) { return true }
         guard let author = try knownAuthor(replica) else { return false }
         // Of a chain that forked it may come in any branch.
         let ends = try branches(in: space.no)?.leaves(of: author) ?? [author]
         return try ends.allSatisfy { try chainRow(space, $0).chain.timestamp > part.timestamp }
     }
 
-    private func isLogged(_ transaction: Bytes16, _ space: SpaceRow, _ replica: ReplicaID) throws -> Bool {
-        guard let author = try knownAuthor(replica) else { return false }
-        let select = try statement("SELECT author FROM part WHERE txn = ? AND space = ?")
+    /// The change of a space that is a transaction's part there, by an author or a branch of his chain.
+    private func loggedPart(_ transaction: Bytes16, _ space: SpaceRow, _ replica: ReplicaID) throws -> Dot? {
+        guard let author = try knownAuthor(replica) else { return nil }
+        let select = try statement("SELECT author, seq FROM part WHERE txn = ? AND space = ?")
         select.bind(1, transaction)
         select.bind(2, space.no)
-        var authors: [UInt32] = []
-        while try select.step() { authors.append(select.number(0)) }
-        return try authors.contains { try $0 == author || branches(in: space.no)?.root(of: $0) == author }
+        var rows: [(author: UInt32, seq: UInt64)] = []
+        while try select.step() { rows.append((select.number(0), select.unsigned(1))) }
+        let row = try rows.first { try $0.author == author || branches(in: space.no)?.root(of: $0.author) == author }
+        return try row.map { Dot(try self.replica($0.author), $0.seq) }
     }
 
     /// The secrets of the spaces that this site may hold by its grants.

@@ -29,18 +29,97 @@ extension StoreTransaction {
     }
 
     /// How far a device holds a space whose vector it told, looking no farther than a row.
+    ///
+    /// Where a chain may have forked, what was known before stands until both sides know the branches.
+    ///
+    /// - Returns: also whether it lacks what it was known to hold, for another reason than a fork: it lost that.
     package func copy(
         of id: SpaceID,
-        with known: [ReplicaID: UInt64],
+        told vector: [VectorEntry],
+        by peer: DeviceID,
         upTo row: Int64
-    ) throws -> PeerCopy {
-        let device = try ownReplica()?.device
-        var others = known
-        for entry in try vector(of: id) where entry.replica.device != device { others[entry.replica] = entry.seq }
-        func held(_ known: [ReplicaID: UInt64]) throws -> Int64 {
-            min(row, try runs(of: id, lacking: known).first.map { $0 - 1 } ?? row)
+    ) throws -> (copy: PeerCopy, hasLost: Bool) {
+        let own = try ownReplica()?.device
+        let here = try self.vector(of: id)
+        let forks = try devicesInDoubt(vector, here, in: id)
+        var known = try heldHere(by: vector, here, in: id)
+        // An own chain that goes farther there is perhaps a copy's: how far this one is there, nobody knows yet.
+        for entry in here where entry.replica.device == own {
+            if forks.contains(entry.replica.device), known[entry.replica] ?? 0 > entry.seq {
+                known[entry.replica] = nil
+            }
         }
-        return PeerCopy(held: try held(known), own: try held(others), told: known)
+        var others = known
+        for entry in here where entry.replica.device != own { others[entry.replica] = entry.seq }
+        let lacking = try runs(of: id, lacking: known)
+        func end(_ rows: [Int64]) -> Int64 { min(row, rows.first.map { $0 - 1 } ?? row) }
+        var copy = PeerCopy(held: end(lacking), own: end(try runs(of: id, lacking: others)), told: known)
+        guard let former = try peerCopy(peer, id) else { return (copy, false) }
+        let fallen = try copy.held < former.held ? devices(of: lacking.filter { $0 <= former.held }) : []
+        if fallen.isSubset(of: forks) {
+            copy.held = max(copy.held, former.held)
+            copy.own = max(copy.own, former.own)
+        }
+        return (copy, copy.held < former.held)
+    }
+
+    /// Whose chains may be others there than here: there are names of theirs that are not known here, or another change
+    /// stands under one number.
+    private func devicesInDoubt(
+        _ vector: [VectorEntry],
+        _ here: [VectorEntry],
+        in id: SpaceID
+    ) throws -> Set<DeviceID> {
+        let names = Set(here.map(\.replica))
+        return Set(
+            try vector.filter { entry in
+                guard names.contains(entry.replica) else { return true }
+                return try headerHash(of: entry.replica, at: entry.seq, in: id).map { $0 != entry.hash }
+                    ?? (entry.replica.device == ownReplica()?.device)
+            }.map(\.replica.device)
+        )
+    }
+
+    /// How far the chains here are held by whoever told a vector, by the names that they have here: who knows that a chain
+    /// forked files apart what is one chain to others.
+    private func heldHere(
+        by vector: [VectorEntry],
+        _ here: [VectorEntry],
+        in id: SpaceID
+    ) throws -> [ReplicaID: UInt64] {
+        let told = Dictionary(uniqueKeysWithValues: vector.map { ($0.replica, $0.seq) })
+        var known = told
+        for entry in here {
+            let start = told[entry.replica] ?? 0
+            var reached = start
+            while reached < entry.seq, let hash = try headerHash(of: entry.replica, at: reached + 1, in: id),
+                let farther = told[entry.replica.branch(at: reached + 1, hash: hash)], farther > reached
+            { reached = farther }
+            if reached > start { known[entry.replica] = reached }
+        }
+        guard let space = try space(id), let branches = try branches(in: space.no) else { return known }
+        for entry in vector {
+            guard let author = try knownAuthor(entry.replica), branches.isForked(author) else { continue }
+            for end in branches.tree(of: branches.root(of: author)) {
+                guard try headerHash(of: replica(end), at: entry.seq, in: id) == entry.hash else { continue }
+                for part in branches.path(to: end) {
+                    let name = try replica(part)
+                    known[name] = try max(known[name] ?? 0, min(entry.seq, chainRow(space, part).chain.seq))
+                }
+            }
+        }
+        return known
+    }
+
+    private func devices(of rows: [Int64]) throws -> Set<DeviceID> {
+        let select = try statement("SELECT author FROM run WHERE no = ?")
+        var authors: Set<UInt32> = []
+        for row in rows {
+            select.bind(1, row)
+            if try select.step() { authors.insert(select.number(0)) }
+            select.reset()
+        }
+        return Set(try authors.map { try replica($0).device })
     }
 
     /// The rows of the sealed runs of a space that a device is not known to hold; all where nothing is known of it.
@@ -244,7 +323,7 @@ extension StoreTransaction {
     package func beginIncarnation(_ sign: ([UInt8]) throws -> [UInt8]) throws {
         guard let own = try ownReplica() else { return }
         try seal(sign)
-        let replica = ReplicaID(device: own.device, incarnation: random())
+        let replica = ReplicaID(of: own.device, drawn: random())
         try setMeta("replica", .bytes(replica.bytes))
         returner = nil
     }

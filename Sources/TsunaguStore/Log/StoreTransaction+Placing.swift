@@ -20,12 +20,6 @@ extension StoreTransaction {
         let chain: Chain
     }
 
-    /// Whether a run is said to be of a name that a branch of its device is filed under: nobody seals by that.
-    func isFiledName(_ run: RunEnvelope) throws -> Bool {
-        guard let space = try space(run.space), let author = try knownAuthor(run.replica) else { return false }
-        return try branches(in: space.no)?.byAuthor[author] != nil
-    }
-
     /// An author's chain with its branches; none where nothing of it is here.
     func parts(of replica: ReplicaID, in space: SpaceRow) throws -> [UInt32] {
         guard let author = try knownAuthor(replica) else { return [] }
@@ -79,8 +73,13 @@ extension StoreTransaction {
     ///
     /// Its author may have named records by changes behind a fork that he knew nothing of: which of them he meant shows in
     /// the seal. Where he meant others than are named so here, ids are spelled out.
-    func read(_ run: RunEnvelope, from place: LogPlace, _ key: Curve25519.Signing.PublicKey) throws -> Reading {
-        let readings = Readings()
+    func read(
+        _ run: RunEnvelope,
+        from place: LogPlace,
+        _ key: Curve25519.Signing.PublicKey,
+        tries: Int = Readings.triesMax
+    ) throws -> Reading {
+        let readings = Readings(tries: tries)
         var failure: Reading?
         repeat {
             do {

@@ -63,7 +63,8 @@ extension StoreTransaction {
         guard (1...Seal.changesMax).contains(run.count), 1...Chain.seqMax ~= run.first else {
             return .settled(.refused(.malformed("\(run.count) changes from number \(run.first) on")))
         }
-        if try isFiledName(run) { return .settled(.refused(.fork(seq: run.first))) }
+        // Whoever took a branch's name beforehand would keep the branch out.
+        guard !run.replica.isBranch else { return .settled(.refused(.malformed("sealed under a branch's name"))) }
         if try isInLog(run) { return .settled(.duplicate) }
         // Nothing can be known of a run whose author is not: it comes again once `system` has said who that is.
         guard let key = try signingKey(of: run.replica.device) else { return .settled(.refused(.unknownDevice)) }
@@ -74,7 +75,7 @@ extension StoreTransaction {
         }
         var failure: Examination?
         for start in starts {
-            switch try read(run, from: start, key) {
+            switch try read(run, from: start, key, tries: max(1, Readings.triesMax / starts.count)) {
             case .sealed(let decoded, let body):
                 do {
                     guard let placed = try place(decoded, of: run, body, from: start) else {
@@ -223,6 +224,7 @@ extension StoreTransaction {
         let applied = try apply(kept?.run ?? decoded, from: base, space) { $0 <= honoured }
         if kept != nil { try withdraw(decoded.changes, space) }
         try erase(erased, in: space)
+        if let kept { try giveUp(kept, space) }
         if name != run.replica {
             // What a cut means of a branch may show only now.
             access = nil
@@ -322,7 +324,10 @@ extension StoreTransaction {
             try adopt(change.header.timestamp, from: change.header.dot.replica)
             try apply(change, at: chain, space)
         }
-        if applied > 0 { appliedSpaces.insert(space.id) }
+        if applied > 0 {
+            arrivals.spaces.insert(space.id)
+            arrivals.authors.formUnion(run.changes.prefix(1).map(\.header.dot.replica.device))
+        }
         try endApplying()
         return applied
     }
@@ -378,7 +383,18 @@ extension StoreTransaction {
             case .applied(let count): (applied, moved) = (applied + count, true)
             case .quarantined: moved = true
             case .held: break
-            case .duplicate, .partial, .refused: try removeFromHolding(waiting.no)
+            case .duplicate, .partial: try removeFromHolding(waiting.no)
+            case .refused(let refusal):
+                try removeFromHolding(waiting.no)
+                // Who brought it was told that it waits: what became of it is kept, with the reason.
+                guard let presenter = waiting.presenter, presenter != .stranger else { continue }
+                try setRefusal(
+                    peer: presenter.description,
+                    waiting.space,
+                    waiting.replica,
+                    waiting.first,
+                    refusal.code
+                )
             }
         }
         return (applied, moved)

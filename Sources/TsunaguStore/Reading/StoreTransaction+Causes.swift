@@ -33,6 +33,20 @@ extension StoreTransaction {
         return causes
     }
 
+    /// The changes of a chain under some numbers, as far as the log holds them.
+    package func changes(
+        _ numbers: ClosedRange<UInt64>,
+        of replica: ReplicaID,
+        in id: SpaceID
+    ) throws -> [Change] {
+        guard let space = try space(id), let author = try knownAuthor(replica) else { return [] }
+        var out: [Change] = []
+        try forEachRun(space, author, holding: Range(numbers)) { run, _ in
+            out += run.changes.filter { numbers.contains($0.header.dot.seq) }
+        }
+        return out
+    }
+
     /// What was written on a record and is in effect, in causal order.
     package func entries(on rid: Int64) throws -> [WithdrawnEntry] {
         guard let name = try recordName(rid) else { return [] }
@@ -44,14 +58,7 @@ extension StoreTransaction {
     /// Goes through all that the log of a space holds, author by author.
     package func forEachChange(in id: SpaceID, _ body: (Change) throws -> Void) throws {
         guard let space = try space(id) else { return }
-        for entry in try vector(of: id) {
-            let author = try author(entry.replica)
-            var next = try firstSeq(author, in: space.no)
-            while next <= entry.seq, let run = try run(space, author, containing: next), let last = run.changes.last {
-                for change in run.changes { try body(change) }
-                next = last.header.dot.seq + 1
-            }
-        }
+        try forEachChain(of: space) { _, change in try body(change) }
     }
 
     /// Whether a change in the log is in effect; else it is quarantined.

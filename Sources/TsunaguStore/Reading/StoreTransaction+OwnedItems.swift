@@ -71,19 +71,28 @@ extension StoreTransaction {
         in dot: Dot,
         _ space: SpaceID
     ) throws -> Bool {
-        guard let row = try self.space(space), let author = try knownAuthor(dot.replica),
-            let run = try run(row, author, containing: dot.seq),
+        guard let row = try self.space(space), let author = try knownAuthor(dot.replica) else { return false }
+        // The record's row names one change that created it: nearly always this one, and no run has to be read.
+        let named = try statement(
+            """
+            SELECT 1 FROM record
+            WHERE id = ? AND space = ? AND collection = ? AND author = ? AND seq = ? AND entry >= 0
+            """
+        )
+        named.bind(1, id.bytes)
+        named.bind(2, row.no)
+        named.bind(3, collection.number)
+        named.bind(4, author)
+        named.bind(5, dot.seq)
+        let isNamed = try named.step()
+        named.reset()
+        if isNamed { return true }
+        guard let run = try run(row, author, containing: dot.seq),
             let change = run.changes.first(where: { $0.header.dot.seq == dot.seq })
         else { return false }
         return change.payload.entries.contains {
             $0.id == id && $0.shape.collection == collection.number && $0.reference == .created
         }
-    }
-
-    /// The link of its author's chain that a change in the log makes.
-    package func headerHash(_ dot: Dot, _ space: SpaceID) throws -> Hash32? {
-        guard let row = try self.space(space), let author = try knownAuthor(dot.replica) else { return nil }
-        return try run(row, author, containing: dot.seq)?.changes.first { $0.header.dot.seq == dot.seq }?.hash
     }
 
     /// The header of a change in the log.

@@ -104,8 +104,9 @@ extension StoreTransaction {
         return out
     }
 
-    /// What is quarantined, in the order of arrival.
+    /// What is quarantined, in the order of arrival; of `system` what nobody has said anew.
     package func quarantined() throws -> [QuarantinedRun] {
+        let saidAnew = try currentAccess()?.saidAnew ?? [:]
         let select = try statement(
             """
             SELECT run.space, run.author, run.first, withheld.first FROM withheld JOIN run
@@ -120,12 +121,15 @@ extension StoreTransaction {
             guard let space = try space(try spaceName(row.space)),
                 let run = try run(space, row.author, containing: row.run), let last = run.changes.last
             else { return nil }
-            let changes = run.changes.filter { $0.header.dot.seq >= row.withheld }
+            let replica = try replica(row.author)
+            let first = max(row.run, row.withheld, space.id == .system ? (saidAnew[replica] ?? 0) + 1 : 0)
+            let changes = run.changes.filter { $0.header.dot.seq >= first }
+            guard !changes.isEmpty else { return nil }
             let ids = Set(changes.flatMap { $0.payload.entries.map(\.id) })
             return QuarantinedRun(
                 space: space.id,
-                replica: try replica(row.author),
-                first: max(row.run, row.withheld),
+                replica: replica,
+                first: first,
                 last: last.header.dot.seq,
                 header: last.header,
                 records: ids.sorted(),

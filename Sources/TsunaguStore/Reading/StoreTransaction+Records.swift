@@ -47,7 +47,6 @@ extension StoreTransaction {
     ) throws {
         let fields = SchemaTables.columns(of: collection)
         var spaces: [Int64: SpaceID] = [:]
-        for id in try self.spaces() { if let row = try space(id) { spaces[row.no] = id } }
         let names = fields.map { ", \($0.name)" }.joined()
         let select = try statement(
             "SELECT rid, id, space, deleted\(names) FROM \(collection.name) WHERE \(condition) LIMIT ?"
@@ -56,7 +55,9 @@ extension StoreTransaction {
         select.bind(Int32(arguments.count + 1), limit)
         defer { select.reset() }
         while try select.step() {
-            guard let id = RecordID(bytes: select.bytes(1)), let space = spaces[select.int(2)] else { continue }
+            let no = select.int(2)
+            if spaces[no] == nil { spaces[no] = try knownSpaceName(no) }
+            guard let id = RecordID(bytes: select.bytes(1)), let space = spaces[no] else { continue }
             var values: [String: Value] = [:]
             for (index, field) in fields.enumerated() { values[field.name] = select.value(Int32(index + 4)) }
             try body(
@@ -92,6 +93,27 @@ extension StoreTransaction {
         var rids: [Int64] = []
         while try select.step() { rids.append(select.int(0)) }
         return try rids.flatMap { try records(collection, where: "rid = ?", [.integer($0)]) }
+    }
+
+    /// How many of some records each device created.
+    ///
+    /// - Parameters:
+    ///   - condition: over the collection's columns.
+    package func creators(
+        of collection: CollectionSchema,
+        where condition: String,
+        _ arguments: [Value]
+    ) throws -> [DeviceID: Int] {
+        let select = try statement(
+            """
+            SELECT author, COUNT(*) FROM record WHERE rid IN (SELECT rid FROM \(collection.name) WHERE \(condition))
+            GROUP BY author
+            """
+        )
+        for (index, argument) in arguments.enumerated() { select.bind(Int32(index + 1), argument) }
+        var counts: [(author: UInt32, count: Int)] = []
+        while try select.step() { counts.append((select.number(0), Int(select.int(1)))) }
+        return try counts.reduce(into: [:]) { $0[try replica($1.author).device, default: 0] += $1.count }
     }
 
     /// Which record a number of this store's means.
@@ -275,9 +297,19 @@ extension StoreTransaction {
             "SELECT coalesce(sum(seq - first + 1), 0) FROM withheld JOIN chain USING (space, author)"
         )
         defer { quarantined.reset() }
-        return (
-            try conflicts.step() ? Int(conflicts.int(0)) : 0, try quarantined.step() ? Int(quarantined.int(0)) : 0
-        )
+        let waiting = try quarantined.step() ? Int(quarantined.int(0)) : 0
+        return (try conflicts.step() ? Int(conflicts.int(0)) : 0, try waiting - saidAnew())
+    }
+
+    /// How many changes of `system` are quarantined and were said anew.
+    private func saidAnew() throws -> Int {
+        guard let known = try currentAccess()?.saidAnew, !known.isEmpty else { return 0 }
+        return try exceptions(.system).reduce(0) { sum, exception in
+            sum
+                + Int(
+                    min(exception.last, max(known[exception.replica] ?? 0, exception.first - 1)) - (exception.first - 1)
+                )
+        }
     }
 
     // MARK: - History

@@ -102,17 +102,48 @@ extension StoreTransaction {
         _ covers: @escaping (LocalDot) -> Bool
     ) throws {
         if let (rid, meta) = try findRecord(space, entry.shape.collection, entry.id) {
+            arrivals.records.insert(rid)
             let insert = try statement("INSERT OR IGNORE INTO history(rid, author, seq) VALUES (?, ?, ?)")
             insert.bind(1, rid)
             insert.bind(2, entry.dot.author)
             insert.bind(3, entry.dot.seq)
             try insert.run()
+            if entry.reference == .created { try noteCreator(rid, entry.dot, index) }
             // Once a record has to be worked out anew, the rest of what is written on it comes along.
             guard !recordsToRederive.contains(rid) else { return }
             try update(rid, meta, with: entry, space, covers)
         } else {
             try create(entry, index: index, space)
         }
+    }
+
+    /// Notes which change gave a record its id, where somebody who had not seen that wrote on the id first.
+    ///
+    /// What a record of rights said at first is what counts, whoever arrives before it.
+    private func noteCreator(_ rid: Int64, _ dot: LocalDot, _ index: Int) throws {
+        let former = try statement(
+            """
+            INSERT OR IGNORE INTO history(rid, author, seq)
+            SELECT rid, author, seq FROM record WHERE rid = ? AND entry < 0
+            """
+        )
+        former.bind(1, rid)
+        try former.run()
+        let update = try statement("UPDATE record SET author = ?, seq = ?, entry = ? WHERE rid = ? AND entry < 0")
+        update.bind(1, dot.author)
+        update.bind(2, dot.seq)
+        update.bind(3, index)
+        update.bind(4, rid)
+        try update.run()
+        let delete = try statement(
+            """
+            DELETE FROM history WHERE rid = ?1 AND EXISTS (
+                SELECT 1 FROM record WHERE record.rid = ?1 AND record.author = history.author AND record.seq = history.seq
+            )
+            """
+        )
+        delete.bind(1, rid)
+        try delete.run()
     }
 
     // MARK: - New records
@@ -141,6 +172,7 @@ extension StoreTransaction {
             }
         }
         let rid = db.lastInsertedRowID
+        arrivals.records.insert(rid)
         try insertTypedRow(rid, entry, space, deleted: meta.isDeleted)
         space.add(meta.digest)
         try applyItems(rid, entry, space, covers: { _ in false })
@@ -237,9 +269,11 @@ extension StoreTransaction {
         // differ is the history's to say.
         let live = meta.sources.reduce(members) { $0 | $1.fields }
         guard live & ~(plan.knownFields | 1) == 0 else { return nil }
-        let heads = meta.heads(of: operation.group)
         let contested = meta.isContested(operation.group, groupFields)
-        let seesAll = heads.allSatisfy { covers($0.dot) }
+        // Who writes while a change is out of effect may cover a head and not all that lies behind it.
+        let seesAll = meta.sources.allSatisfy {
+            $0.heads >> UInt64(operation.group) & 1 == 0 && $0.fields & members == 0 || covers($0.dot)
+        }
         if !contested && seesAll || seesAll && members == groupFields {
             meta.replace(
                 group: operation.group,

@@ -188,7 +188,7 @@ extension StoreTransaction {
         else { return false }
         // The peer may not have heard yet of what is erased.
         for block in decoded.blocks { try insertSeed(space, author, block) }
-        let body = try kept(decoded, space, author)?.body ?? envelope.body
+        let kept = try kept(decoded, space, author)
         try insertRun(
             space,
             author,
@@ -197,8 +197,9 @@ extension StoreTransaction {
             last: envelope.last,
             base: try encode(base),
             signature: envelope.signature,
-            body: body
+            body: kept?.body ?? envelope.body
         )
+        if let kept { try giveUp(kept, space) }
         try insertParts(of: decoded.changes, space, author)
         return true
     }

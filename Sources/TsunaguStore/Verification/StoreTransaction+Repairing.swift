@@ -496,7 +496,10 @@ extension StoreTransaction {
         }
         try write(body)
         // The peer may not have heard yet of what is erased; what stands around the run can be written anew only now.
-        if let kept = try kept(run, space, author) { try write(kept.body) }
+        if let kept = try kept(run, space, author) {
+            try write(kept.body)
+            try giveUp(kept, space)
+        }
         return true
     }
 

@@ -25,6 +25,8 @@ extension WardSchema {
         case (lesson.number, "start_time"), (lesson.number, "end_time"): .clock
         case (lesson.number, "capacity"): .integer(0...1000)
         case (booking.number, "age_group"): .choice(AgeGroup.allCases.map(\.rawValue))
+        case (booking.number, "counts"): .integer(0...1)
+        case (booking.number, "answer_by"): .day
         case (_, "notes"): .longText
         default: .text
         }

@@ -14,7 +14,7 @@ package enum WardSchema {
         collections: [
             resident, procedure, lesson, booking, bookingLink, protection, pendingEdit, carriedNote, protectedRead,
             mark,
-            intake, sealedEdit, protectionTrace,
+            intake, sealedEdit, protectionTrace, reminder, attendance, satisfaction,
         ],
         searchKey: SearchKey.fold
     )
@@ -242,24 +242,12 @@ package enum WardSchema {
                 ]
             ),
             MergeGroup(3, "needs", "配慮", .set, [Field(7, "needs", "配慮")]),
-            // A cancellation ends the requests that its author saw; one that it had not seen stands beside it.
-            MergeGroup(
-                4,
-                "status",
-                "状態",
-                .flow,
-                [Field(8, "status", "状態")],
-                machine: FlowMachine(
-                    [
-                        FlowMachine.initial: ["requested"], "requested": ["cancelled", "requested"],
-                        "cancelled": ["requested"],
-                    ],
-                    twins: .each,
-                    yielding: ["requested": ["cancelled"]]
-                )
-            ),
+            MergeGroup(4, "status", "状態", .flow, [Field(8, "status", "状態")], machine: bookingMachine),
             MergeGroup(5, "seat", "席", .seats, [Field(9, "seat", "席")]),
             MergeGroup(6, "notes", "記録", .log, [Field(10, "notes", "記録")]),
+            MergeGroup(7, "party", "同伴", .latest, [Field(11, "party", "連れ")]),
+            MergeGroup(8, "counts", "席の要否", .latest, [Field(12, "counts", "席を使う", .integer)]),
+            MergeGroup(9, "answer_by", "返事の期限", .latest, [Field(13, "answer_by", "返事の期限")]),
         ]
     )
 

@@ -79,7 +79,7 @@ struct Init: ParsableCommand {
             recoveryKey: key,
             recoveryFile: recover ? nil : recoveryFile,
             isAgain: recover,
-            identity: Self.identity(in: globals.directory)
+            identity: TLSIdentity.ofHub(in: globals.directory)
         )
         let status = try site.status()
         let shown = recover || recoveryFile != nil ? nil : key.text
@@ -98,23 +98,6 @@ struct Init: ParsableCommand {
                 )
             }
             return ([globals.quiet ? nil : begun] + [told]).compactMap { $0 }.joined(separator: "\n")
-        }
-    }
-
-    /// The TLS identity of a data directory's hub: the one that is there, which others pin, or a new one.
-    static func identity(
-        in directory: DataDirectory
-    ) -> (_ name: String) throws -> (key: String, certificate: String, pin: [UInt8]) {
-        { name in
-            let (key, certificate) = (
-                try DataDirectory.read(directory.hubKey), try DataDirectory.read(directory.hubCertificate)
-            )
-            let known = key.flatMap { key in certificate.flatMap { try? TLSIdentity(certificatePEM: $0, keyPEM: key) } }
-            let now = Int64(time(nil))
-            // Clients pin the key and read no dates; twenty years outlive any server.
-            let identity =
-                try known ?? TLSIdentity.make(commonName: name, validity: now - 86_400...now + 20 * 366 * 86_400)
-            return (identity.keyPEM, identity.certificatePEM, identity.pin.sha256)
         }
     }
 
@@ -211,6 +194,7 @@ struct Invite: ParsableCommand {
                 )
             }
         }
+        globals.warnOfPlain(hub)
         let invitation = try site.invite(
             role: role,
             name: name,
@@ -219,15 +203,16 @@ struct Invite: ParsableCommand {
             hub: hub,
             trust: tls
         )
+        globals.warnOfUnknown(try site.unknownSpaces(space))
         if hub == nil, !globals.quiet {
             let port = daemon?.url(of: "hub-everywhere").flatMap { try? HubURL($0) }?.port ?? 8788
             let example = "--hub https://\(Init.hostName):\(port)"
-            Standard.error.write(
+            globals.note(
                 tr(
-                    "注意: ほかの端末から見た本庁のアドレスがわからないので、コードに入っていません。"
-                        + "招くときか参加するときに --hub で指定してください。例: \(example)\n",
-                    "note: the code has no address, since where other machines find the hub is not known; name it with --hub "
-                        + "when inviting or joining, such as \(example)\n"
+                    "ほかの端末から見た本庁のアドレスがわからないので、コードに入っていません。"
+                        + "招くときか参加するときに --hub で指定してください。例: \(example)",
+                    "the code has no address, since where other machines find the hub is not known; name it with --hub "
+                        + "when inviting or joining, such as \(example)"
                 )
             )
         }
@@ -328,6 +313,7 @@ struct Join: ParsableCommand {
             )
         }
         let code = try code ?? codeFile.map(Self.read) ?? ""
+        globals.warnOfPlain(hub)
         if let request {
             try Site.requestToJoin(
                 globals.directory,
@@ -353,6 +339,21 @@ struct Join: ParsableCommand {
             tr(
                 "参加しました: 受信 \(report.outcome.received) 件",
                 "joined: \(counted(report.outcome.received, "change")) received"
+            )
+        )
+    }
+}
+
+extension GlobalOptions {
+    /// Tells people that an address is one at which nobody checks the hub's TLS key, whatever the code says of it.
+    func warnOfPlain(_ url: String?) {
+        guard let url, url.hasPrefix("http://"), !quiet, !json else { return }
+        note(
+            tr(
+                "\(url) は暗号化しない HTTP なので、本庁の TLS 鍵（pin）は確かめません。中身は端末の鍵で守られますが、"
+                    + "だれがだれと話すかは見えます。TLS を終端するプロキシの後ろだけで使ってください",
+                "\(url) is plain HTTP, so the hub's TLS key (the pin) is not checked; contents are sealed by the devices' "
+                    + "keys, but who speaks with whom is seen; use it only behind a proxy that does TLS"
             )
         )
     }
@@ -405,6 +406,7 @@ struct Sync: ParsableCommand {
 
     func run() throws {
         let site = try globals.site()
+        for url in urls { globals.warnOfPlain(url) }
         if let forget {
             try site.forget(forget)
             return globals.confirm(.object([("url", .text(forget))]), tr("忘れました: \(forget)", "forgotten: \(forget)"))

@@ -114,7 +114,9 @@ struct Tsunagu: ParsableCommand {
             ),
             CommandGroup(
                 name: tr("記録", "Records"),
-                subcommands: [Residents.self, Procedures.self, Lessons.self, Bookings.self, Conflicts.self]
+                subcommands: [
+                    Residents.self, Procedures.self, Lessons.self, Bookings.self, Reminders.self, Conflicts.self,
+                ]
             ),
             CommandGroup(
                 name: tr("出し入れ", "Files"),

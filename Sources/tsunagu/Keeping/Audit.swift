@@ -24,10 +24,19 @@ struct Audit: ParsableCommand {
     }
 
     func run() throws {
-        let entries = try globals.site().audit(since: since.flatMap(TokyoTime.start) ?? 0)
+        let site = try globals.site()
+        let entries = try site.audit(since: since.flatMap(TokyoTime.start) ?? 0)
+        globals.warn(of: try site.auditGap())
         globals.show(.array(entries.map { JSON($0) })) {
             entries.isEmpty ? tr("ありません", "nothing") : entries.map(Plain.audit).joined()
         }
+    }
+}
+
+extension GlobalOptions {
+    /// Tells on standard error that a log is not whole: standard output is the log alone.
+    func warn(of gap: Localized?) {
+        if let gap { note(tr(gap)) }
     }
 }
 

@@ -84,23 +84,50 @@ struct Restore: ParsableCommand {
                 hint: Localized(ja: "止めてからもう一度", en: "stop it and try again")
             )
         }
+        var replaced: Site.Replaced?
         let site = try Site.restore(
             globals.directory,
             from: file,
             passphrase: passphrase.passphrase(isNew: false),
             person: globals.person,
             force: force
-        )
+        ) { replaced = $0 }
+        if let replaced { tell(replaced) }
         let status = try site.status()
         globals.confirm(
             .object([
                 ("site", JSON(status.site)), ("device", JSON(status.device)), ("replica", JSON(status.replica)),
-                ("data", .text(globals.directory.path)),
+                ("data", .text(globals.directory.path)), ("replaced", JSON(replaced?.database)),
+                ("unsent", JSON(replaced?.unsent)),
             ]),
             tr(
                 "復元しました: \(globals.directory.path)。続けて tsunagu sync をしてください",
                 "restored: \(globals.directory.path); go on with 'tsunagu sync'"
             )
+        )
+    }
+
+    /// Work that nobody else has stays in what was replaced: that is for a person to know.
+    private func tell(_ replaced: Site.Replaced) {
+        guard replaced.unsent != 0 || !globals.quiet else { return }
+        let name = replaced.database
+        let what =
+            replaced.unsent.map {
+                tr(
+                    "そこには、どこにも送られていない変更が \($0) 件あります",
+                    "it holds \(counted($0, "change")) that nobody else is known to have"
+                )
+            } ?? tr("そこに未送信の変更があるかどうかは、読めないのでわかりません", "whether it holds unsent changes could not be read")
+        let how = tr(
+            "取り戻すには、これを別の場所に ward.sqlite、同じ語尾の device.key をそこに device.key として写し、--data でその場所を指定して "
+                + "tsunagu sync をしてください",
+            "to get them back, copy it as ward.sqlite, and the device.key of the same ending as device.key, to another place, and "
+                + "run 'tsunagu sync' there with --data"
+        )
+        let isSafe = replaced.unsent == 0
+        globals.note(
+            tr("置き換えたデータは残してあります: \(name)。", "what was replaced is kept: \(name); ") + what
+                + (isSafe ? "" : tr("。", "; ") + how)
         )
     }
 }

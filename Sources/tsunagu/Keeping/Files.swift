@@ -7,21 +7,49 @@ import TsunaguCommands
 extension TransferFile: ExpressibleByArgument {}
 extension ExportFormat: ExpressibleByArgument {}
 
-/// What `export` writes: the records of a kind, or the audit log.
+/// What `export` writes: the records of a kind, the figures, or the audit log.
 enum ExportedFile: ExpressibleByArgument {
     case records(TransferFile)
     case audit
+    case figures
 
-    static var allValueStrings: [String] { TransferFile.allValueStrings + ["audit"] }
+    static var allValueStrings: [String] { TransferFile.allValueStrings + ["kpi", "audit"] }
 
     init?(argument: String) {
         if argument == "audit" {
             self = .audit
+        } else if argument == "kpi" {
+            self = .figures
         } else if let kind = TransferFile(rawValue: argument) {
             self = .records(kind)
         } else {
             return nil
         }
+    }
+}
+
+/// How the text of a file is written, as a person says it.
+enum TextEncoding: String, ExpressibleByArgument, CaseIterable {
+    /// Looked at in the file: UTF-8, with or without a byte order mark, or refused by the name of what it looks like.
+    case auto
+    case utf8 = "utf-8"
+    case cp932
+
+    /// Fails with 64 where files of the encoding are not read.
+    func requireRead(_ file: String) throws {
+        guard self == .cp932 else { return }
+        throw CommandError(
+            .usage,
+            Localized(
+                ja: "cp932（シフトJIS）のファイルはまだ読めません: \(file)",
+                en: "files in cp932 (Shift JIS) are not read yet: \(file)"
+            ),
+            record: file,
+            hint: Localized(
+                ja: "UTF-8 で保存し直してください（表計算ソフトなら「CSV UTF-8」）",
+                en: "save it as UTF-8; spreadsheets call that 'CSV UTF-8'"
+            )
+        )
     }
 }
 
@@ -40,6 +68,8 @@ struct Import: ParsableCommand {
     var update = false
     @Flag(help: ArgumentHelp(tr("確かめるだけで書かない", "Check everything, write nothing.")))
     var dryRun = false
+    @Option(help: ArgumentHelp(tr("文字コード", "How its text is written."), valueName: "auto|utf-8|cp932"))
+    var encoding = TextEncoding.auto
     @Option(
         help: ArgumentHelp(
             tr("よその列と値の読み替えを書いた JSON", "A JSON file that says what foreign columns and values mean."),
@@ -58,6 +88,7 @@ struct Import: ParsableCommand {
     @OptionGroup var globals: GlobalOptions
 
     func run() throws {
+        try encoding.requireRead(file)
         let progress = Progress(file, globals)
         defer { progress.end() }
         let options = ImportOptions(updates: update, isDry: dryRun, source: source, mapping: mapping)
@@ -82,7 +113,9 @@ struct Export: ParsableCommand {
         abstract: tr("この拠点が持つものを書き出す", "Writes out what this site holds."),
         discussion: tr("CSV は import で同じものに戻ります。", "The CSV is read back by import to the same records.")
     )
-    @Argument(help: ArgumentHelp(tr("種類", "What to write."), valueName: "residents|procedures|lessons|bookings|audit"))
+    @Argument(
+        help: ArgumentHelp(tr("種類", "What to write."), valueName: "residents|procedures|lessons|bookings|kpi|audit")
+    )
     var kind: ExportedFile
     @Argument(
         help: ArgumentHelp(tr("ファイル。なければ標準出力", "The file; standard output without it."), valueName: "file"),
@@ -101,13 +134,19 @@ struct Export: ParsableCommand {
         let rows =
             switch kind {
             case .records(let kind): try site.exportFile(kind, to: file, form)
-            case .audit: try site.exportAudit(to: file, form) { TokyoTime($0).iso }
+            case .figures: try site.exportFigures(to: file, form, in: .current)
+            case .audit: try exportAudit(site, form)
             }
         guard toFile else { return }
         globals.confirm(
             .object([("rows", JSON(rows)), ("file", JSON(file))]),
             tr("\(rows) 行を書きました", "\(counted(rows, "row")) written")
         )
+    }
+
+    private func exportAudit(_ site: Site, _ form: ExportFormat) throws -> Int {
+        globals.warn(of: try site.auditGap())
+        return try site.exportAudit(to: file, form) { TokyoTime($0).iso }
     }
 }
 

@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import ArgumentParser
+import TsunaguCarriers
 import TsunaguCommands
 import TsunaguCore
 
@@ -13,10 +14,17 @@ extension Sites {
                 """
                 最後の管理者の端末が失われたとき、参加しているどの拠点の端末でも使えます。紙に控えた復旧キーを尋ねます。\
                 使ったことは、以後すべての拠点の status に出ます。
+                --revoke の拠点の端末がほかの人の手にあるかもしれないなら --lost（既定）: ここに届いている分までを有効とし、\
+                そのあとに許した端末や失効は、隔離から一件ずつ引き取るまで効きません。壊れて使えないだけなら --retired: \
+                ほかの拠点に残っている分もすべて有効です。先にほかの拠点と同期しておくと、失われるものが減ります。
                 """,
                 """
                 For when the last admin's device is lost; any site that joined will do. Asks for the key that init printed. \
                 That it was used is in every site's status from then on.
+                Where the devices of the site named by --revoke may be in unknown hands, --lost (the default) honours what has \
+                arrived here; whom they let in or revoked since then is quarantined until you adopt it, case by case. Where \
+                they are only broken, --retired honours all that other sites still hold of them. Syncing with other sites \
+                first leaves less behind.
                 """
             )
         )
@@ -31,10 +39,25 @@ extension Sites {
             help: ArgumentHelp(tr("失われた拠点。その権限を終わらせる", "The lost site, whose rights end."), valueName: "site")
         )
         var revoke: String?
+        @Flag(help: ArgumentHelp(tr("その端末は、ほかの人の手にあるかもしれない（既定）", "Its devices may be in unknown hands; the default.")))
+        var lost = false
+        @Flag(help: ArgumentHelp(tr("その端末は、壊れて使えないだけ", "Its devices are broken, and in nobody's hands.")))
+        var retired = false
         @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
         var reason: String
         @OptionGroup var key: RecoveryKeyOptions
         @OptionGroup var globals: GlobalOptions
+
+        func validate() throws {
+            guard !(lost && retired), revoke != nil || !(lost || retired) else {
+                throw ValidationError(
+                    tr(
+                        "--lost か --retired は、--revoke と一緒にどちらか一方を",
+                        "give --lost or --retired, one of them, with --revoke"
+                    )
+                )
+            }
+        }
 
         func run() throws {
             let opened = try globals.site()
@@ -42,9 +65,20 @@ extension Sites {
                 with: key.key(),
                 site: site,
                 revoking: revoke,
+                as: retired ? .retired : .lost,
                 reason: reason,
-                identity: Init.identity(in: globals.directory)
+                identity: TLSIdentity.ofHub(in: globals.directory)
             )
+            if !revoked.isEmpty, !retired, !globals.quiet {
+                globals.note(
+                    tr(
+                        "\(revoke ?? "") が、ここに届いたあとに許した端末や失効は効きません。"
+                            + "ほかの拠点と同期してから tsunagu conflict list --kind quarantine を見て、正しいものを引き取ってください",
+                        "whom \(revoke ?? "") let in or revoked after what has arrived here does not count; once other sites "
+                            + "have synced, look at 'tsunagu conflict list --kind quarantine' and adopt what is right"
+                    )
+                )
+            }
             globals.confirm(
                 .object([
                     ("devices", .array(admitted.map { JSON($0) })), ("revoked", .array(revoked.map { JSON($0) })),

@@ -24,7 +24,7 @@ struct Sites: ParsableCommand {
                     tr("最終接続", "last contact"), tr("足りない変更", "lacks"), tr("範囲", "spaces"),
                 ])
                 for site in sites {
-                    let spaces = site.devices.flatMap(\.spaces).reduce(into: [String]()) {
+                    let spaces = site.devices.flatMap { $0.written + $0.onlyRead }.reduce(into: [String]()) {
                         if !$0.contains($1) { $0.append($1) }
                     }
                     table.row([
@@ -50,9 +50,10 @@ struct Sites: ParsableCommand {
             globals.show(JSON(site)) {
                 var text = "\(site.name)  \(site.role)  \(site.id)  \(site.rights)\n"
                 for device in site.devices {
-                    let access = device.writes ? tr("読み書き", "reads and writes") : tr("読むだけ", "reads")
-                    text +=
-                        "  \(device.marked)  \(device.id.short)  \(access): \(device.spaces.joined(separator: " "))\n"
+                    let access = [
+                        (tr("読み書き", "reads and writes"), device.written), (tr("読むだけ", "reads"), device.onlyRead),
+                    ].filter { !$0.1.isEmpty }.map { "  \($0.0): \($0.1.joined(separator: " "))" }
+                    text += "  \(device.marked)  \(device.id.short)\(access.joined())\n"
                     if let mode = device.revoked { text += "    " + tr("失効", "revoked") + ": \(mode.rawValue)\n" }
                     if let recovered = device.recovered {
                         text += "    " + tr("復旧キーで管理者", "an admin by the recovery key")
@@ -88,20 +89,25 @@ struct Sites: ParsableCommand {
         @OptionGroup var globals: GlobalOptions
 
         func run() throws {
-            let devices = try globals.site().grant(site, space: space, writes: !readOnly)
+            let opened = try globals.site()
+            let devices = try opened.grant(site, space: space, writes: !readOnly)
+            let unknown = try opened.unknownSpaces([space])
+            globals.warnOfUnknown(unknown)
             globals.confirm(
                 .object([
                     ("site", .text(site)), ("space", .text(space)), ("access", .text(readOnly ? "read" : "write")),
-                    ("devices", .array(devices.map { JSON($0) })),
+                    ("devices", .array(devices.map { JSON($0) })), ("known", .bool(unknown.isEmpty)),
                 ]),
-                tr("\(site) は \(space) を持てます", "\(site) may hold \(space)")
+                devices.isEmpty
+                    ? tr("\(site) はもう \(space) を持てます", "\(site) may hold \(space) already")
+                    : tr("\(site) は \(space) を持てます", "\(site) may hold \(space)")
             )
         }
     }
 
     struct Revoke: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: tr("拠点の権限を終わらせる", "Ends the rights of a site's devices, for good."),
+            abstract: tr("拠点か端末の権限を終わらせる", "Ends the rights of a site's devices, or of one, for good."),
             discussion: tr(
                 """
                 --lost は紛失や盗難のとき: ここに届いている分までを有効とします。--retired は片付けるとき: 端末が次の同期で渡す分も有効です。\
@@ -115,6 +121,16 @@ struct Sites: ParsableCommand {
         )
         @Argument(help: ArgumentHelp(tr("名称か id", "The name or id."), valueName: "site"))
         var site: String
+        @Option(
+            help: ArgumentHelp(
+                tr(
+                    "その一台だけ。名称か id（site show に出る）",
+                    "One of its devices alone, by the name or id that 'site show' tells."
+                ),
+                valueName: "device"
+            )
+        )
+        var device: String?
         @Flag(help: ArgumentHelp(tr("紛失、盗難", "Lost or stolen.")))
         var lost = false
         @Flag(help: ArgumentHelp(tr("使い終わった", "No longer in use.")))
@@ -130,13 +146,19 @@ struct Sites: ParsableCommand {
         }
 
         func run() throws {
-            let devices = try globals.site().revoke(site, mode: lost ? .lost : .retired, reason: reason)
+            let devices = try globals.site().revoke(
+                site,
+                device: device,
+                mode: lost ? .lost : .retired,
+                reason: reason
+            )
             globals.confirm(
                 .object([
                     ("site", .text(site)), ("mode", .text(lost ? "lost" : "retired")),
                     ("devices", .array(devices.map { JSON($0) })),
                 ]),
-                tr("\(site) の権限を終わらせました", "the rights of \(site) have ended")
+                device.map { tr("\(site) の \($0) の権限を終わらせました", "the rights of \($0) of \(site) have ended") }
+                    ?? tr("\(site) の権限を終わらせました", "the rights of \(site) have ended")
             )
         }
     }
@@ -169,6 +191,20 @@ extension Sites {
     }
 }
 
+extension GlobalOptions {
+    /// Tells of spaces that nobody has begun, as far as is known here: they may be slips of typing.
+    func warnOfUnknown(_ spaces: [String]) {
+        guard !spaces.isEmpty, !quiet else { return }
+        let names = spaces.joined(separator: " ")
+        note(
+            tr(
+                "\(names) という空間は、ここではまだ知られていません。名前に間違いがなければ、できたときに届きます",
+                "no space \(names) is known here yet; if that is no slip, it arrives once it comes into being"
+            )
+        )
+    }
+}
+
 extension SiteView {
     fileprivate var rights: String {
         if isRevoked { return tr("失効", "revoked") }
@@ -183,6 +219,12 @@ extension SiteView.Device {
         return recovered == nil ? name.string : name.string + tr("（復旧キー）", "(recovery key)")
     }
 
+    /// What it may do in all of its spaces; `mixed` where that is not the same in all.
+    fileprivate var access: String {
+        if grants.isEmpty { return "none" }
+        return onlyRead.isEmpty ? "write" : written.isEmpty ? "read" : "mixed"
+    }
+
     fileprivate var lackingCount: Int? { lacking?.reduce(0) { $0 + $1.changes } }
 }
 
@@ -191,8 +233,9 @@ extension JSON {
         let devices = site.devices.map { device in
             JSON.object([
                 ("id", JSON(device.id)), ("name", JSON(device.name)), ("role", JSON(device.role?.rawValue)),
-                ("spaces", .array(device.spaces.map { .text($0) })),
-                ("access", .text(device.writes ? "write" : "read")), ("revoked", JSON(device.revoked?.rawValue)),
+                ("spaces", .array((device.written + device.onlyRead).map { .text($0) })),
+                ("access", .text(device.access)), ("read_only", .array(device.onlyRead.map { .text($0) })),
+                ("revoked", JSON(device.revoked?.rawValue)),
                 ("recovered_at", device.recovered.map { .text(TokyoTime(milliseconds: $0).iso) } ?? .null),
                 ("last_contact", device.lastContact.map { .text(TokyoTime(milliseconds: $0).iso) } ?? .null),
                 ("lacks", device.lacking.map { .object($0.map { ($0.space.name, JSON($0.changes)) }) } ?? .null),

@@ -88,22 +88,43 @@ extension JSON {
             ])
         }
         out.append(("rights", .array(rights)))
+        out.append(("keeper", JSON(lesson.keeper)))
+        out.append(("cancel_reason", JSON(lesson.cancelReason)))
+        let free = lesson.freeSeats.map { free in
+            JSON.object([
+                ("site", JSON(free.site)), ("device", JSON(free.device)), ("seats", JSON(free.count)),
+                ("reason", .text(free.reason.rawValue)),
+            ])
+        }
+        out.append(("free_seats", .array(free)))
+        out.append(("counts", .object(lesson.counts.map { ($0.status, JSON($0.count)) })))
         self = .object(out)
     }
 
-    init(_ booking: BookingView) {
+    /// A booking with those of who comes along.
+    init(_ booking: BookingView, with companions: some Sequence<BookingView>) {
+        let others = companions.map { JSON($0) }
+        self = .object(Self.members(booking) + (others.isEmpty ? [] : [("companions", .array(others))]))
+    }
+
+    init(_ booking: BookingView) { self = .object(Self.members(booking)) }
+
+    private static func members(_ booking: BookingView) -> [(String, JSON)] {
         let record = booking.record
         var person: [(String, JSON)] = [("key", JSON(record.text("person_key")))]
         for name in ["name", "kana", "phone", "age_group"] { person.append((name, JSON(record.text(name)))) }
         person.append(("resident", JSON(booking.resident?.description)))
         var out: [(String, JSON)] = [
             ("id", JSON(record.id)), ("status", .text(booking.status)), ("position", JSON(booking.position)),
+            ("reason", JSON(booking.waitingReason?.rawValue)),
             ("lesson", JSON(booking.lesson)), ("lesson_code", JSON(booking.lessonCode)),
             ("lesson_cancelled", .bool(booking.isLessonCancelled)), ("person", .object(person)),
+            ("party", JSON(booking.party?.description)), ("counts", .bool(booking.usesSeat)),
+            ("answer_by", JSON(booking.answerBy)), ("cancel_reason", JSON(booking.cancelReason)),
         ]
         let more: Set<String> = ["needs", "notes", "space", "deleted", "conflicts"]
-        out += Self.members(record).filter { more.contains($0.0) }
-        self = .object(out)
+        out += members(record).filter { more.contains($0.0) }
+        return out
     }
 
     init(_ open: Case) {
@@ -120,7 +141,7 @@ extension JSON {
             ("space", .text(open.space.name)), ("collection", JSON(open.collection?.name)),
             ("record", JSON(open.records.first?.description)), ("records", .array(open.records.map { JSON($0) })),
             ("group", JSON(open.group?.name)), ("values", .array(values)), ("shown", JSON(open.shown)),
-            ("source", JSON(open.source)),
+            ("source", JSON(open.source)), ("says", .array(open.says.map { .text($0) })),
         ])
     }
 }

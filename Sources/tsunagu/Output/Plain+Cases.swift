@@ -39,12 +39,16 @@ extension Plain {
                     "to decide: tsunagu conflict resolve \(open.id) --take N --reason TEXT"
                 ) + "\n"
         }
+        if !open.says.isEmpty { text += "\n" + open.says.map { "    \($0)\n" }.joined() }
         if open.kind == .quarantine {
+            let how = "tsunagu conflict resolve \(open.id) --adopt --reason"
             text += "\n"
-            text += tr(
-                "有効にするには: tsunagu conflict resolve \(open.id) --adopt --reason 理由",
-                "to let it count: tsunagu conflict resolve \(open.id) --adopt --reason TEXT"
-            )
+            text +=
+                open.space == .system
+                ? tr(
+                    "この端末の名前で言い直すには（それより前の分も）: \(how) 理由",
+                    "to say it anew in your name, with what stands before it: \(how) TEXT"
+                ) : tr("有効にするには: \(how) 理由", "to let it count: \(how) TEXT")
             text += "\n"
         }
         return text
@@ -70,6 +74,7 @@ extension Plain {
         case "unbacked": tr("席を超えた確定", "confirmed beyond the seats")
         case "over_capacity": tr("定員を超えた確定", "confirmed beyond the capacity")
         case "cancelled_and_booked": tr("取消と予約が同時", "cancelled and booked at once")
+        case "attended_though_cancelled": tr("取り消した人が出席", "was there though the booking was cancelled")
         case "booked_twice": tr("同じ人の予約が二つかもしれない", "perhaps one person twice in a lesson")
         case "overlap": tr("同じ人の教室の時間が重なる", "one person in two lessons at once")
         case "not_granted": tr("権限のない端末の変更", "a change without a grant")

@@ -67,10 +67,19 @@ enum Plain {
 
     static func lesson(_ lesson: LessonView) -> String {
         var text = record(lesson.record)
+        if let reason = lesson.cancelReason { text += tr("中止の理由: ", "cancelled: ") + reason.string + "\n" }
+        if let keeper = lesson.keeper { text += tr("席の台帳: ", "ledger of seats: ") + keeper.string + "\n" }
         text += tr(
             "席: 確定 \(lesson.confirmed)、待ち \(lesson.waiting)\n",
             "seats: \(lesson.confirmed) confirmed, \(lesson.waiting) waiting\n"
         )
+        let others = lesson.counts.filter {
+            !["confirmed", "waiting", "cancelled"].contains($0.status) && $0.count > 0
+        }
+        if !others.isEmpty {
+            text += tr("当日など: ", "and: ")
+            text += others.map { "\(count($0.status)) \($0.count)" }.joined(separator: tr("、", ", ")) + "\n"
+        }
         for rights in lesson.rights {
             let site = rights.site?.string ?? rights.device.short
             text += tr(
@@ -78,7 +87,28 @@ enum Plain {
                 "rights: \(site) \(rights.held) (\(rights.free) free)\n"
             )
         }
+        for free in lesson.freeSeats {
+            let site = free.site?.string ?? free.device.short
+            text += tr("空席 \(free.count): ", "\(free.count) free: ") + why(free.reason, site) + "\n"
+        }
         return text
+    }
+
+    /// Why free seats are handed out here, or are not.
+    private static func why(_ reason: FreeSeats.Reason, _ site: String) -> String {
+        switch reason {
+        case .here: tr("ここですぐ確定できます", "confirmed here at once")
+        case .elsewhere:
+            tr("\(site) が権利を持っています。ここでは待ちになります", "\(site) holds the rights; who asks here waits for it")
+        case .returning:
+            tr("返された権利です。\(site) の次の同期のあと配られます", "given back by \(site); passed on with the next syncs")
+        case .forWaiting:
+            tr("待っている人の分です。\(site) の次の同期で確定します", "for people who wait; \(site) confirms them with its next sync")
+        case .lost:
+            tr("\(site) は失効しました。そこまでの変更がそろえば取り戻します", "\(site)'s rights ended; taken back when all it handed in is here")
+        case .notMade:
+            tr("\(site) の次の同期で席になります", "\(site) makes them with its next sync")
+        }
     }
 
     static func lessons(_ lessons: [LessonView]) -> String {
@@ -98,21 +128,52 @@ enum Plain {
                 }
             table.row([
                 lesson.record.text("code")?.string ?? "", lesson.record.text("date")?.string ?? "", lesson.time ?? "",
-                lesson.record.text("title")?.string ?? "", lesson.record.space.name, capacity, String(lesson.confirmed),
+                (lesson.isCancelled ? tr("【中止】", "CANCELLED: ") : "") + (lesson.record.text("title")?.string ?? ""),
+                lesson.record.space.name, capacity, String(lesson.confirmed),
                 String(lesson.waiting),
             ])
         }
         return table.isEmpty ? tr("教室はありません", "there are no lessons") : table.text
     }
 
+    /// A name among the counts of a lesson.
+    private static func count(_ name: String) -> String {
+        switch name {
+        case "offered": tr("案内中", "offered")
+        case "attended": tr("出席", "attended")
+        case "no_show": tr("欠席", "no-shows")
+        case "walk_in": tr("当日参加", "walk-ins")
+        case "beyond": tr("うち席のない人", "of them without a seat")
+        default: tr("席を使わない人", "without need of a seat")
+        }
+    }
+
     static func status(_ booking: BookingView) -> String {
-        if booking.isLessonCancelled { return tr("教室中止", "lesson cancelled") }
+        if booking.isLessonCancelled, booking.status == "cancelled" { return tr("教室中止", "lesson cancelled") }
+        if !booking.usesSeat, booking.status == "confirmed" { return tr("席なし", "without a seat") }
         return switch booking.status {
+        case "offered":
+            tr("案内中（返事は\(booking.answerBy ?? "")まで）", "offered until \(booking.answerBy ?? "")")
+        case "attended": tr("出席", "attended")
+        case "no_show": tr("欠席", "no-show")
+        case "walk_in": tr("当日参加", "walk-in")
         case "confirmed": tr("確定", "confirmed")
         case "waiting": tr("キャンセル待ち \(booking.position ?? 0) 番", "waiting, number \(booking.position ?? 0)")
         case "cancelled": tr("取消", "cancelled")
         default: booking.status
         }
+    }
+
+    /// The status with why somebody waits.
+    static func answer(_ booking: BookingView) -> String {
+        guard let reason = booking.waitingReason else { return status(booking) }
+        let why =
+            switch reason {
+            case .full: tr("満席", "all seats are taken")
+            case .freeElsewhere: tr("空席の権利は別の拠点にあります", "the free seats are at other sites")
+            case .noSeats: tr("定員が決まっていません", "no seats are planned, or sites differ on how many")
+            }
+        return tr("\(status(booking))（\(why)）", "\(status(booking)) (\(why))")
     }
 
     static func bookings(_ bookings: [BookingView]) -> String {

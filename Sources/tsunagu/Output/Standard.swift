@@ -69,6 +69,9 @@ extension GlobalOptions {
         if !quiet { Standard.output.write(Visible.text(text()) + "\n") }
     }
 
+    /// Tells people beside the answer, on standard error, what they should know.
+    func note(_ text: String) { Standard.error.write(tr("注意: ", "note: ") + Visible.text(text) + "\n") }
+
     /// Says something on the side, with `--verbose` alone.
     func remark(_ text: @autoclosure () -> String) {
         if verbose { Standard.error.write(Visible.text(text()) + "\n") }

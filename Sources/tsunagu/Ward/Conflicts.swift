@@ -59,7 +59,7 @@ struct Conflicts: ParsableCommand {
             )
         )
         @Argument(help: ArgumentHelp(tr("競合の id", "The conflict's id."), valueName: "id"))
-        var id: String
+        var id: String?
         @Option(help: ArgumentHelp(tr("選ぶ値の番号", "The number of the value to take."), valueName: "n"))
         var take: Int?
         @Option(parsing: .upToNextOption, help: ArgumentHelp(tr("書く値", "Values to write."), valueName: "field=value"))
@@ -70,19 +70,48 @@ struct Conflicts: ParsableCommand {
             )
         )
         var adopt = false
+        @Option(
+            help: ArgumentHelp(
+                tr("id の代わりに条件（いくつでも）", "Conditions instead of an id, as many as needed."),
+                valueName: "site|source|space|collection|group=value"
+            )
+        )
+        var filter: [String] = []
+        @Option(
+            help: ArgumentHelp(
+                tr("この提供元の値を、その値がある競合すべてで選ぶ", "Takes this source's value in all conflicts that have one."),
+                valueName: "name"
+            )
+        )
+        var takeSource: String?
+        @Flag(help: ArgumentHelp(tr("決めるものを見るだけで書かない", "Tells what would be decided, writes nothing.")))
+        var dryRun = false
         @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
         var reason: String
         @OptionGroup var globals: GlobalOptions
 
         func validate() throws {
-            guard [take != nil, !set.isEmpty, adopt].filter({ $0 }).count == 1 else {
+            guard [take != nil, !set.isEmpty, adopt, takeSource != nil].filter({ $0 }).count == 1 else {
                 throw ValidationError(
-                    tr("--take、--set、--adopt のどれか一つを指定してください", "give one of --take, --set and --adopt")
+                    tr(
+                        "--take、--set、--adopt、--take-source のどれか一つを指定してください",
+                        "give one of --take, --set, --adopt and --take-source"
+                    )
+                )
+            }
+            guard (id == nil) == (takeSource != nil), takeSource != nil || (filter.isEmpty && !dryRun) else {
+                throw ValidationError(
+                    tr(
+                        "一件なら id を、多くをまとめて決めるなら id なしで --take-source（と --filter、--dry-run）を指定してください",
+                        "name one by its id, or decide many without an id by --take-source, with --filter and --dry-run"
+                    )
                 )
             }
         }
 
         func run() throws {
+            if let takeSource { return try resolveAll(takeSource) }
+            guard let id else { preconditionFailure("arguments were validated") }
             if adopt { return globals.confirmAdoption(of: id, try globals.site().adopt(case: id, reason: reason)) }
             let decision: Decision = if let take { .take(take) } else { .set(set) }
             let record = try globals.site().resolve(id, decision, reason: reason)
@@ -90,6 +119,40 @@ struct Conflicts: ParsableCommand {
                 .object([("id", .text(id)), ("record", JSON(record))]),
                 tr("決めました: \(record)", "resolved: \(record)")
             )
+        }
+
+        private func resolveAll(_ source: String) throws {
+            let decided = try globals.site().resolveAll(
+                filter.map { try CaseFilter(typed: $0) },
+                takingFrom: source,
+                reason: reason,
+                isDry: dryRun
+            )
+            globals.show(
+                .object([
+                    ("dry_run", .bool(dryRun)),
+                    (
+                        "resolved",
+                        .array(
+                            decided.map { open, n in
+                                .object([
+                                    ("id", .text(open.id)), ("record", JSON(open.records[0])), ("take", JSON(n)),
+                                ])
+                            }
+                        )
+                    ),
+                ])
+            ) {
+                let cases = decided.isEmpty ? "" : Plain.cases(decided.map(\.open))
+                let count = counted(decided.count, "conflict")
+                return cases
+                    + (dryRun
+                        ? tr(
+                            "決めるのは \(decided.count) 件です（書いていません）\n",
+                            "\(count) would be decided (nothing was written)\n"
+                        )
+                        : tr("\(decided.count) 件を決めました\n", "\(count) decided\n"))
+            }
         }
     }
 }

@@ -9,7 +9,10 @@ struct Lessons: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "lesson",
         abstract: tr("教室", "Lessons."),
-        subcommands: [Add.self, List.self, Show.self, Set.self, Capacity.self, Cancel.self]
+        subcommands: [
+            Add.self, List.self, Show.self, Set.self, Capacity.self, Pass.self, Cancel.self, Roster.self, Rate.self,
+            Retention.self,
+        ]
     )
 
     struct Add: ParsableCommand {
@@ -110,6 +113,26 @@ struct Lessons: ParsableCommand {
         }
     }
 
+    struct Pass: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: tr("席の台帳を別の拠点に渡す", "Hands the ledger of its seats to another site."),
+            discussion: tr(
+                "以後、席を作り権利を動かすのはその拠点です。すでにある権利と確定はそのままです。",
+                "That site makes seats and moves rights from then on; rights and confirmations stay where they are."
+            )
+        )
+        @Argument(help: ArgumentHelp(tr("教室コードか id", "The code or id."), valueName: "lesson"))
+        var lesson: String
+        @Option(help: ArgumentHelp(tr("拠点の名称か id", "The site's name or id."), valueName: "site"))
+        var to: String
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let lesson = try globals.site().passLesson(lesson, to: to)
+            globals.confirm(JSON(lesson), Plain.lesson(lesson))
+        }
+    }
+
     struct Cancel: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: tr("教室を中止する", "Cancels a lesson."))
         @Argument(help: ArgumentHelp(tr("教室コードか id", "The code or id."), valueName: "lesson"))
@@ -153,7 +176,9 @@ struct Bookings: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "booking",
         abstract: tr("予約", "Bookings."),
-        subcommands: [Add.self, Cancel.self, Link.self, List.self, Show.self]
+        subcommands: [
+            Add.self, Accept.self, Attend.self, Cancel.self, Link.self, List.self, Promote.self, Show.self,
+        ]
     )
 
     struct Add: ParsableCommand {
@@ -181,7 +206,30 @@ struct Bookings: ParsableCommand {
         var ageGroup: String?
         @Option(help: ArgumentHelp(tr("配慮。例: 筆談", "What the person needs."), valueName: "text"))
         var needs: [String] = []
-        @Option(help: ArgumentHelp(tr("申込期限後に受け付ける理由", "Why it is taken after the deadline."), valueName: "text"))
+        @Option(
+            name: .customLong("with"),
+            help: ArgumentHelp(
+                tr("一緒に来る人。例: 山田花子,ヤマダハナコ,090…", "Who comes along, all or nobody: name,kana,phone."),
+                valueName: "person"
+            )
+        )
+        var companions: [String] = []
+        @Flag(
+            name: .customLong("no-seat"),
+            help: ArgumentHelp(tr("席を使わない人（講師、通訳、介助者など）", "A helper, interpreter or companion who needs no seat."))
+        )
+        var noSeat = false
+        @Flag(
+            name: .customLong("walk-in"),
+            help: ArgumentHelp(tr("予約なしで会場に来た人を入れる", "Takes in somebody who came without a booking."))
+        )
+        var walkIn = false
+        @Option(
+            help: ArgumentHelp(
+                tr("申込期限後に、または席がなくても入れる理由", "Why after the deadline, or without a seat."),
+                valueName: "text"
+            )
+        )
         var reason: String?
         @OptionGroup var globals: GlobalOptions
 
@@ -195,6 +243,22 @@ struct Bookings: ParsableCommand {
                     )
                 )
             }
+            if let wrong = companions.first(where: {
+                $0.split(separator: ",", omittingEmptySubsequences: false).count > 3 || $0.contains("、")
+                    || $0.contains("，")
+            }) {
+                throw ValidationError(
+                    tr(
+                        "--with「\(wrong)」は 氏名,カナ,電話 の形（半角のコンマ二つまで）で書いてください",
+                        "write --with '\(wrong)' as name,kana,phone, with two commas at most"
+                    )
+                )
+            }
+            guard !walkIn || companions.isEmpty && !noSeat else {
+                throw ValidationError(
+                    tr("--walk-in は一人ずつ書いてください", "--walk-in takes in one person at a time")
+                )
+            }
         }
 
         func run() throws {
@@ -204,8 +268,31 @@ struct Bookings: ParsableCommand {
                 } else {
                     .guest(name: name ?? "", kana: kana, phone: phone, ageGroup: ageGroup)
                 }
-            let booking = try globals.site().addBooking(lesson: lesson, person, needs: needs, reason: reason)
-            globals.confirm(JSON(booking), "\(Plain.status(booking)): \(booking.record.id)")
+            let site = try globals.site()
+            if walkIn {
+                let booking = try site.admitWalkIn(lesson: lesson, person, needs: needs, reason: reason)
+                return globals.confirm(JSON(booking), Plain.marked(booking))
+            }
+            let bookings = try site.addBookings(
+                lesson: lesson,
+                [person] + companions.map(Self.companion),
+                needs: needs,
+                usesSeat: !noSeat,
+                reason: reason
+            )
+            globals.confirm(
+                JSON(bookings[0], with: bookings.dropFirst()),
+                bookings.map { "\(Plain.answer($0)): \($0.record.id)" }.joined(separator: "\n")
+            )
+        }
+
+        /// Reads `name,kana,phone`.
+        private static func companion(_ text: String) -> BookingPerson {
+            let parts = text.split(separator: ",", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
+            func part(_ place: Int) -> String? {
+                parts.indices.contains(place) && !parts[place].isEmpty ? parts[place] : nil
+            }
+            return .guest(name: part(0) ?? "", kana: part(1), phone: part(2), ageGroup: nil)
         }
     }
 
@@ -219,7 +306,7 @@ struct Bookings: ParsableCommand {
 
         func run() throws {
             let booking = try globals.site().cancelBooking(id, reason: reason)
-            globals.confirm(JSON(booking), "\(Plain.status(booking)): \(booking.record.id)")
+            globals.confirm(JSON(booking), "\(Plain.answer(booking)): \(booking.record.id)")
         }
     }
 
@@ -235,7 +322,7 @@ struct Bookings: ParsableCommand {
 
         func run() throws {
             let booking = try globals.site().linkBooking(id, resident: resident)
-            globals.confirm(JSON(booking), "\(Plain.status(booking)): \(booking.record.id)")
+            globals.confirm(JSON(booking), "\(Plain.answer(booking)): \(booking.record.id)")
         }
     }
 
@@ -260,7 +347,9 @@ struct Bookings: ParsableCommand {
         func run() throws {
             let booking = try globals.site().booking(id)
             globals.show(JSON(booking)) {
-                tr("状態", "status") + ": " + Plain.status(booking) + "\n" + Plain.record(booking.record)
+                tr("状態", "status") + ": " + Plain.answer(booking) + "\n"
+                    + (booking.cancelReason.map { tr("取消の理由: ", "cancelled: ") + $0.string + "\n" } ?? "")
+                    + Plain.record(booking.record)
             }
         }
     }

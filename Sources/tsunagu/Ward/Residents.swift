@@ -167,7 +167,11 @@ extension Residents {
 
         func run() throws {
             let done = try globals.site().protectResident(name.id, reason: reason)
-            globals.confirm(.act(done, "protected", true), Plain.act(done, tr("支援措置の対象にしました", "protected")))
+            let said =
+                done.wasProtected
+                ? tr("すでに支援措置の対象です。改めて記録しました", "protected before; said again, which is on record")
+                : tr("支援措置の対象にしました", "protected")
+            globals.confirm(.act(done, "protected", true), Plain.act(done, said))
         }
     }
 

@@ -1,0 +1,73 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+package import TsunaguCore
+
+/// Seats of a lesson that nobody sits on, and why they are not all handed out where somebody asks.
+package struct FreeSeats: Hashable, Sendable {
+    package enum Reason: String, Sendable {
+        /// This device confirms at once.
+        case here
+        /// Another holds the rights to them.
+        case elsewhere
+        /// Their holder gave them back, and the ledger's owner has not heard of it or not yet passed them on.
+        case returning
+        /// People wait for them, and are confirmed with the next exchanges.
+        case forWaiting = "for_waiting"
+        /// Their holder's rights ended; the ledger's owner takes them back once it has all that is honoured.
+        case lost
+        /// More are planned than the ledger's owner has made.
+        case notMade = "not_made"
+    }
+
+    /// Who has to act: the holder, or the ledger's owner.
+    package let holder: ReplicaID
+    package let count: Int
+    package let reason: Reason
+}
+
+/// Why somebody waits.
+package enum WaitingReason: String, Sendable {
+    /// All seats are taken.
+    case full
+    /// A seat is free, and its right is not here: whoever has it confirms with the next exchanges.
+    case freeElsewhere = "free_elsewhere"
+    /// Sites differ on how many seats there are, or there are none planned.
+    case noSeats = "no_seats"
+}
+
+extension LessonSeats {
+    /// Where free seats are, by holder; none in a lesson that is cancelled.
+    ///
+    /// - Parameters:
+    ///   - planned: the capacity; `nil` while sites differ on it.
+    ///   - isEnded: whether a holder's rights ended.
+    func freeSeats(planned: Int?, own: ReplicaID, isEnded: (ReplicaID) -> Bool) -> [FreeSeats] {
+        guard !isCancelled, let owner = ledger.owner else { return [] }
+        var out: [FreeSeats] = []
+        var queue = waiting.count
+        func add(_ holder: ReplicaID, _ count: Int, _ reason: FreeSeats.Reason) {
+            if count > 0 { out.append(FreeSeats(holder: holder, count: count, reason: reason)) }
+        }
+        for holder in ledger.held.keys.sorted() {
+            let (free, offered) = (max(0, ledger.free(holder)), ledger.offered(holder))
+            if isEnded(holder) {
+                add(holder, free + offered, .lost)
+                continue
+            }
+            let promised = min(free, queue)
+            queue -= promised
+            add(holder, promised, .forWaiting)
+            add(holder, free - promised, holder == own ? .here : .elsewhere)
+            add(holder, min(offered, (ledger.held[holder] ?? 0) - free), .returning)
+        }
+        if let planned { add(owner, planned - ledger.minted, .notMade) }
+        return out
+    }
+
+    /// Why those wait who do.
+    func waitingReason(planned: Int?) -> WaitingReason {
+        guard let planned, planned > 0 else { return .noSeats }
+        return ledger.backed.values.reduce(0) { $0 + $1.count } < planned ? .freeElsewhere : .full
+    }
+}

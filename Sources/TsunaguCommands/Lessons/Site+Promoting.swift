@@ -1,0 +1,100 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import TsunaguCore
+import TsunaguStore
+import TsunaguWard
+
+extension Site {
+    /// Puts somebody who waits before the others; the next seat is his.
+    ///
+    /// It makes no seat: rights are given in order, and this changes the order alone, for everybody to see.
+    ///
+    /// - Parameter answerBy: with a day the seat is only offered, and is the next one's unless he accepts it by then.
+    /// - Throws: 65 where the booking does not wait, or the day is over.
+    package func promoteBooking(_ name: String, reason: String, answerBy: String? = nil) throws -> BookingView {
+        let reason = try Self.checkedReason(reason)
+        let last = try answerBy.map { text in
+            let assignment = try FieldAssignment.parse(["answer_by=" + text], WardSchema.booking)
+            guard case .value(.text(let day))? = assignment.first?.content,
+                let day = Day(iso: day.utf8), day >= Day(tokyo: store.environment.now())
+            else { throw CommandError.isOver(text) }
+            return day
+        }
+        return try step(name, to: last == nil ? BookingState.promoted : BookingState.offered, reason) { seats, row in
+            guard seats.waiting.contains(row.id) else { throw CommandError.isNotWaiting(row) }
+        } and: { draft, row in
+            try draft.note("\(last == nil ? "先にした" : "席を案内した")理由: \(reason)", at: row.id)
+            guard let last else { return }
+            let day = Value.text(ExactText(last.description))
+            try draft.set(WardSchema.booking, row.id, [(BookingFields.answerBy, day)])
+        }
+    }
+
+    /// Notes that somebody takes the seat that is offered.
+    ///
+    /// - Throws: 65 where none is.
+    package func acceptOffer(_ name: String) throws -> BookingView {
+        try step(name, to: BookingState.requested, "") { seats, row in
+            let booking = seats.bookings.first { $0.id == row.id }
+            // Who is promised the next seat that is free has none to accept yet: his yes would give his place up.
+            guard booking?.isActive == true, booking?.flow.state == BookingState.offered, booking?.seat != nil else {
+                throw CommandError.nothingOffered(row)
+            }
+        }
+    }
+
+    private func step(
+        _ name: String,
+        to state: ExactText,
+        _ reason: ExactText,
+        where check: (LessonSeats, StoredRecord) throws -> Void,
+        and also: (Draft, StoredRecord) throws -> Void = { _, _ in }
+    ) throws -> BookingView {
+        try write { transaction in
+            let row = try transaction.find(WardSchema.booking, name, key: nil)
+            let lesson = try transaction.lesson(of: row)
+            try transaction.requireWrite(self, row.space)
+            guard !lesson.isCancelledLesson else { throw CommandError.lessonCancelled(lesson) }
+            try check(transaction.seats(of: lesson), row)
+            let draft = try transaction.draft(row.space, by: person)
+            try draft.step(WardSchema.booking, row.id, group: LessonGroups.status, to: state, reason: reason)
+            try also(draft, row)
+            try transaction.flushDrafts()
+            try transaction.settleSeats(in: [row.space], by: self)
+            return try transaction.booking(row.id, in: lesson)
+        }
+    }
+}
+
+extension CommandError {
+    fileprivate static func isNotWaiting(_ booking: StoredRecord) -> CommandError {
+        CommandError(
+            .badInput,
+            Localized(ja: "この予約は席を待っていません", en: "this booking does not wait for a seat"),
+            record: booking.id.description,
+            hint: Localized(ja: "booking show で状態を確かめてください", en: "see its status with 'booking show'")
+        )
+    }
+
+    fileprivate static func nothingOffered(_ booking: StoredRecord) -> CommandError {
+        CommandError(
+            .badInput,
+            Localized(ja: "この予約に案内中の席はありません", en: "no seat is offered to this booking"),
+            record: booking.id.description,
+            hint: Localized(
+                ja: "期限が過ぎていれば booking add でもう一度申し込めます",
+                en: "where the offer lapsed, ask again with 'booking add'"
+            )
+        )
+    }
+
+    fileprivate static func isOver(_ day: String) -> CommandError {
+        CommandError(
+            .badInput,
+            Localized(ja: "返事の期限にならない日です: \(day)", en: "nobody can answer by '\(day)'"),
+            record: day,
+            hint: Localized(ja: "2026-12-01 の形で今日以降の日を書いてください", en: "write today or a later day, as 2026-12-01")
+        )
+    }
+}

@@ -1,0 +1,101 @@
+// This source file is part of the Tsunagu project.
+// SPDX-License-Identifier: Apache-2.0
+
+import Foundation
+import ProcessSupport
+import Testing
+
+/// The day of a lesson as it is typed.
+@Suite struct AttendanceTests {
+    private func lesson(_ capacity: Int) throws -> TestSite {
+        let site = try TestSite.ward()
+        let words = ["lesson", "add", "--space", "lessons/kudan", "--code", "L1", "--title", "スマホ入門"]
+        let rest = ["--date", "2026-01-15", "--time", "10:00-12:00", "--capacity", "\(capacity)"]
+        #expect(try site.run(words + rest).status == 0)
+        return site
+    }
+
+    @Test func `Attendance is typed by number or id, and a walk-in in one line`() throws {
+        let site = try lesson(3)
+        for (name, kana) in [("和田", "ワダ"), ("阿部", "アベ"), ("加藤", "カトウ"), ("無席", "ムセキ")] {
+            _ = try site.json("booking", "add", "L1", "--name", name, "--kana", kana)
+        }
+        _ = try site.json("lesson", "roster", "L1", "--print", try site.file("page.html"))
+        let first = try site.json("booking", "attend", "L1", "1").object
+        #expect(first["status"] as? String == "attended")
+        #expect((first["person"] as? [String: Any])?["name"] as? String == "阿部")
+        // The fourth by kana is 和田; 無席 has no seat, so that nobody of the line is noted.
+        let refused = try site.run("booking", "attend", "L1", "2-4", "--lang", "ja")
+        #expect(refused.status == 65 && refused.errors.contains("無席"))
+        #expect(try site.json("lesson", "roster", "L1").object["present"] as? Int == 1)
+        #expect(try site.json("booking", "attend", "L1", "2", "4").list.count == 2)
+        let roster = try site.json("lesson", "roster", "L1", "--missing").object
+        #expect(roster["missing"] as? Int == 0 && roster["present"] as? Int == 3)
+
+        let full = try site.run("booking", "add", "L1", "--name", "当日", "--kana", "トウジツ", "--walk-in", "--lang", "ja")
+        #expect(full.status == 65 && full.errors.contains("--reason"))
+        let walkIn = try site.json("booking", "add", "L1", "--name", "当日", "--walk-in", "--reason", "遠方から").object
+        #expect(walkIn["status"] as? String == "walk_in" && walkIn["position"] as? Int == nil)
+        let shown = try site.json("lesson", "show", "L1").object
+        let counts = shown["counts"] as? [String: Int] ?? [:]
+        #expect(counts["attended"] == 3 && counts["walk_in"] == 1 && counts["beyond"] == 1 && counts["waiting"] == 1)
+        #expect(shown["confirmed"] as? Int == 3)
+        #expect(try site.json("lesson", "list").list.first?["counts"] as? [String: Int] == counts)
+
+        let id = try #require(first["id"] as? String)
+        #expect(
+            try site.json("booking", "attend", String(id.prefix(8)), "--undo").object["status"] as? String
+                == "confirmed"
+        )
+        #expect(try site.json("booking", "attend", "L1", "--rest-absent").list.count == 1)
+        #expect(try site.json("booking", "show", id).object["status"] as? String == "no_show")
+        #expect(try site.run("booking", "attend", "L1", "9").status == 66)
+        #expect(try site.run("booking", "attend", "L1", "x").status == 64)
+        #expect(try site.run("booking", "attend", "L1", "1", "--undo", "--absent").status == 64)
+        #expect(try site.run("booking", "attend", "L1").status == 66)
+        #expect(try site.json("doctor").object["ok"] as? Bool == true)
+    }
+
+    @Test func `Who cancelled after the page was printed is noted by the number, and is a finding`() throws {
+        let site = try lesson(3)
+        let id = try #require(try site.json("booking", "add", "L1", "--name", "阿部").object["id"] as? String)
+        _ = try site.json("lesson", "roster", "L1", "--print", try site.file("page.html"))
+        _ = try site.json("booking", "cancel", id, "--reason", "都合")
+        #expect(try site.json("booking", "attend", "L1", "1").object["status"] as? String == "attended")
+        let found = try site.json("conflict", "list", "--kind", "finding").list
+        #expect(found.map { $0["code"] as? String } == ["attended_though_cancelled"])
+        #expect(try site.run("conflict", "list", "--lang", "ja").text.contains("取り消した人が出席"))
+        _ = try site.json("booking", "attend", id, "--reason", "本人に確認")
+        #expect(try site.json("conflict", "list").list.isEmpty)
+    }
+
+    @Test func `Groups, helpers and promotion are commands`() throws {
+        let site = try lesson(2)
+        let couple = try site.json(
+            "booking",
+            "add",
+            "L1",
+            "--name",
+            "夫",
+            "--with",
+            "妻,ツマ,090-0000-0000"
+        ).object
+        let others = couple["companions"] as? [[String: Any]] ?? []
+        #expect(couple["status"] as? String == "confirmed" && others.map { $0["status"] as? String } == ["confirmed"])
+        #expect(others.first?["party"] as? String == couple["id"] as? String)
+        let helper = try site.json("booking", "add", "L1", "--name", "講師", "--no-seat").object
+        #expect(helper["status"] as? String == "confirmed" && helper["counts"] as? Bool == false)
+        let waiting = try ["い", "ろ"].map { try site.json("booking", "add", "L1", "--name", $0).object }
+        #expect(waiting.map { $0["position"] as? Int } == [1, 2])
+        let id = try #require(waiting[1]["id"] as? String)
+        #expect(try site.run("booking", "promote", id).status == 64)
+        let promoted = try site.json("booking", "promote", id, "--reason", "通訳の都合", "--answer-by", "2090-01-01").object
+        #expect(promoted["position"] as? Int == 1)
+        _ = try site.json("booking", "cancel", try #require(couple["id"] as? String), "--reason", "都合")
+        #expect(try site.json("booking", "show", id).object["status"] as? String == "offered")
+        #expect(try site.json("booking", "accept", id).object["status"] as? String == "confirmed")
+        #expect(try site.run("booking", "accept", id).status == 65)
+        #expect(try site.run("booking", "add", "L1", "--name", "x", "--with", "y", "--walk-in").status == 64)
+        #expect(try site.run("booking", "add", "L1", "--name", "x", "--with", "").status == 65)
+    }
+}
