@@ -199,26 +199,64 @@ import TsunaguWard
 
     @Test func `People who come together are confirmed together or wait together`() throws {
         try plan(4)
-        let family = try centre.addBookings(lesson: "K1", ["父", "母", "祖父", "祖母", "叔母"].map(guest))
+        let people = ["父", "母", "祖父", "祖母", "叔母"].map(guest)
+        #expect(refusal { _ = try centre.addBookings(lesson: "K1", people) } == .badInput, "they would wait for ever")
+        #expect(try centre.bookings(lesson: "K1").isEmpty)
+        _ = try centre.setCapacity("K1", "5")
+        _ = try book(centre, "先")
+        let family = try centre.addBookings(lesson: "K1", people)
         #expect(family.map(\.status) == Array(repeating: "waiting", count: 5))
+        #expect(Set(family.map(\.waitingReason)) == [.groupTooLarge])
         #expect(Set(family.map(\.party)) == [family[0].record.id])
+        #expect(try centre.lesson("K1").freeSeats.map(\.reason) == [.here], "who comes alone has one at once")
         // Nobody is kept waiting for seats that five cannot use.
         let ids = try book(centre, "一", "二", "三")
         #expect(try statuses(centre, ids) == ["confirmed", "confirmed", "confirmed"])
         #expect(refusal { _ = try centre.addBookings(lesson: "K1", [guest("夫"), guest("夫")]) } == .badInput)
         #expect(refusal { _ = try centre.addBookings(lesson: "K1", [guest("一"), guest("連れ")]) } == .badInput)
-        #expect(try centre.bookings(lesson: "K1").count == 8, "who is booked already makes no group unnoticed")
+        #expect(try centre.bookings(lesson: "K1").count == 9, "who is booked already makes no group unnoticed")
         let couple = try centre.addBookings(lesson: "K1", [guest("夫"), guest("妻")]).map(\.record.id.description)
         #expect(try statuses(centre, couple) == ["waiting", "waiting"], "one seat is free")
+        #expect(try centre.booking(couple[1]).waitingReason == .groupTooLarge)
         _ = try centre.cancelBooking(ids[0], reason: "都合")
         #expect(try statuses(centre, couple) == ["confirmed", "confirmed"])
         // The lesson is full; who gives up the seat beside him frees one.
         let single = try book(centre, "四")
         #expect(try statuses(centre, single) == ["waiting"])
+        #expect(try centre.booking(single[0]).waitingReason == .full)
         _ = try centre.cancelBooking(couple[1], reason: "風邪")
         #expect(try statuses(centre, couple + single) == ["confirmed", "cancelled", "confirmed"])
-        _ = try centre.setCapacity("K1", "9")
+        _ = try centre.setCapacity("K1", "10")
         #expect(try statuses(centre, family.map(\.record.id.description)) == Array(repeating: "confirmed", count: 5))
+    }
+
+    @Test func `Whoever puts one of a group before the others, or takes his offer, does so for all of them`() throws {
+        try plan(2)
+        let ids = try book(centre, "一", "二", "三")
+        let couple = try centre.addBookings(lesson: "K1", [guest("夫"), guest("妻")]).map(\.record.id.description)
+        _ = try centre.promoteBooking(couple[1], reason: "通訳の都合", answerBy: "2089-11-25")
+        #expect(try couple.map { try centre.booking($0).position } == [1, 2])
+        #expect(refusal { _ = try centre.acceptOffer(couple[0]) } == .badInput)
+        _ = try centre.cancelBooking(ids[0], reason: "都合")
+        #expect(try centre.booking(ids[2]).waitingReason == .keptForGroup, "one seat is free, and not his")
+        #expect(try centre.booking(couple[0]).waitingReason == .groupTooLarge)
+        #expect(try centre.lesson("K1").freeSeats.map(\.reason) == [.forWaiting])
+        _ = try centre.cancelBooking(ids[1], reason: "都合")
+        #expect(try statuses(centre, couple + [ids[2]]) == ["offered", "offered", "waiting"])
+        #expect(try centre.acceptOffer(couple[0]).status == "confirmed")
+        clock.set("2089-11-30")
+        _ = try book(centre, "四")
+        #expect(try statuses(centre, couple + [ids[2]]) == ["confirmed", "confirmed", "waiting"])
+        #expect(refusal { _ = try centre.promoteBooking(ids[2], reason: "順", answerBy: "2089-12-02") } == .badInput)
+    }
+
+    @Test func `Whatever space stands between the names it is one person`() throws {
+        try plan(3)
+        let names = ["山田 花子", "山田　花子", "山田花子", "山田\u{A0}花子"]
+        let ids = try names.map { try centre.addBooking(lesson: "K1", guest($0)).record.id }
+        #expect(Set(ids).count == 1)
+        #expect(try centre.booking(ids[0].description).record.text("name") == "山田 花子", "as it was typed first")
+        #expect(try centre.addBooking(lesson: "K1", guest("山田花代")).record.id != ids[0])
     }
 
     @Test func `What somebody needs is kept whenever it is said`() throws {
@@ -323,7 +361,8 @@ import TsunaguWard
             #expect(try ward.digests(site) == ward.digests(centre))
             #expect(lesson.confirmed <= 5 && lesson.rights.reduce(0) { $0 + $1.held } == 5)
             let alone = try site.bookings(lesson: "K1").filter { $0.status == "waiting" && $0.party == nil }
-            #expect(alone.isEmpty || lesson.confirmed == 5, "nobody waits for a free seat")
+            let isKept = alone.allSatisfy { $0.waitingReason == .keptForGroup }
+            #expect(isKept || lesson.confirmed == 5, "nobody waits for a free seat")
             #expect(try site.cases().allSatisfy { $0.code != "unbacked" && $0.kind != .conflict })
             #expect(try site.doctor().allSatisfy { $0.ok || $0.isWarning })
         }

@@ -104,6 +104,48 @@ struct RecoveryTests {
         _ = try office.revoke("麹町出張所", mode: .retired, reason: "役目を終えた")
     }
 
+    @Test func `Whoever stole it hides no use behind another one, nor as a second beginning`() throws {
+        let ward = try WardFixture()
+        let branch = try ward.join("branch")
+        let root = ward.recoveryKey.device
+        func uses(_ site: Site) throws -> [[DeviceID]] { try site.read { try $0.recoveries() }.map(\.devices) }
+        func chain(_ site: Site) throws -> VectorEntry {
+            try #require(try site.read { try $0.vector(of: .system) }.first { $0.replica.device == root })
+        }
+        let beginning = try chain(branch)
+        #expect(try uses(branch).isEmpty && beginning.seq == 1)
+
+        // Behind what the ward began with.
+        try branch.write { transaction in
+            try transaction.write(as: beginning.replica, ward.recoveryKey.sign) {
+                let device = Value.text(ExactText(branch.keys.device.description))
+                _ = try transaction.draft(.system, by: WardFixture.clerk)
+                    .create(
+                        SystemSchema.grant,
+                        [(1, device), (2, .text("admin")), (3, .text("*")), (4, .text("write"))]
+                    )
+            }
+        }
+        try ward.sync(branch)
+        for site in [branch, ward.centre] { #expect(try uses(site) == [[branch.keys.device]]) }
+
+        // As another beginning: what another machine wrote that began a ward with the same key.
+        let other = try Site.initialise(
+            DataDirectory(ward.root + "/other"),
+            person: WardFixture.clerk,
+            name: "千代田区",
+            code: "131016",
+            deviceName: "other",
+            recoveryKey: ward.recoveryKey,
+            identity: WardFixture.identity
+        )
+        let runs = try other.read { transaction in
+            try transaction.runs(of: .system, lacking: [:]).compactMap { try transaction.run($0) }
+        }
+        for run in runs { _ = try branch.store.write { try $0.receive(run, from: branch.keys.device) } }
+        #expect(try uses(branch).contains([other.keys.device]))
+    }
+
     @Test func `Each use is a chain of its own, and two uses of one key do not meet`() throws {
         let ward = try WardFixture()
         let (a, b) = (try ward.join("a"), try ward.join("b"))

@@ -46,6 +46,8 @@ package struct Case: Sendable {
     package let shown: Int?
     /// What was said of who may do what, where that is what is quarantined: an act a line.
     package var says: [String] = []
+    /// What people call the records, as far as they are known here, where one case alone is looked at.
+    package var names: [RecordID: ExactText] = [:]
 
     /// Who the rows come from that have a part in it; of several, who sent the latest.
     package var source: ExactText? { values.last { $0.source != nil }?.source }
@@ -94,13 +96,25 @@ extension StoreTransaction {
         return (shown, shows ? seen : [])
     }
 
+    /// What people call the records of a case.
+    func names(of records: [RecordID]) throws -> [RecordID: ExactText] {
+        let collections = [WardSchema.lesson, WardSchema.booking, WardSchema.resident, WardSchema.procedure]
+        return try records.reduce(into: [:]) { names, id in
+            for collection in collections where names[id] == nil {
+                names[id] = try record(collection, id).flatMap(Self.label)
+            }
+        }
+    }
+
     /// What people call a record.
     static func label(_ row: StoredRecord) -> ExactText? {
         switch row.collection.name {
         case "resident":
             let parts = ["family_name", "given_name"].compactMap { row.text($0) }
             return parts.isEmpty ? row.values["number"]?.text : ExactText(parts.joined(separator: " "))
-        case "lesson": return row.values["title"]?.text
+        case "lesson":
+            let parts = ["code", "title"].compactMap { row.text($0) }
+            return parts.isEmpty ? nil : ExactText(parts.joined(separator: " "))
         default: return row.values["name"]?.text
         }
     }

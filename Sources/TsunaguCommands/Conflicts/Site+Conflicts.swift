@@ -51,7 +51,8 @@ extension Site {
                 + transaction.quarantineCases(places)
             let named = others.filter { $0.id.utf8.elementsEqual(id.utf8) }
             let (shown, seen) = try transaction.shownCases(named, self)
-            guard let open = shown.first else { throw Self.notOpen(id) }
+            guard var open = shown.first else { throw Self.notOpen(id) }
+            open.names = try transaction.names(of: open.records)
             return (open, seen)
         }
     }

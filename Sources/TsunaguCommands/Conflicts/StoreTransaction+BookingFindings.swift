@@ -11,9 +11,11 @@ extension StoreTransaction {
     ///
     /// Both keep their seats until a person acts.
     func bookedTwice() throws -> [Case] {
+        // The spaces that `PersonKey` leaves out.
+        let name = "replace(replace(replace(name, ' ', ''), '\u{A0}', ''), '\u{3000}', '')"
         let condition = """
-            deleted = 0 AND name IS NOT NULL AND (lesson, name) IN (SELECT lesson, name FROM booking
-            WHERE deleted = 0 AND name IS NOT NULL GROUP BY lesson, name HAVING count(*) > 1) ORDER BY lesson, id
+            deleted = 0 AND name IS NOT NULL AND (lesson, \(name)) IN (SELECT lesson, \(name) FROM booking
+            WHERE deleted = 0 AND name IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1) ORDER BY lesson, id
             """
         struct Who: Hashable {
             let lesson: ExactText?

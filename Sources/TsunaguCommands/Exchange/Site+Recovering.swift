@@ -107,14 +107,21 @@ extension StoreTransaction {
     }
 
     /// Each use of the recovery key, the beginning of the ward excepted; oldest first.
+    ///
+    /// The ward began with the one change of the key whose author had seen nothing. Whoever stole the key and writes
+    /// another such one, or goes on behind any, hides nothing by it.
     package func recoveries() throws -> [Recovery] {
         guard let root = try root() else { return [] }
         let facts = try authorityFacts()
-        return try beginnings(of: root, in: .system).dropFirst().map { header in
+        let uses = try vector(of: .system).filter { $0.replica.device == root }
+            .flatMap { try changes(1...max(1, $0.seq), of: $0.replica, in: .system) }.map(\.header)
+            .sorted { ($0.timestamp, $0.dot) < ($1.timestamp, $1.dot) }
+        let beginnings = try uses.filter {
+            try causes(of: $0.dot, in: .system)?.entries.values.allSatisfy { $0 == 0 } == true
+        }
+        return uses.filter { beginnings.count > 1 || $0.dot != beginnings.first?.dot }.map { header in
             let devices = facts.compactMap { fact -> DeviceID? in
-                guard fact.dot.replica == header.dot.replica, case .grant(let device, _) = fact.content else {
-                    return nil
-                }
+                guard fact.dot == header.dot, case .grant(let device, _) = fact.content else { return nil }
                 return device
             }
             return Recovery(

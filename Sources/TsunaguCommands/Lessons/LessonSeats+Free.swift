@@ -32,6 +32,10 @@ package enum WaitingReason: String, Sendable {
     case full
     /// A seat is free, and its right is not here: whoever has it confirms with the next exchanges.
     case freeElsewhere = "free_elsewhere"
+    /// Seats are free, and fewer than those who come together need.
+    case groupTooLarge = "group_too_large"
+    /// Seats are free, and kept for people who come together and whom a person put first.
+    case keptForGroup = "kept_for_group"
     /// Sites differ on how many seats there are, or there are none planned.
     case noSeats = "no_seats"
 }
@@ -45,7 +49,11 @@ extension LessonSeats {
     func freeSeats(planned: Int?, own: ReplicaID, isEnded: (ReplicaID) -> Bool) -> [FreeSeats] {
         guard !isCancelled, let owner = ledger.owner else { return [] }
         var out: [FreeSeats] = []
-        var queue = waiting.count
+        // Those who come together wait beside seats that are too few for them: these are whoever's who asks next, unless
+        // a person put the group before all others.
+        let usable = ledger.held.keys.filter { !isEnded($0) }.reduce(0) { $0 + max(0, ledger.free($1)) }
+        let (people, waitedFor) = filled(usable)
+        var queue = waitedFor.isEmpty ? people.count : usable
         func add(_ holder: ReplicaID, _ count: Int, _ reason: FreeSeats.Reason) {
             if count > 0 { out.append(FreeSeats(holder: holder, count: count, reason: reason)) }
         }
@@ -65,9 +73,18 @@ extension LessonSeats {
         return out
     }
 
-    /// Why those wait who do.
-    func waitingReason(planned: Int?) -> WaitingReason {
-        guard let planned, planned > 0 else { return .noSeats }
-        return ledger.backed.values.reduce(0) { $0 + $1.count } < planned ? .freeElsewhere : .full
+    /// Why each of those waits who do.
+    func waitingReasons(planned: Int?) -> [RecordID: WaitingReason] {
+        guard let planned, planned > 0 else { return Dictionary(uniqueKeysWithValues: waiting.map { ($0, .noSeats) }) }
+        let free = planned - ledger.backed.values.reduce(0) { $0 + $1.count }
+        let (people, waitedFor) = filled(free)
+        let (moving, group) = (Set(people), Set(waitedFor))
+        func reason(_ id: RecordID) -> WaitingReason {
+            if moving.contains(id) { return .freeElsewhere }
+            if free <= people.count { return .full }
+            // One alone would have moved up.
+            return group.isEmpty || group.contains(id) ? .groupTooLarge : .keptForGroup
+        }
+        return Dictionary(uniqueKeysWithValues: waiting.map { ($0, reason($0)) })
     }
 }

@@ -79,8 +79,8 @@ extension LessonSeats {
             out.ledger.append(.succeed(owner, ends: ends))
             return out
         }
+        takePart(outlook, &out)
         if owner != own {
-            takePart(outlook, &out)
             if free > 0, waiting.count(where: { !seated.contains($0) }) > out.spends.count {
                 // A group waits in spite of a free right, and the owner brings together what it needs; or fewer seats are
                 // planned by now, and it unmakes what is over.
@@ -216,15 +216,24 @@ extension LessonSeats {
 
     // MARK: - Everybody
 
-    /// Says that this replica takes part, where that is news to the owner.
+    /// Says that this replica takes part, where that is news, and which of its device do so no more.
+    ///
+    /// All have to work out the same takers: where the owner alone knew that a copy of its machine takes no part, it would
+    /// grant for ever what others give back.
     private func takePart(_ outlook: Outlook, _ out: inout Settlement) {
         let known = ledger.joined[outlook.own]
-        let holds =
-            ledger.held[outlook.own] != nil || outlook.former.keys.contains { ledger.held[lineage($0)[0]] != nil }
-        guard outlook.isAhead || holds else { return }
-        let hasNews = outlook.former.contains { ledger.held[lineage($0.key)[0]] != nil && known?.former[$0.key] == nil }
+        let news = outlook.former.keys.filter { known?.former[$0] == nil }
+        let isTaker = news.contains { ledger.joined[$0] != nil }
+        if ledger.owner == outlook.own {
+            if outlook.isAhead, isTaker { out.ledger.append(.join(former: outlook.former)) }
+            return
+        }
+        let isHolder = { (replica: ReplicaID) in ledger.held[lineage(replica)[0]] != nil }
+        guard outlook.isAhead || isHolder(outlook.own) || outlook.former.keys.contains(where: isHolder) else { return }
         let isAwaited = ledger.succeeded.map { (known?.depth ?? 0) < $0.depth } ?? false
-        if known == nil || hasNews || isAwaited { out.ledger.append(.join(former: outlook.former)) }
+        if known == nil || isTaker || news.contains(where: isHolder) || isAwaited {
+            out.ledger.append(.join(former: outlook.former))
+        }
     }
 
     /// A right more or less is not worth a message.

@@ -349,20 +349,43 @@ struct LessonSeats {
     }
 
     /// Who is next, as many as there are rights: in order, and of a group all who wait or, for now, nobody.
-    func next(_ free: Int, besides seated: Set<RecordID>) -> [RecordID] {
+    func next(_ free: Int, besides seated: Set<RecordID> = []) -> [RecordID] { filled(free, besides: seated).people }
+
+    /// Who sits on so many rights.
+    ///
+    /// A group that does not fit lets others pass, unless a person put it before them: then what is free is kept until
+    /// it does.
+    ///
+    /// - Returns: who is next, and the group for which the rest is kept.
+    func filled(_ free: Int, besides seated: Set<RecordID> = []) -> (people: [RecordID], waitedFor: [RecordID]) {
         let open = waiting.filter { !seated.contains($0) }
-        let parties = Dictionary(
-            bookings.compactMap { booking in booking.terms.party.map { (booking.id, $0) } },
-            uniquingKeysWith: { first, _ in first }
-        )
+        let (parties, promoted) = (parties, Set(bookings.filter(\.isPromoted).map(\.id)))
         var out: [RecordID] = []
         var seen: Set<RecordID> = []
         for id in open where out.count < free && !seen.contains(id) {
             let together = parties[id].map { party in open.filter { parties[$0] == party } } ?? [id]
             seen.formUnion(together)
-            if out.count + together.count <= free { out += together }
+            if out.count + together.count <= free {
+                out += together
+            } else if together.contains(where: promoted.contains) {
+                return (out, together)
+            }
         }
-        return out
+        return (out, [])
+    }
+
+    /// The group of each booking that belongs to one.
+    private var parties: [RecordID: RecordID] {
+        Dictionary(
+            bookings.compactMap { booking in booking.terms.party.map { (booking.id, $0) } },
+            uniquingKeysWith: { first, _ in first }
+        )
+    }
+
+    /// A booking with those that come together with it, in the order in which they were asked for.
+    func group(of id: RecordID) -> [Booking] {
+        let parties = parties
+        return inOrder.filter { $0.id == id || parties[id] != nil && parties[$0.id] == parties[id] }
     }
 
     /// All bookings in the order in which they were asked for.

@@ -3,7 +3,7 @@
 
 package import TsunaguCore
 import TsunaguStore
-import TsunaguWard
+package import TsunaguWard
 
 /// A booking with where it stands.
 package struct BookingView: Sendable {
@@ -18,6 +18,8 @@ package struct BookingView: Sendable {
     package let lessonCode: ExactText?
     /// The lesson does not take place.
     package let isLessonCancelled: Bool
+    /// The day of the lesson.
+    package let lessonDay: Day?
     /// The resident, where this site holds the register and knows the link.
     package let resident: RecordID?
     /// The first booking of the group that it belongs to.
@@ -64,7 +66,8 @@ extension Site {
     ///
     /// - Parameter needs: those of the first.
     /// - Returns: the bookings in the order of the people.
-    /// - Throws: `badInput` where some of them have a booking and others none: they would be no group.
+    /// - Throws: `badInput` where some of them have a booking and others none: they would be no group; and where they are
+    ///   more than the lesson has seats.
     package func addBookings(
         lesson name: String,
         _ people: [BookingPerson],
@@ -88,6 +91,9 @@ extension Site {
             if !new.isEmpty {
                 let isLate = lesson.isPastDeadline(on: Day(tokyo: store.environment.now()))
                 guard !isLate || reason != nil else { throw CommandError.afterDeadline(lesson) }
+                if usesSeat, let planned = try transaction.plannedCapacity(lesson), 1..<new.count ~= planned {
+                    throw CommandError.groupTooLarge(new.count, planned, lesson)
+                }
                 let party = new.count > 1 ? new[0].0 : nil
                 let draft = try transaction.draft(lesson.space, by: person)
                 for (id, booker) in new where known[id] == nil {
@@ -165,6 +171,16 @@ extension Site {
         }
     }
 
+    /// What a person should hear who books a lesson that is over, or notes who was there on another day than the lesson's:
+    /// a sheet is typed in afterwards, and a wrong code is a wrong lesson.
+    package func remark(on booking: BookingView, isMark: Bool) -> Localized? {
+        let today = Day(tokyo: store.environment.now())
+        guard let day = booking.lessonDay, isMark ? day != today : day < today else { return nil }
+        let code = booking.lessonCode?.string ?? ""
+        if day < today { return Localized(ja: "教室 \(code) は \(day) に終わっています", en: "lesson \(code) was on \(day)") }
+        return Localized(ja: "教室 \(code) は今日ではなく \(day) です", en: "lesson \(code) is not today but on \(day)")
+    }
+
     /// The bookings of a lesson, or of all lessons held here: by lesson, the confirmed first, then those who wait in order.
     package func bookings(lesson name: String? = nil, cancelled: Bool = true) throws -> [BookingView] {
         try read { try $0.bookingViews(lesson: name, cancelled: cancelled) }
@@ -185,8 +201,8 @@ extension StoreTransaction {
                 where: "lesson = ? AND space = (SELECT no FROM space WHERE name = ?) ORDER BY kana, name, id",
                 [.text(lesson.id.description), .text(lesson.space.name)]
             )
-            let reason = seats.waitingReason(planned: try plannedCapacity(lesson))
-            let views = try rows.map { try view(booking: $0, lesson, seats, reason, places) }
+            let reasons = seats.waitingReasons(planned: try plannedCapacity(lesson))
+            let views = try rows.map { try view(booking: $0, lesson, seats, reasons, places) }
             let rank = ["waiting": 1, "cancelled": 2]
             return views.enumerated().sorted { a, b in
                 let first = (rank[a.element.status] ?? 0, a.element.position ?? 0, a.offset)
@@ -219,15 +235,15 @@ extension StoreTransaction {
             throw CommandError.notFound(WardSchema.booking, id.description)
         }
         let seats = try seats(of: lesson)
-        let reason = seats.waitingReason(planned: try plannedCapacity(lesson))
-        return try view(booking: row, lesson, seats, reason, Places(self))
+        let reasons = seats.waitingReasons(planned: try plannedCapacity(lesson))
+        return try view(booking: row, lesson, seats, reasons, Places(self))
     }
 
     fileprivate func view(
         booking row: StoredRecord,
         _ lesson: StoredRecord,
         _ seats: LessonSeats,
-        _ reason: WaitingReason,
+        _ reasons: [RecordID: WaitingReason],
         _ places: Places
     ) throws -> BookingView {
         let (status, position) = seats.status(of: row.id)
@@ -237,10 +253,11 @@ extension StoreTransaction {
             record: try view(row, places),
             status: status,
             position: position,
-            waitingReason: position == nil ? nil : reason,
+            waitingReason: reasons[row.id],
             lesson: lesson.id,
             lessonCode: lesson.values["code"]?.text,
             isLessonCancelled: lesson.isCancelledLesson,
+            lessonDay: lesson.day("date"),
             resident: link?.text("resident").flatMap { RecordID(hex: $0) },
             party: row.text("party").flatMap { RecordID(hex: $0) },
             usesSeat: row.usesSeat,
@@ -279,6 +296,18 @@ extension CommandError {
             Localized(ja: "同じ人が二度あります", en: "one person stands twice"),
             record: lesson.text("code") ?? lesson.id.description,
             hint: Localized(ja: "一緒に来る人をそれぞれ一度書いてください", en: "name each of those who come together once")
+        )
+    }
+
+    fileprivate static func groupTooLarge(_ count: Int, _ planned: Int, _ lesson: StoredRecord) -> CommandError {
+        CommandError(
+            .badInput,
+            Localized(
+                ja: "\(count) 人がそろって座れる席はありません（定員 \(planned)）",
+                en: "\(count) people who come together never fit: the lesson has \(planned) seats"
+            ),
+            record: lesson.text("code") ?? lesson.id.description,
+            hint: Localized(ja: "人数を分けて予約してください", en: "book them as smaller groups")
         )
     }
 

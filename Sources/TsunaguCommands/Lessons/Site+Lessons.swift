@@ -260,6 +260,7 @@ extension StoreTransaction {
                 hint: Localized(ja: "空の項目を記入してください", en: "fill what is empty")
             )
         }
+        try Self.checkDeadline(assignments) { _ in nil }
         try requireLessonSpace(space, site)
         try requireFreeCode(plan.code)
         let draft = try draft(space, by: site.person)
@@ -277,7 +278,7 @@ extension StoreTransaction {
         return id
     }
 
-    /// Refuses assignments that leave a lesson without a time, or under another lesson's code.
+    /// Refuses assignments that leave a lesson without a time, with a deadline behind it, or under another lesson's code.
     fileprivate func checkLesson(_ row: StoredRecord, with assignments: [FieldAssignment]) throws {
         func text(_ name: String) -> ExactText? {
             let written = assignments.first { $0.field.name.utf8.elementsEqual(name.utf8) }
@@ -287,7 +288,32 @@ extension StoreTransaction {
         if let start = text("start_time"), let end = text("end_time"), LessonTime(start: start, end: end) == nil {
             _ = try Site.lessonTime("\(start)-\(end)")
         }
+        try Self.checkDeadline(assignments) { row.values[$0]?.text }
         if let code = text("code"), code != row.values["code"]?.text { try requireFreeCode(code.string) }
+    }
+
+    /// - Parameter stored: what stands in a field that is not assigned.
+    private static func checkDeadline(
+        _ assignments: [FieldAssignment],
+        _ stored: (String) -> ExactText?
+    ) throws {
+        func day(_ name: String) -> Day? {
+            let written = assignments.first { $0.field.name.utf8.elementsEqual(name.utf8) }
+            if case .value(let value)? = written?.content { return value.text.flatMap { Day(iso: $0.utf8) } }
+            return stored(name).flatMap { Day(iso: $0.utf8) }
+        }
+        guard let date = day("date"), let deadline = day("deadline"), deadline > date,
+            assignments.contains(where: { ["date", "deadline"].contains($0.field.name) })
+        else { return }
+        throw CommandError(
+            .badInput,
+            Localized(
+                ja: "申込期限 \(deadline) が教室の日 \(date) より後です",
+                en: "the last day to book, \(deadline), is after the lesson, \(date)"
+            ),
+            record: "deadline",
+            hint: Localized(ja: "教室の日までの期限を書いてください", en: "give a deadline on that day or before it")
+        )
     }
 
     func lesson(_ name: String) throws -> StoredRecord {
@@ -312,9 +338,7 @@ extension StoreTransaction {
             counts: seats.counts,
             owner: seats.ledger.owner,
             keeper: seats.ledger.owner.flatMap { places[$0.device]?.site },
-            cancelReason: row.isCancelledLesson
-                ? try items(of: row.rid, group: LessonGroups.lessonStatus).compactMap { Transition($0.content) }
-                    .last { $0.to == BookingState.cancelled }?.reason : nil,
+            cancelReason: try cancelReason(ofLesson: row),
             freeSeats: try freeSeats(of: row, seats).map { free in
                 let device = free.holder.device
                 return LessonView.Free(
@@ -325,6 +349,13 @@ extension StoreTransaction {
                 )
             }
         )
+    }
+
+    /// Why a lesson does not take place, where it does not.
+    func cancelReason(ofLesson row: StoredRecord) throws -> ExactText? {
+        guard row.isCancelledLesson else { return nil }
+        return try items(of: row.rid, group: LessonGroups.lessonStatus).compactMap { Transition($0.content) }
+            .last { $0.to == BookingState.cancelled }?.reason
     }
 
     private func freeSeats(of lesson: StoredRecord, _ seats: LessonSeats) throws -> [FreeSeats] {

@@ -6,12 +6,12 @@ import TsunaguStore
 import TsunaguWard
 
 extension Site {
-    /// Puts somebody who waits before the others; the next seat is his.
+    /// Puts somebody who waits before the others, and whoever comes with him; the next seats are theirs.
     ///
     /// It makes no seat: rights are given in order, and this changes the order alone, for everybody to see.
     ///
     /// - Parameter answerBy: with a day the seat is only offered, and is the next one's unless he accepts it by then.
-    /// - Throws: 65 where the booking does not wait, or the day is over.
+    /// - Throws: 65 where the booking does not wait, or the day is over or after the lesson.
     package func promoteBooking(_ name: String, reason: String, answerBy: String? = nil) throws -> BookingView {
         let reason = try Self.checkedReason(reason)
         let last = try answerBy.map { text in
@@ -21,45 +21,59 @@ extension Site {
             else { throw CommandError.isOver(text) }
             return day
         }
-        return try step(name, to: last == nil ? BookingState.promoted : BookingState.offered, reason) { seats, row in
-            guard seats.waiting.contains(row.id) else { throw CommandError.isNotWaiting(row) }
-        } and: { draft, row in
-            try draft.note("\(last == nil ? "先にした" : "席を案内した")理由: \(reason)", at: row.id)
+        return try step(name, to: last == nil ? BookingState.promoted : BookingState.offered, reason) { lesson in
+            if let last, let date = lesson.day("date"), last > date { throw CommandError.isOver(answerBy!) }
+        } where: { booking, seats in
+            seats.waiting.contains(booking.id)
+        } orElse: {
+            CommandError.isNotWaiting($0)
+        } and: { draft, id in
+            try draft.note("\(last == nil ? "先にした" : "席を案内した")理由: \(reason)", at: id)
             guard let last else { return }
-            let day = Value.text(ExactText(last.description))
-            try draft.set(WardSchema.booking, row.id, [(BookingFields.answerBy, day)])
+            try draft.set(WardSchema.booking, id, [(BookingFields.answerBy, .text(ExactText(last.description)))])
         }
     }
 
-    /// Notes that somebody takes the seat that is offered.
+    /// Notes that somebody takes the seat that is offered, and whoever comes with him the ones that are offered to them.
     ///
     /// - Throws: 65 where none is.
     package func acceptOffer(_ name: String) throws -> BookingView {
-        try step(name, to: BookingState.requested, "") { seats, row in
-            let booking = seats.bookings.first { $0.id == row.id }
-            // Who is promised the next seat that is free has none to accept yet: his yes would give his place up.
-            guard booking?.isActive == true, booking?.flow.state == BookingState.offered, booking?.seat != nil else {
-                throw CommandError.nothingOffered(row)
-            }
+        // Who is promised the next seat that is free has none to accept yet: his yes would give his place up.
+        func isOffered(_ booking: LessonSeats.Booking, _: LessonSeats) -> Bool {
+            booking.isActive && booking.flow.state == BookingState.offered && booking.seat != nil
         }
+        return try step(
+            name,
+            to: BookingState.requested,
+            "",
+            where: isOffered,
+            orElse: { CommandError.nothingOffered($0) }
+        )
     }
 
     private func step(
         _ name: String,
         to state: ExactText,
         _ reason: ExactText,
-        where check: (LessonSeats, StoredRecord) throws -> Void,
-        and also: (Draft, StoredRecord) throws -> Void = { _, _ in }
+        checking check: (StoredRecord) throws -> Void = { _ in },
+        where applies: (LessonSeats.Booking, LessonSeats) -> Bool,
+        orElse refusal: (StoredRecord) -> CommandError,
+        and also: (Draft, RecordID) throws -> Void = { _, _ in }
     ) throws -> BookingView {
         try write { transaction in
             let row = try transaction.find(WardSchema.booking, name, key: nil)
             let lesson = try transaction.lesson(of: row)
             try transaction.requireWrite(self, row.space)
             guard !lesson.isCancelledLesson else { throw CommandError.lessonCancelled(lesson) }
-            try check(transaction.seats(of: lesson), row)
+            try check(lesson)
+            let seats = try transaction.seats(of: lesson)
+            let group = seats.group(of: row.id).filter { applies($0, seats) }.map(\.id)
+            guard group.contains(row.id) else { throw refusal(row) }
             let draft = try transaction.draft(row.space, by: person)
-            try draft.step(WardSchema.booking, row.id, group: LessonGroups.status, to: state, reason: reason)
-            try also(draft, row)
+            for id in group {
+                try draft.step(WardSchema.booking, id, group: LessonGroups.status, to: state, reason: reason)
+                try also(draft, id)
+            }
             try transaction.flushDrafts()
             try transaction.settleSeats(in: [row.space], by: self)
             return try transaction.booking(row.id, in: lesson)
@@ -94,7 +108,10 @@ extension CommandError {
             .badInput,
             Localized(ja: "返事の期限にならない日です: \(day)", en: "nobody can answer by '\(day)'"),
             record: day,
-            hint: Localized(ja: "2026-12-01 の形で今日以降の日を書いてください", en: "write today or a later day, as 2026-12-01")
+            hint: Localized(
+                ja: "2026-12-01 の形で、今日から教室の日までの日を書いてください",
+                en: "write a day from today to the day of the lesson, as 2026-12-01"
+            )
         )
     }
 }

@@ -50,8 +50,15 @@ extension Site {
         }
     }
 
-    /// How many days after a lesson this device lets names and phones stand.
-    package func contactDays() throws -> Int { try read { try $0.contactDays() } }
+    /// How many days after a lesson this device, which is an admin's, lets names and phones stand.
+    ///
+    /// - Throws: 77 for any other: it erases nothing by itself, and is not told what admins set.
+    package func contactDays() throws -> Int {
+        try read { transaction in
+            try transaction.requireAdmin(self)
+            return try transaction.contactDays()
+        }
+    }
 
     /// Sets that number; of several admins' devices the shortest counts.
     ///

@@ -23,14 +23,24 @@ final class BookingImporter: RowImporter {
     private var lessons: [ExactText: StoredRecord?] = [:]
     private var depths: [RecordID: UInt64] = [:]
     private var lines: [RecordID: Int] = [:]
+    /// The group that stands in the ward for each that the file has.
+    private var parties: [FileGroup: RecordID] = [:]
+
+    private struct FileGroup: Hashable {
+        let lesson: RecordID
+        let name: ExactText
+    }
+
+    /// What a row says of seats and company: registers with what is to stand in them.
+    private typealias Terms = [(field: UInt32, value: Value)]
 
     init(_ site: Site, _ transaction: StoreTransaction, _ options: ImportOptions) throws {
         self.site = site
         self.transaction = transaction
         self.options = options
-        // In the order of `PersonDetails.fields`.
-        let person = PersonDetails(name: "").fields.map(\.number)
-        let fields = WardSchema.booking.groups.flatMap(\.fields).filter { person.contains($0.number) }
+        // In the order of `PersonDetails.fields` and `terms`.
+        let numbers = PersonDetails(name: "").fields.map(\.number) + [BookingFields.party, BookingFields.counts]
+        let fields = WardSchema.booking.groups.flatMap(\.fields).filter { numbers.contains($0.number) }
         bookings = try transaction.lookup(WardSchema.booking, by: nil, reading: fields)
         links = try transaction.lookup(WardSchema.bookingLink, by: nil)
         entry = RowEntry(shapes)
@@ -88,15 +98,47 @@ final class BookingImporter: RowImporter {
         if let first = lines.updateValue(line, forKey: id) {
             return [.doubled(line: line, column: "lesson", value: shown, first: first)]
         }
-        guard let found = try bookings.find(.bytes(id.bytes)) else {
+        let found = try bookings.find(.bytes(id.bytes))
+        let terms = terms(of: row, id, lesson, found)
+        guard let found else {
             counts.created += 1
-            if applies { try create(id, lesson, booker, row.needs) }
+            if applies { try create(id, lesson, booker, row.needs, terms) }
             return []
         }
         guard options.updates else { return [.exists(line: line, column: "lesson", value: shown, id)] }
-        try update(id, found, lesson, booker, row.needs, applies: applies)
+        try update(id, found, lesson, booker, row.needs, terms, applies: applies)
         return []
     }
+
+    /// - Returns: what the file has columns for, ascending.
+    private func terms(
+        of row: BookingRow,
+        _ id: RecordID,
+        _ lesson: StoredRecord,
+        _ found: RecordLookup.Found?
+    ) -> Terms {
+        var terms: Terms = []
+        if reader!.hasGroups {
+            let party = row.group.map { name in
+                let group = FileGroup(lesson: lesson.id, name: name)
+                if let known = parties[group] { return known }
+                // Where the first of them is in a group already, it is that one.
+                let present = found?.values[partyPlace].text.flatMap { RecordID(hex: $0.string) }
+                parties[group] = present ?? id
+                return present ?? id
+            }
+            terms.append((BookingFields.party, party.map { Value.text(ExactText($0.description)) } ?? .null))
+        }
+        if let usesSeat = row.usesSeat {
+            // Of whom nobody said anything needs one.
+            let isUsual = usesSeat && found?.values[partyPlace + 1] ?? .null == .null
+            terms.append((BookingFields.counts, isUsual ? .null : .integer(usesSeat ? 1 : 0)))
+        }
+        return terms
+    }
+
+    /// Where what was looked up holds the group; behind it stands whether a seat is needed.
+    private let partyPlace = PersonDetails(name: "").fields.count
 
     /// Behind everybody who asked before the import; among themselves its rows keep the order of the file.
     private func depth(of lesson: StoredRecord) throws -> UInt64 {
@@ -133,9 +175,15 @@ final class BookingImporter: RowImporter {
 
     // MARK: - Writing
 
-    private func create(_ id: RecordID, _ lesson: StoredRecord, _ booker: Booker, _ needs: [ExactText]) throws {
+    private func create(
+        _ id: RecordID,
+        _ lesson: StoredRecord,
+        _ booker: Booker,
+        _ needs: [ExactText],
+        _ terms: Terms
+    ) throws {
         entry.clear()
-        for (field, value) in BookingFields.registers(lesson.id, booker) where value != .null {
+        for (field, value) in BookingFields.registers(lesson.id, booker) + terms where value != .null {
             entry.write(value, at: shapes.place(of: field))
         }
         if !needs.isEmpty {
@@ -177,11 +225,16 @@ final class BookingImporter: RowImporter {
         _ lesson: StoredRecord,
         _ booker: Booker,
         _ needs: [ExactText],
+        _ terms: Terms,
         applies: Bool
     ) throws {
         entry.clear()
         for (place, field) in booker.details.fields.enumerated() where found.values[place] != field.value {
             entry.write(field.value, at: shapes.place(of: field.number))
+        }
+        for (field, value) in terms
+        where found.values[partyPlace + (field == BookingFields.party ? 0 : 1)] != value {
+            entry.write(value, at: shapes.place(of: field))
         }
         let wanted = Set(needs.map { Array($0.utf8) })
         let present = try Set(transaction.items(of: found.rid, group: LessonGroups.needs).map(\.content))
@@ -199,6 +252,8 @@ final class BookingImporter: RowImporter {
         }
         counts.updated += 1
         guard applies else { return }
+        // Who comes with whom, and who needs a seat, decides who moves up.
+        touchedLessons.insert(lesson.space)
         try transaction.draft(lesson.space, by: site.person).append(shapes.shape(entry.mask), id: id) {
             entry.writeSlots(&$0)
         }

@@ -103,6 +103,7 @@ final class RecordImporter: RowImporter {
             let capacity = row.fields.first { $0.number == LessonGroups.capacity.field.number }?.value.integer ?? 0
             if capacity > 0 { rights.append(Items.Item(depth: 2, LedgerEntry.mint(Int(capacity)).encoded)) }
             entry.write(Items(added: rights), at: shapes.place(of: LessonGroups.rights.fields[0].number))
+            if let reason = row.cancelled { cancel(reason) }
         } else {
             draft = try self.draft(SpaceID(collection.spaces)!)
         }
@@ -176,6 +177,9 @@ final class RecordImporter: RowImporter {
         }
         for (number, members) in row.sets { try updateSet(number, members, found.rid) }
         for (number, text) in row.entries { try updateLog(number, text, found.rid) }
+        if let reason = row.cancelled, try transaction.items(of: found.rid, group: LessonGroups.lessonStatus).isEmpty {
+            cancel(reason)
+        }
         guard entry.mask != 0 else {
             counts.unchanged += 1
             return []
@@ -189,6 +193,15 @@ final class RecordImporter: RowImporter {
             try draft(space).append(shapes.shape(entry.mask), id: found.id) { entry.writeSlots(&$0) }
         }
         return []
+    }
+
+    /// Says of the lesson that it does not take place; one that is cancelled already stays so.
+    private func cancel(_ reason: ExactText) {
+        let step = Transition(from: FlowMachine.initial, to: BookingState.cancelled, reason: reason)
+        entry.write(
+            Items(added: [Items.Item(depth: 1, step.encoded)]),
+            at: shapes.place(of: LessonGroups.lessonStatus.fields[0].number)
+        )
     }
 
     private func updateSet(_ number: UInt32, _ members: [ExactText], _ rid: Int64) throws {

@@ -156,10 +156,12 @@ extension StoreTransaction {
         try forEachRecord(collection, where: condition) { row in
             let isProtected = row.space == .protectedResidents
             guard !isProtected || hidden.contains(row.id) else { return }
-            let cells = names.map { name -> ExportWriter.Cell in
+            let cells = try names.map { name throws -> ExportWriter.Cell in
                 if sets.contains(name) { return .members(SetColumn.members(row.values[name])) }
                 switch (file, name) {
                 case (.lessons, "space"): return .text(row.space.name)
+                case (.lessons, "cancelled"):
+                    return try ExportWriter.Cell(cancelReason(ofLesson: row).map { .text($0) })
                 case (.lessons, "time"):
                     return .text("\(row.text("start_time") ?? "")-\(row.text("end_time") ?? "")")
                 default: return ExportWriter.Cell(row.values[name])
@@ -170,13 +172,18 @@ extension StoreTransaction {
         rows = writer
     }
 
-    /// The bookings that stand, in the order in which they were asked for: taken in again, they queue alike.
+    /// The bookings that stand: those with a seat in the order in which they were asked for, then those who wait in theirs,
+    /// so that taken in again the same people are seated and the rest queue alike.
     fileprivate func exportBookings(to rows: inout ExportWriter) throws {
         rows.header(BookingRowReader.columns.map(\.name))
         let holdsRegister = try spaces().contains(.residents)
         for lesson in try records(WardSchema.lesson, where: "deleted = 0 ORDER BY date, code, id") {
             let seats = try seats(of: lesson)
-            let standing = seats.inOrder.filter(\.isActive)
+            let waiting = Dictionary(uniqueKeysWithValues: seats.waiting.enumerated().map { ($1, $0 + 1) })
+            let standing = seats.inOrder.filter(\.isActive).enumerated().sorted { a, b in
+                (waiting[a.element.id] ?? 0, a.offset) < (waiting[b.element.id] ?? 0, b.offset)
+            }.map(\.element)
+            var groups: [RecordID: Int] = [:]
             for booking in standing {
                 guard let row = try record(WardSchema.booking, booking.id) else { continue }
                 let number = holdsRegister ? try self.number(of: row) : nil
@@ -187,7 +194,15 @@ extension StoreTransaction {
                     } else {
                         [.empty] + ["name", "kana", "phone", "age_group"].map { ExportWriter.Cell(row.values[$0]) }
                     }
-                try rows.row([ExportWriter.Cell(lesson.values["code"])] + person + [needs])
+                let group = booking.terms.party.map { party in
+                    let number = groups[party] ?? groups.count + 1
+                    groups[party] = number
+                    return ExportWriter.Cell.text(String(number))
+                }
+                let seat = ExportWriter.Cell.text(
+                    booking.terms.usesSeat ? BookingRowReader.withSeat : BookingRowReader.withoutSeat
+                )
+                try rows.row([ExportWriter.Cell(lesson.values["code"])] + person + [needs, seat, group ?? .empty])
             }
         }
     }

@@ -87,14 +87,6 @@ extension StoreTransaction {
         return out
     }
 
-    /// The first header of each chain of a device in a space, by their stamps.
-    package func beginnings(of device: DeviceID, in id: SpaceID) throws -> [ChangeHeader] {
-        guard let space = try space(id) else { return [] }
-        return try vector(of: id).filter { $0.replica.device == device }
-            .compactMap { try run(space, author($0.replica), containing: 1)?.changes.first?.header }
-            .sorted { ($0.timestamp, $0.dot) < ($1.timestamp, $1.dot) }
-    }
-
     /// The ids of the conflicts that are open on a record.
     package func conflictIDs(of rid: Int64) throws -> [String] {
         let select = try statement("SELECT id FROM conflict WHERE rid = ? ORDER BY grp")

@@ -21,16 +21,16 @@ package struct PersonKey: Hashable, Sendable, CustomStringConvertible {
         self.raw = code.finalize().withUnsafeBytes { Bytes16(loading: $0.baseAddress!) }
     }
 
-    /// The key of a typed person: SHA-256 over the exact name, the folded kana and the digits of the phone number, each
-    /// behind its length.
+    /// The key of a typed person: SHA-256 over the name without its spaces, the folded kana and the digits of the phone
+    /// number, each behind its length.
     ///
-    /// Half-width kana and a number without hyphens are the same person; another character form of the name is not, for
-    /// a person to decide.
+    /// Half-width kana, a number without hyphens and whatever space stands between 氏 and 名, or none, are the same person;
+    /// another character form of the name is not, for a person to decide.
     package init(guest: PersonDetails) {
         var hash = SHA256()
         hash.update(data: Array("tsunagu/guest/1".utf8))
         let parts = [
-            Array(guest.name.utf8),
+            Array(String(String.UnicodeScalarView(guest.name.string.unicodeScalars.filter(Self.isNoSpace))).utf8),
             Array(SearchKey.fold(guest.kana?.string ?? "").utf8),
             PhoneDigits.of(guest.phone?.string ?? ""),
         ]
@@ -40,6 +40,8 @@ package struct PersonKey: Hashable, Sendable, CustomStringConvertible {
         }
         self.raw = hash.finalize().withUnsafeBytes { Bytes16(loading: $0.baseAddress!) }
     }
+
+    private static func isNoSpace(_ scalar: Unicode.Scalar) -> Bool { ![0x20, 0xA0, 0x3000].contains(scalar.value) }
 
     /// Reads what `description` prints; `nil` for anything else.
     package init?(hex: some StringProtocol) {

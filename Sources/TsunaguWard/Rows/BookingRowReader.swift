@@ -21,12 +21,17 @@ package struct BookingRow: Sendable {
     package var person: Person
     /// What the person needs, such as sign language.
     package var needs: [ExactText]
+    /// Whether the person needs a seat; `nil` where the file has no such column.
+    package var usesSeat: Bool?
+    /// What those of one lesson have in common who come together; `nil` for one alone.
+    package var group: ExactText?
 }
 
-/// Reads the rows of a bookings file: `lesson` (code), `number` or `name`, `kana`, `phone`, `age_group`, and `needs`.
+/// Reads the rows of a bookings file: `lesson` (code), `number` or `name`, `kana`, `phone`, `age_group`,
+/// `needs`, `seat` and `group`.
 package struct BookingRowReader: Sendable {
     private enum Part: Int, CaseIterable {
-        case lesson, number, name, kana, phone, ageGroup, needs
+        case lesson, number, name, kana, phone, ageGroup, needs, seat, group
 
         var column: Header.Column {
             switch self {
@@ -37,6 +42,8 @@ package struct BookingRowReader: Sendable {
             case .phone: Header.Column(name: "phone", label: "電話", isRequired: false)
             case .ageGroup: Header.Column(name: "age_group", label: "年齢区分", isRequired: false)
             case .needs: Header.Column(name: "needs", label: "配慮", isRequired: false)
+            case .seat: Header.Column(name: "seat", label: "席", isRequired: false)
+            case .group: Header.Column(name: "group", label: "同伴", isRequired: false)
             }
         }
 
@@ -46,10 +53,16 @@ package struct BookingRowReader: Sendable {
             case .number: .digits(1...15)
             case .phone: .phone
             case .ageGroup: .choice(AgeGroup.allCases.map(\.rawValue))
-            case .name, .kana, .needs: .text
+            case .seat: .choice([BookingRowReader.withSeat, BookingRowReader.withoutSeat])
+            case .name, .kana, .needs, .group: .text
             }
         }
     }
+
+    /// What stands under `seat`; an empty cell is a seat.
+    package static let withSeat = "yes"
+    /// Helpers, interpreters and companions come without one.
+    package static let withoutSeat = "no"
 
     private let words: [String]
     private let places: [Int?]
@@ -62,6 +75,9 @@ package struct BookingRowReader: Sendable {
         self.words = header.words
         self.places = header.places
     }
+
+    /// Whether the file says who comes together.
+    package var hasGroups: Bool { places[Part.group.rawValue] != nil }
 
     /// Reads one row; its cells are as many as the header's.
     ///
@@ -83,6 +99,8 @@ package struct BookingRowReader: Sendable {
         let kana = value(.kana)
         let phone = value(.phone)
         let ageGroup = value(.ageGroup)
+        let seat = value(.seat)
+        let group = value(.group)
         var needs: [ExactText] = []
         if let place = places[Part.needs.rawValue] {
             do throws(RowProblem) {
@@ -110,7 +128,13 @@ package struct BookingRowReader: Sendable {
             problems.append(problem(.name, cells, \.personMissing))
             return nil
         }
-        return BookingRow(lesson: lesson, person: person, needs: needs)
+        return BookingRow(
+            lesson: lesson,
+            person: person,
+            needs: needs,
+            usesSeat: places[Part.seat.rawValue].map { _ in seat != ExactText(Self.withoutSeat) },
+            group: group
+        )
     }
 
     private func problem(

@@ -139,6 +139,14 @@ struct CellProblems {
         )
     }
 
+    var deadline: RowProblem {
+        make(
+            .deadline,
+            Bilingual(ja: "教室の日より後です", en: "it is after the day of the lesson"),
+            Bilingual(ja: "教室の日までの日付を書いてください", en: "Write the day of the lesson or an earlier one")
+        )
+    }
+
     func notNumber(_ range: ClosedRange<Int64>) -> RowProblem {
         make(
             .notNumber,

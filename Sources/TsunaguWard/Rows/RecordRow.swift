@@ -19,4 +19,6 @@ package struct RecordRow: Sendable {
     package var sets: [(number: UInt32, members: [ExactText])]
     /// Log fields with an entry to append unless the log holds its bytes already.
     package var entries: [(number: UInt32, text: ExactText)]
+    /// Why a lesson does not take place; `nil` for one that does.
+    package var cancelled: ExactText?
 }

@@ -33,6 +33,7 @@ package struct RecordRowReader: Sendable {
         case entry(UInt32, CellRule)
         case lessonTime(start: UInt32, end: UInt32)
         case space
+        case cancellation
     }
 
     private struct Step {
@@ -76,7 +77,23 @@ package struct RecordRowReader: Sendable {
                 problems.append(error)
             }
         }
+        if problems.count == before, file == .lessons, let problem = lateDeadline(row, cells) {
+            problems.append(problem)
+        }
         return problems.count == before ? row : nil
+    }
+
+    /// Says where nobody could book a lesson any more on its last day to book.
+    private func lateDeadline(_ row: RecordRow, _ cells: [UnsafeBufferPointer<UInt8>]) -> RowProblem? {
+        func day(_ name: String) -> Day? {
+            let number = WardSchema.lesson.field(named: name)!.field.number
+            return row.fields.first { $0.number == number }?.value.text.flatMap { Day(iso: $0.utf8) }
+        }
+        let number = WardSchema.lesson.field(named: "deadline")!.field.number
+        guard let date = day("date"), let deadline = day("deadline"), deadline > date,
+            let step = steps.first(where: { if case .field(number, _, _) = $0.target { true } else { false } })
+        else { return nil }
+        return CellProblems(column: step.column, bytes: cells[step.place]).deadline
     }
 
     private func read(
@@ -106,6 +123,8 @@ package struct RecordRowReader: Sendable {
             guard let space = SpaceID(String(decoding: cell, as: UTF8.self)), space.matches(file.collection.spaces)
             else { throw problems.spaceName }
             row.space = space
+        case .cancellation:
+            row.cancelled = try CellRule.text.read(cell, column: step.column).text
         }
     }
 
@@ -116,6 +135,7 @@ package struct RecordRowReader: Sendable {
                 switch target {
                 case .field(_, let rule, _), .entry(_, let rule): (rule, false)
                 case .members(_, let rule): (rule, true)
+                case .cancellation: (.text, false)
                 case .lessonTime, .space: (nil, false)
                 }
             return FileColumn(
@@ -161,6 +181,7 @@ package struct RecordRowReader: Sendable {
         }
         if file == .lessons {
             columns.append((Header.Column(name: "space", label: "スペース", isRequired: true), .space))
+            columns.append((Header.Column(name: "cancelled", label: "中止の理由", isRequired: false), .cancellation))
         }
         return columns
     }

@@ -39,6 +39,7 @@ package struct RowProblem: Error, Hashable, Sendable {
         case date = "date"
         case dateInAddress = "date_in_address"
         case time = "time"
+        case deadline = "deadline"
         case notNumber = "not_number"
         case outOfRange = "out_of_range"
         case notInList = "not_in_list"

@@ -33,13 +33,6 @@ struct Audit: ParsableCommand {
     }
 }
 
-extension GlobalOptions {
-    /// Tells on standard error that a log is not whole: standard output is the log alone.
-    func warn(of gap: Localized?) {
-        if let gap { note(tr(gap)) }
-    }
-}
-
 extension JSON {
     fileprivate init(_ entry: AuditEntry) {
         self = .object(

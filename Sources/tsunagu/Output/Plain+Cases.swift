@@ -23,7 +23,9 @@ extension Plain {
         if let collection = open.collection { text += "  \(tr(collection.label, collection.name))" }
         if let label = open.label { text += "  \(label)" }
         text += "\n" + tr("内容", "what") + ": " + (open.group.map { tr($0.label, $0.name) } ?? reason(open)) + "\n"
-        for record in open.records.prefix(20) { text += tr("記録", "record") + ": \(record)\n" }
+        for record in open.records.prefix(20) {
+            text += tr("記録", "record") + ": \(record)" + (open.names[record].map { "  \($0)" } ?? "") + "\n"
+        }
         for value in open.values {
             let mark = value.n == open.shown ? tr("（表示中）", " (shown)") : ""
             text += "\n[\(value.n)]\(mark) \(author(value.author))\n"

@@ -171,6 +171,10 @@ enum Plain {
             switch reason {
             case .full: tr("満席", "all seats are taken")
             case .freeElsewhere: tr("空席の権利は別の拠点にあります", "the free seats are at other sites")
+            case .groupTooLarge:
+                tr("空席は一緒に来る人数に足りません", "the free seats are too few for those who come together")
+            case .keptForGroup:
+                tr("空席は先にした人たちの分です", "the free seats are kept for people who were put first")
             case .noSeats: tr("定員が決まっていません", "no seats are planned, or sites differ on how many")
             }
         return tr("\(status(booking))（\(why)）", "\(status(booking)) (\(why))")

@@ -1,6 +1,8 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
+import TsunaguCommands
+
 #if canImport(Glibc)
     import Glibc
 #endif
@@ -71,6 +73,11 @@ extension GlobalOptions {
 
     /// Tells people beside the answer, on standard error, what they should know.
     func note(_ text: String) { Standard.error.write(tr("注意: ", "note: ") + Visible.text(text) + "\n") }
+
+    /// Tells what a person should hear besides: that a log is not whole, or that a lesson is not today.
+    func warn(of remark: Localized?) {
+        if let remark { note(tr(remark)) }
+    }
 
     /// Says something on the side, with `--verbose` alone.
     func remark(_ text: @autoclosure () -> String) {

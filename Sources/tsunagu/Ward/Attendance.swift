@@ -66,7 +66,7 @@ extension Bookings {
 
         func run() throws {
             let site = try globals.site()
-            if restAbsent { return show(try site.markRestAbsent(lesson: target)) }
+            if restAbsent { return show(try site.markRestAbsent(lesson: target), site) }
             let mark: AttendanceMark = absent ? .absent : undo ? .undone : .attended
             let numbers = try people()
             let names =
@@ -74,17 +74,19 @@ extension Bookings {
                 ? [target]
                 : try numbers.map { try site.booking(lesson: target, number: $0).record.id.description }
             let marked = try site.mark(mark, names, reason: reason)
-            if marked.count > 1 { return show(marked) }
+            if marked.count > 1 { return show(marked, site) }
             globals.confirm(JSON(marked[0]), Plain.marked(marked[0]))
+            globals.warn(of: site.remark(on: marked[0], isMark: true))
         }
 
-        private func show(_ bookings: [BookingView]) {
+        private func show(_ bookings: [BookingView], _ site: Site) {
             globals.confirm(
                 .array(bookings.map { JSON($0) }),
                 bookings.isEmpty
                     ? tr("記録する人はいません", "there is nobody to note")
                     : bookings.map(Plain.marked).joined(separator: "\n")
             )
+            globals.warn(of: bookings.first.flatMap { site.remark(on: $0, isMark: true) })
         }
     }
 

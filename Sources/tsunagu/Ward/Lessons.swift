@@ -271,7 +271,8 @@ struct Bookings: ParsableCommand {
             let site = try globals.site()
             if walkIn {
                 let booking = try site.admitWalkIn(lesson: lesson, person, needs: needs, reason: reason)
-                return globals.confirm(JSON(booking), Plain.marked(booking))
+                globals.confirm(JSON(booking), Plain.marked(booking))
+                return globals.warn(of: site.remark(on: booking, isMark: true))
             }
             let bookings = try site.addBookings(
                 lesson: lesson,
@@ -284,6 +285,7 @@ struct Bookings: ParsableCommand {
                 JSON(bookings[0], with: bookings.dropFirst()),
                 bookings.map { "\(Plain.answer($0)): \($0.record.id)" }.joined(separator: "\n")
             )
+            globals.warn(of: site.remark(on: bookings[0], isMark: false))
         }
 
         /// Reads `name,kana,phone`.
