@@ -30,8 +30,8 @@ echo "== Planted defects, each with the seed that finds it"
 "$bin/simulate" --mutants --seeds 100
 echo "== Wards by seed, for four minutes"
 "$bin/simulate" --seconds 240
-echo "== Wards with copied machines, for a minute"
-"$bin/simulate" --forks --seconds 60
+echo "== Wards whose machines are copied at any time, for half a minute"
+"$bin/simulate" --forks --seconds 30
 
 echo "== A whole ward"
 "$bin/tsunagu" demo

@@ -49,6 +49,8 @@ final class Place {
     var exempt: Set<Dot> = []
     /// What its seats came from at the last look.
     var seatKey = ""
+    /// The changes in effect of each space whose tables were compared with the model since this process began.
+    var compared: [SpaceID: VersionVector] = [:]
     /// Who was shown to have a seat then.
     var shownSeats: Set<RecordID> = []
     /// What it was about to write when its power went.
@@ -88,6 +90,7 @@ final class Place {
         self.site = site
         device = site.keys.device
         hub = Hub(site)
+        compared = [:]
     }
 
     /// Forgets the device that was erased: whatever comes next is another.

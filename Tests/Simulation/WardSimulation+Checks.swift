@@ -37,8 +37,10 @@ extension WardSimulation {
             }
             try checkClock(place, transaction)
         }
-        for book in books where place.inEffect[book.space] != nil && !forked.contains(book.space) {
-            let visible = book.visible(in: place.inEffect[book.space]!)
+        for book in books where !forked.contains(book.space) {
+            guard let inEffect = place.inEffect[book.space], place.compared[book.space] != inEffect else { continue }
+            place.compared[book.space] = inEffect
+            let visible = book.visible(in: inEffect)
             try book.compare(site.store, place.note, visible) { failure("model", "\(place.name) \(book.space): \($0)") }
         }
         try checkUnsent(place)
@@ -51,7 +53,10 @@ extension WardSimulation {
     /// What was written of a resident is shown, or among the values of a conflict, unless somebody replaced it who had
     /// seen it.
     private func checkRegister(_ place: Place) throws {
-        guard let inEffect = place.inEffect[.residents], !forked.contains(.residents) else { return }
+        guard let inEffect = place.inEffect[.residents], !forked.contains(.residents),
+            place.compared[.residents] != inEffect
+        else { return }
+        place.compared[.residents] = inEffect
         try place.site!.read { transaction in
             for register in register.places {
                 let standing = self.register.standing(register, in: inEffect)
@@ -423,6 +428,7 @@ extension WardSimulation {
     /// Looks at what everybody has in the end.
     func checkEnd() throws {
         for place in places {
+            place.compared = [:]
             try check(place)
             try checkArrival(place)
             try checkHistory(place)

@@ -101,7 +101,7 @@ extension WardSimulation {
         for other in places { try forgetNumbers(of: other) }
         // Numbers that are given again mean something else.
         (digests, conflictLists, seatStates) = ([:], [:], [:])
-        for other in places { other.seatKey = "" }
+        for other in places { (other.seatKey, other.compared) = ("", [:]) }
         for book in books {
             book.forget(Set(book.changes.filter { !survives(book.dot($0), book.space) }))
         }

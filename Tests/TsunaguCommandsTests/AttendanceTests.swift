@@ -103,6 +103,35 @@ import TsunaguWard
         #expect(try ward.digests(branch) == ward.digests(centre))
     }
 
+    @Test(arguments: [true, false])
+    func `Somebody noted as there at one place and as missing at another is a finding until a person decides`(
+        wasThere: Bool
+    ) throws {
+        let ids = try book(centre, "一", "二")
+        let venue = try clock.site(try ward.join("venue", role: .venue, spaces: ["lessons/kudan"]))
+        try sync(venue)
+        _ = try venue.mark(.attended, [ids[0]])
+        _ = try centre.mark(.absent, [ids[0]])
+        for _ in 0..<2 { try sync(venue) }
+        for site in [venue, centre] {
+            #expect(try site.booking(ids[0]).status == "attended")
+            #expect(try site.cases(.finding).map(\.code) == ["marked_apart"])
+        }
+        _ = try venue.mark(wasThere ? .attended : .absent, [ids[0]], reason: "会場に確認")
+        try sync(venue)
+        for site in [venue, centre] {
+            #expect(try site.booking(ids[0]).status == (wasThere ? "attended" : "no_show"))
+            #expect(try site.cases().isEmpty)
+        }
+    }
+
+    @Test func `A walk-in that was noted in error is in no figure`() throws {
+        let id = try centre.admitWalkIn(lesson: "K1", guest("一")).record.id.description
+        #expect(try centre.mark(.undone, [id])[0].status == "cancelled")
+        let figures = try centre.lessonFigures().figures
+        #expect(figures.filter { [.cancelled, .walkIns, .attendances].contains($0.name) }.allSatisfy { $0.value == 0 })
+    }
+
     @Test func `Who comes without a booking takes a free seat here, or comes on top with a reason`() throws {
         let first = try centre.admitWalkIn(lesson: "K1", guest("一"))
         #expect(first.status == "walk_in")

@@ -76,11 +76,78 @@ import TsunaguCore
         #expect(try carry(.lessons).created == 2)
         #expect(try !there.lesson("K1").isCancelled)
         #expect(try there.lesson("K2").cancelReason == "講師の都合")
-        _ = try centre.cancelLesson("K1", reason: "台風")
+        _ = try centre.cancelLesson("K1", reason: "台風\n翌週に延期")
         #expect(try carry(.lessons, updates: true).updated == 1)
-        #expect(try there.lesson("K1").cancelReason == "台風")
+        #expect(try there.lesson("K1").cancelReason == "台風\n翌週に延期")
         #expect(try carry(.lessons, updates: true).unchanged == 2)
         #expect(try there.cases().isEmpty && there.doctor().allSatisfy { $0.ok || $0.isWarning })
+    }
+
+    @Test func `Groups that the file keeps apart stay so, whatever they were before`() throws {
+        try plan("K1", capacity: 9)
+        let names = ["甲", "乙"]
+        var ids = try centre.addBookings(lesson: "K1", names.map(guest)).map(\.record.id.description)
+        #expect(try carry(.lessons).created == 1 && carry(.bookings).created == 2)
+        _ = try centre.cancelBooking(ids[1], reason: "都合")
+        ids = try centre.addBookings(lesson: "K1", ["乙", "丙"].map(guest)).map(\.record.id.description)
+        #expect(ids.count == 2)
+        _ = try carry(.bookings, updates: true)
+        func groups(_ site: Site) throws -> Set<Set<String>> {
+            let all = try site.bookings(lesson: "K1", cancelled: false).filter { $0.party != nil }
+            return Set(
+                Dictionary(grouping: all, by: \.party).values.map { Set($0.map { $0.record.text("name")!.string }) }
+            )
+        }
+        #expect(try groups(there) == [["甲"], ["乙", "丙"]])
+        #expect(try carry(.bookings, updates: true).unchanged == 3)
+    }
+
+    @Test func `Who was there beyond the seats takes nobody's elsewhere, and a typed booking stays typed`() throws {
+        try plan("K1", capacity: 2)
+        for name in ["一", "二"] { _ = try centre.addBooking(lesson: "K1", guest(name)) }
+        for number in 0..<6 { _ = try centre.admitWalkIn(lesson: "K1", guest("当日\(number)"), reason: "遠方") }
+        let resident = try centre.addResident(["number=12", "family_name=山田", "given_name=花"]).description
+        let first = try centre.bookings(lesson: "K1").first { $0.record.text("name") == "一" }!.record.id.description
+        _ = try centre.linkBooking(first, resident: resident)
+        #expect(try carry(.lessons).created == 1 && carry(.bookings).created == 8)
+        let seated = try there.bookings(lesson: "K1").filter { $0.status == "confirmed" }
+        #expect(Set(seated.map { $0.record.text("name") }) == ["一", "二"])
+    }
+
+    @Test func `A lesson that was called off by mistake takes place, with whoever had booked`() throws {
+        try plan("K1", capacity: 1)
+        let ids = try ["一", "二"].map { try centre.addBooking(lesson: "K1", guest($0)).record.id.description }
+        _ = try centre.cancelLesson("K1", reason: "押し間違い")
+        #expect(try ids.map { try centre.booking($0).status } == ["cancelled", "cancelled"])
+        #expect(try !centre.resumeLesson("K1", reason: "中止ではない").isCancelled)
+        #expect(try ids.map { try centre.booking($0).status } == ["confirmed", "waiting"])
+        #expect(try centre.resumeLesson("K1", reason: "もう一度").confirmed == 1)
+        _ = try centre.cancelLesson("K1", reason: "台風")
+        #expect(try centre.lesson("K1").cancelReason == "台風")
+    }
+
+    @Test func `What a booking says of the person is corrected without losing the place`() throws {
+        try plan("K1", capacity: 1)
+        let ids = try ["一", "二", "三"].map { try centre.addBooking(lesson: "K1", guest($0)).record.id.description }
+        let (booking, changed) = try centre.setBooking(ids[1], ["phone=03-1234-5678", "age_group=75+"])
+        #expect(changed == ["phone", "age_group"] && booking.position == 1)
+        #expect(booking.record.text("phone") == "03-1234-5678")
+        for word in ["lesson=x", "name=", "status=cancelled", "age_group=old"] {
+            #expect(throws: CommandError.self, "\(word)") { try centre.setBooking(ids[1], [word]) }
+        }
+    }
+
+    @Test func `Two bookings that are linked to one resident are a finding`() throws {
+        try plan("K1", capacity: 5)
+        let resident = try centre.addResident(["number=12", "family_name=山田", "given_name=花"]).description
+        let ids = try ["一", "二"].map { try centre.addBooking(lesson: "K1", guest($0)).record.id.description }
+        _ = try centre.linkBooking(ids[0], resident: resident)
+        #expect(try centre.cases().isEmpty)
+        _ = try centre.linkBooking(ids[1], resident: resident)
+        #expect(try centre.cases(.finding).map(\.code) == ["linked_twice"])
+        _ = try centre.cancelBooking(ids[0], reason: "二重")
+        #expect(try centre.cases().isEmpty)
+        #expect(try centre.addBooking(lesson: "K1", .resident(String(resident.prefix(8)))).status == "confirmed")
     }
 
     @Test func `A deadline behind the lesson is refused wherever it comes from`() throws {
@@ -95,6 +162,14 @@ import TsunaguCore
         #expect(
             try centre.setLesson("K1", ["date=2089-11-30", "deadline=2089-11-29"]).changed == ["date", "deadline"]
         )
+        // A file that moves the day alone leaves no deadline behind it either.
+        let moved = ward.root + "/moved.csv"
+        let columns = "code,title,date,time,capacity,space"
+        try Data("\(columns)\nK1,教室,2089-11-28,10:00-12:00,3,lessons/kudan\n".utf8).write(to: URL(filePath: moved))
+        let late = try #require(throws: ImportFailure.self) {
+            try centre.importFile(.lessons, at: moved, ImportOptions(updates: true))
+        }
+        #expect(late.problems.map(\.code) == ["deadline"])
         let path = ward.root + "/late.csv"
         let row = "L9,教室,2089-12-01,10:00-12:00,3,lessons/kudan,2089-12-02"
         try Data("code,title,date,time,capacity,space,deadline\n\(row)\n".utf8).write(to: URL(filePath: path))

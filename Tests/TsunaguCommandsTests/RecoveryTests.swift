@@ -129,6 +129,27 @@ struct RecoveryTests {
         try ward.sync(branch)
         for site in [branch, ward.centre] { #expect(try uses(site) == [[branch.keys.device]]) }
 
+        // In another space: what it writes there shows too.
+        let residents = try uses(branch).count
+        try branch.write { transaction in
+            try transaction.write(as: ReplicaID(of: root, drawn: 7), ward.recoveryKey.sign) {
+                _ = try transaction.draft(.residents, by: WardFixture.clerk)
+                    .create(branch.store.schema.collection(named: "resident")!, [(1, .text("99"))])
+            }
+        }
+        try ward.sync(branch)
+        for site in [branch, ward.centre] { #expect(try uses(site).count == residents + 1) }
+
+        // It opens no session.
+        let thief = try #require(
+            DeviceKeys(
+                "tsunagu-device-key-1\n\(Hex.encode(ward.recoveryKey.signing.rawRepresentation))\n"
+                    + "\(String(repeating: "07", count: 32))\n"
+            )
+        )
+        #expect(thief.device == root)
+        #expect(try HubSession(thief, with: ward.hub).pull([.residents: [:]])?.isEmpty != false)
+
         // As another beginning: what another machine wrote that began a ward with the same key.
         let other = try Site.initialise(
             DataDirectory(ward.root + "/other"),

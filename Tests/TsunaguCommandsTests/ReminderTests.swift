@@ -40,6 +40,25 @@ import TsunaguWard
         }
     }
 
+    @Test func `Where a lesson moves nobody is told the former day, and everybody the new one`() throws {
+        #expect(try centre.queueReminders().queued == 2)
+        let first = try centre.reminders()[0]
+        _ = try centre.markReminderSent(first.id.description)
+        _ = try centre.setLesson("K1", ["date=2026-11-28"])
+        #expect(try names(centre).isEmpty, "also before the job runs")
+        #expect(
+            code { _ = try centre.markReminderSent(try centre.reminders(all: true)[1].id.description) } == .tryAgain
+        )
+        #expect(try centre.queueReminders() == ReminderCounts(queued: 2, withdrawn: 1))
+        #expect(try centre.reminders().map(\.date.description) == ["2026-11-28", "2026-11-28"])
+        #expect(try centre.queueReminders() == ReminderCounts())
+        // Far away again: what was queued is not sent a month before.
+        _ = try centre.setLesson("K1", ["date=2026-12-28"])
+        #expect(try centre.queueReminders() == ReminderCounts(queued: 0, withdrawn: 2))
+        _ = try centre.setLesson("K1", ["date=2026-11-28"])
+        #expect(try centre.queueReminders() == ReminderCounts(queued: 2, withdrawn: 0))
+    }
+
     @Test func `Who has a seat is reminded a week and a day before, once each`() throws {
         #expect(try centre.queueReminders() == ReminderCounts(queued: 2, withdrawn: 0))
         #expect(try centre.queueReminders() == ReminderCounts())

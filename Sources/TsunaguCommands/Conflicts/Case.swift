@@ -46,6 +46,8 @@ package struct Case: Sendable {
     package let shown: Int?
     /// What was said of who may do what, where that is what is quarantined: an act a line.
     package var says: [String] = []
+    /// How many records are listed of a case for people.
+    package static let recordsShown = 20
     /// What people call the records, as far as they are known here, where one case alone is looked at.
     package var names: [RecordID: ExactText] = [:]
 
@@ -96,12 +98,13 @@ extension StoreTransaction {
         return (shown, shows ? seen : [])
     }
 
-    /// What people call the records of a case.
+    /// What people call the records of a case; who is protected is called nothing here, since nobody noted that he was seen.
     func names(of records: [RecordID]) throws -> [RecordID: ExactText] {
         let collections = [WardSchema.lesson, WardSchema.booking, WardSchema.resident, WardSchema.procedure]
-        return try records.reduce(into: [:]) { names, id in
+        return try records.prefix(Case.recordsShown).reduce(into: [:]) { names, id in
             for collection in collections where names[id] == nil {
-                names[id] = try record(collection, id).flatMap(Self.label)
+                guard let row = try record(collection, id), row.space != .protectedResidents else { continue }
+                names[id] = Self.label(row)
             }
         }
     }

@@ -11,8 +11,7 @@ extension StoreTransaction {
     ///
     /// Both keep their seats until a person acts.
     func bookedTwice() throws -> [Case] {
-        // The spaces that `PersonKey` leaves out.
-        let name = "replace(replace(replace(name, ' ', ''), '\u{A0}', ''), '\u{3000}', '')"
+        let name = PersonKey.spaces.reduce("name") { "replace(\($0), '\($1)', '')" }
         let condition = """
             deleted = 0 AND name IS NOT NULL AND (lesson, \(name)) IN (SELECT lesson, \(name) FROM booking
             WHERE deleted = 0 AND name IS NOT NULL GROUP BY 1, 2 HAVING count(*) > 1) ORDER BY lesson, id
@@ -39,6 +38,31 @@ extension StoreTransaction {
                 label: rows[0].values["name"]?.text
             )
         }
+    }
+
+    /// Bookings of one lesson that people linked to the same resident; holders of the register are asked.
+    func linkedTwice() throws -> [Case] {
+        guard try spaces().contains(.residents) else { return [] }
+        let condition = """
+            deleted = 0 AND resident IN (SELECT resident FROM booking_link WHERE deleted = 0 AND resident IS NOT NULL
+            GROUP BY resident HAVING count(*) > 1) ORDER BY id
+            """
+        struct Who: Hashable {
+            let resident: ExactText?
+            let lesson: ExactText?
+        }
+        let links = try records(WardSchema.bookingLink, where: condition).filter { $0.space == .residents }
+        let booked = try links.compactMap { link -> (who: Who, booking: StoredRecord)? in
+            guard let id = link.text("booking").flatMap({ RecordID(hex: $0) }),
+                let row = try record(WardSchema.booking, id), !row.deleted, row.isWanted
+            else { return nil }
+            return (Who(resident: link.values["resident"]?.text, lesson: row.values["lesson"]?.text), row)
+        }
+        return Dictionary(grouping: booked, by: \.who).values.filter { $0.count > 1 }.map { group in
+            let rows = group.map(\.booking).sorted { $0.id < $1.id }
+            let label = rows[0].values["name"]?.text
+            return finding("linked_twice", rows[0].space, WardSchema.booking, rows.map(\.id), label: label)
+        }.sorted { $0.records.lexicographicallyPrecedes($1.records) }
     }
 
     /// Pairs of bookings of one person whose lessons overlap.

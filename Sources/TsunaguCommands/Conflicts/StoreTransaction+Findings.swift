@@ -13,7 +13,7 @@ extension StoreTransaction {
     func findings() throws -> [Case] {
         var out: [Case] = []
         for (collection, field) in Self.uniqueFields { out += try doubles(collection, field) }
-        return try out + seats() + bookedTwice() + overlaps() + splits() + copies()
+        return try out + seats() + bookedTwice() + linkedTwice() + overlaps() + splits() + copies()
     }
 
     private static let uniqueFields: [(CollectionSchema, Field)] = [
@@ -43,7 +43,7 @@ extension StoreTransaction {
 
     /// What bookings leave for a person to talk about with the people: confirmations beyond their holder's rights or
     /// beyond a capacity that was lowered, bookings that one cancelled who had not seen another ask for the seat, and
-    /// people who were there though they had cancelled.
+    /// people who were there though they had cancelled, or were noted as there and as missing.
     private func seats() throws -> [Case] {
         try records(WardSchema.lesson, where: "deleted = 0 ORDER BY id").flatMap { lesson -> [Case] in
             let seats = try seats(of: lesson)
@@ -52,7 +52,9 @@ extension StoreTransaction {
                 let records = [lesson.id] + bookings
                 return [finding(code, lesson.space, WardSchema.lesson, records, label: Self.label(lesson))]
             }
-            let came = cases("attended_though_cancelled", seats.cameThoughCancelled)
+            let came =
+                cases("attended_though_cancelled", seats.cameThoughCancelled)
+                + cases("marked_apart", seats.bookings.filter(\.isMarkedApart).map(\.id).sorted())
             // Nobody sits in a lesson that does not take place.
             if seats.isCancelled { return came }
             return came + cases("unbacked", Set(seats.ledger.unbacked.map(\.booking)).sorted())

@@ -119,7 +119,7 @@ package final class Hub: Sendable {
             // A right that was withdrawn since the hello is so from now on.
             return (
                 try transaction.signingKey(of: session.client),
-                access?.isMember(session.client) ?? false,
+                access?.takesPart(session.client) ?? false,
                 access?.isRevoked(session.client) ?? false
             )
         }

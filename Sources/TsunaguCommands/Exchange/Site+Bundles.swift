@@ -136,7 +136,7 @@ extension Site {
                 id: head.bundle,
                 sender: head.sender,
                 place: try Places(transaction)[head.sender],
-                isMember: try transaction.currentAccess()?.isMember(head.sender) == true,
+                isMember: try transaction.currentAccess()?.takesPart(head.sender) == true,
                 part: head.part,
                 parts: head.parts,
                 writtenAt: head.writtenAt,
@@ -157,7 +157,7 @@ extension Site {
                 _ = try replica.receive(frame, from: .stranger, transaction)
                 return true
             }
-            guard try transaction.currentAccess()?.isMember(sender) == true else {
+            guard try transaction.currentAccess()?.takesPart(sender) == true else {
                 throw CommandError(
                     .notPermitted,
                     Localized(

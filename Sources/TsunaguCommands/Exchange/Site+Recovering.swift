@@ -106,22 +106,33 @@ extension StoreTransaction {
         try write(as: replica, key.sign, body)
     }
 
+    /// What is told of one chain: the key writes one change in each, and who writes more has been noticed.
+    private static let usesMax: UInt64 = 100
+
     /// Each use of the recovery key, the beginning of the ward excepted; oldest first.
     ///
-    /// The ward began with the one change of the key whose author had seen nothing. Whoever stole the key and writes
-    /// another such one, or goes on behind any, hides nothing by it.
+    /// The ward began with the one change of `system` whose author had seen nothing; where there are several, all are
+    /// told. Whoever stole the key and writes another such one, goes on behind any, or writes in another space, hides
+    /// nothing by it.
     package func recoveries() throws -> [Recovery] {
         guard let root = try root() else { return [] }
         let facts = try authorityFacts()
-        let uses = try vector(of: .system).filter { $0.replica.device == root }
-            .flatMap { try changes(1...max(1, $0.seq), of: $0.replica, in: .system) }.map(\.header)
-            .sorted { ($0.timestamp, $0.dot) < ($1.timestamp, $1.dot) }
-        let beginnings = try uses.filter {
-            try causes(of: $0.dot, in: .system)?.entries.values.allSatisfy { $0 == 0 } == true
+        var uses: [ChangeHeader] = []
+        for space in try spaces() {
+            for chain in try vector(of: space) where chain.replica.device == root && chain.seq > 0 {
+                uses += try changes(1...min(chain.seq, Self.usesMax), of: chain.replica, in: space).map(\.header)
+            }
         }
-        return uses.filter { beginnings.count > 1 || $0.dot != beginnings.first?.dot }.map { header in
+        let beginnings = try uses.filter {
+            try $0.space == .system
+                && causes(of: $0.dot, in: .system)?.entries.values.allSatisfy { $0 == 0 } == true
+        }
+        if beginnings.count == 1 { uses.removeAll { $0.space == .system && $0.dot == beginnings[0].dot } }
+        return uses.sorted { ($0.timestamp, $0.dot) < ($1.timestamp, $1.dot) }.map { header in
             let devices = facts.compactMap { fact -> DeviceID? in
-                guard fact.dot == header.dot, case .grant(let device, _) = fact.content else { return nil }
+                guard header.space == .system, fact.dot == header.dot, case .grant(let device, _) = fact.content else {
+                    return nil
+                }
                 return device
             }
             return Recovery(

@@ -414,7 +414,7 @@ extension StoreTransaction {
     /// Whether who answered is one to exchange with: a device of the ward, or while joining the one that let us in.
     fileprivate func isTrusted(_ welcome: Handshake.Welcome) throws -> Bool {
         if case .bytes(welcome.signingKey)? = try meta("introducer_key"), try meta("joined") == nil { return true }
-        return try currentAccess()?.isMember(welcome.hub) == true
+        return try currentAccess()?.takesPart(welcome.hub) == true
             && signingKey(of: welcome.hub).map { Array($0.rawRepresentation) } == welcome.signingKey
     }
 

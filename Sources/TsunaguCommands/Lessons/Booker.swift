@@ -18,6 +18,7 @@ extension StoreTransaction {
     func booker(_ who: BookingPerson, _ lesson: StoredRecord, _ site: Site) throws -> Booker {
         switch who {
         case .resident(let name):
+            guard try spaces().contains(.residents) else { throw CommandError.holdsNoRegister }
             let row = try resident(name, site)
             guard !row.deleted else { throw CommandError.deleted(row) }
             return try booker(row, lesson, site)
@@ -63,11 +64,7 @@ extension StoreTransaction {
             )
         }
         guard let secret = try secret(of: .residents) else {
-            throw CommandError(
-                .notPermitted,
-                Localized(ja: "この端末は住民の空間を持っていません", en: "this device does not hold the residents"),
-                hint: Localized(ja: "氏名を指定して予約してください", en: "book with the name instead")
-            )
+            throw CommandError.holdsNoRegister
         }
         let day = lesson.day("date")
         var details = PersonDetails(resident: { row.values[$0]?.text }, on: day ?? Self.noDay)
@@ -90,6 +87,17 @@ extension StoreTransaction {
         let values = BookingFields.link(booking, space, resident)
         try draft(.residents, by: site.person).create(WardSchema.bookingLink, id: id, values)
     }
+}
+
+extension CommandError {
+    fileprivate static let holdsNoRegister = CommandError(
+        .notPermitted,
+        Localized(ja: "この端末は住民の空間を持っていません", en: "this device does not hold the residents"),
+        hint: Localized(
+            ja: "氏名で予約し、住民との結び付けは住民を持つ拠点に頼んでください",
+            en: "book with the name, and let a site that holds the residents link it"
+        )
+    )
 }
 
 extension Draft {

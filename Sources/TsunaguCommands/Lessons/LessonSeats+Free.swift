@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 package import TsunaguCore
+import TsunaguWard
 
 /// Seats of a lesson that nobody sits on, and why they are not all handed out where somebody asks.
 package struct FreeSeats: Hashable, Sendable {
@@ -14,6 +15,8 @@ package struct FreeSeats: Hashable, Sendable {
         case returning
         /// People wait for them, and are confirmed with the next exchanges.
         case forWaiting = "for_waiting"
+        /// Kept for people who come together and whom a person put first, until there are enough.
+        case kept
         /// Their holder's rights ended; the ledger's owner takes them back once it has all that is honoured.
         case lost
         /// More are planned than the ledger's owner has made.
@@ -46,14 +49,16 @@ extension LessonSeats {
     /// - Parameters:
     ///   - planned: the capacity; `nil` while sites differ on it.
     ///   - isEnded: whether a holder's rights ended.
-    func freeSeats(planned: Int?, own: ReplicaID, isEnded: (ReplicaID) -> Bool) -> [FreeSeats] {
+    func freeSeats(planned: Int?, own: ReplicaID, on today: Day, isEnded: (ReplicaID) -> Bool) -> [FreeSeats] {
         guard !isCancelled, let owner = ledger.owner else { return [] }
         var out: [FreeSeats] = []
         // Those who come together wait beside seats that are too few for them: these are whoever's who asks next, unless
         // a person put the group before all others.
-        let usable = ledger.held.keys.filter { !isEnded($0) }.reduce(0) { $0 + max(0, ledger.free($1)) }
-        let (people, waitedFor) = filled(usable)
-        var queue = waitedFor.isEmpty ? people.count : usable
+        let usable = ledger.held.keys.filter { !isEnded($0) }.reduce(0) {
+            $0 + max(0, ledger.free($1)) + ledger.offered($1)
+        }
+        let (people, waitedFor) = filled(usable, on: today)
+        var queue = people.count
         func add(_ holder: ReplicaID, _ count: Int, _ reason: FreeSeats.Reason) {
             if count > 0 { out.append(FreeSeats(holder: holder, count: count, reason: reason)) }
         }
@@ -66,7 +71,7 @@ extension LessonSeats {
             let promised = min(free, queue)
             queue -= promised
             add(holder, promised, .forWaiting)
-            add(holder, free - promised, holder == own ? .here : .elsewhere)
+            add(holder, free - promised, waitedFor.isEmpty ? holder == own ? .here : .elsewhere : .kept)
             add(holder, min(offered, (ledger.held[holder] ?? 0) - free), .returning)
         }
         if let planned { add(owner, planned - ledger.minted, .notMade) }
@@ -74,10 +79,10 @@ extension LessonSeats {
     }
 
     /// Why each of those waits who do.
-    func waitingReasons(planned: Int?) -> [RecordID: WaitingReason] {
+    func waitingReasons(planned: Int?, on today: Day) -> [RecordID: WaitingReason] {
         guard let planned, planned > 0 else { return Dictionary(uniqueKeysWithValues: waiting.map { ($0, .noSeats) }) }
         let free = planned - ledger.backed.values.reduce(0) { $0 + $1.count }
-        let (people, waitedFor) = filled(free)
+        let (people, waitedFor) = filled(free, on: today)
         let (moving, group) = (Set(people), Set(waitedFor))
         func reason(_ id: RecordID) -> WaitingReason {
             if moving.contains(id) { return .freeElsewhere }

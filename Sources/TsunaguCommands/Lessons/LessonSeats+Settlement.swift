@@ -73,7 +73,7 @@ extension LessonSeats {
         if Mutant.loweredCapacityIsIgnored.isPlanted { room = .max }
         if Mutant.rightsAreNotCounted.isPlanted, owner == own { (free, room) = (waiting.count, .max) }
         let seated = Set(bookings.filter { $0.serving.contains { $0.replica == own } }.map(\.id))
-        out.spends = next(max(0, min(free, room)), besides: seated)
+        out.spends = next(max(0, min(free, room)), besides: seated, on: outlook.today)
         free -= out.spends.count
         if owner != own, outlook.isSuccessor, let ends = outlook.gone[owner] {
             out.ledger.append(.succeed(owner, ends: ends))
@@ -127,7 +127,7 @@ extension LessonSeats {
         return Set(
             ledger.held.keys.filter { holder in
                 holder != ledger.owner && holder != succeeded.owner && ledger.ended[holder] == nil
-                    && (ledger.joined[holder]?.depth ?? 0) < succeeded.depth
+                    && !acknowledged.contains(holder)
             }
         )
     }
@@ -221,18 +221,24 @@ extension LessonSeats {
     /// All have to work out the same takers: where the owner alone knew that a copy of its machine takes no part, it would
     /// grant for ever what others give back.
     private func takePart(_ outlook: Outlook, _ out: inout Settlement) {
-        let known = ledger.joined[outlook.own]
-        let news = outlook.former.keys.filter { known?.former[$0] == nil }
+        let known = ledger.joined[outlook.own]?.former
+        func isHolder(_ replica: ReplicaID) -> Bool { ledger.held[lineage(replica)[0]] != nil }
+        // The others have nothing here. Whoever holds rights comes first: more do not fit in an entry.
+        let here = outlook.former.filter { isHolder($0.key) || ledger.joined[$0.key] != nil || $0.key == ledger.owner }
+        let sorted = here.sorted { (isHolder($0.key) ? 0 : 1, $0.key) < (isHolder($1.key) ? 0 : 1, $1.key) }
+        let former = LedgerEntry.ChainEnds(
+            uniqueKeysWithValues: sorted.prefix(Int(LedgerEntry.endsMax)).map { ($0.key, $0.value) }
+        )
+        let news = former.keys.filter { known?[$0] == nil }
         let isTaker = news.contains { ledger.joined[$0] != nil }
         if ledger.owner == outlook.own {
-            if outlook.isAhead, isTaker { out.ledger.append(.join(former: outlook.former)) }
+            if outlook.isAhead, isTaker { out.ledger.append(.join(former: former)) }
             return
         }
-        let isHolder = { (replica: ReplicaID) in ledger.held[lineage(replica)[0]] != nil }
-        guard outlook.isAhead || isHolder(outlook.own) || outlook.former.keys.contains(where: isHolder) else { return }
-        let isAwaited = ledger.succeeded.map { (known?.depth ?? 0) < $0.depth } ?? false
+        guard outlook.isAhead || isHolder(outlook.own) || former.keys.contains(where: isHolder) else { return }
+        let isAwaited = ledger.succeeded != nil && !acknowledged.contains(outlook.own)
         if known == nil || isTaker || news.contains(where: isHolder) || isAwaited {
-            out.ledger.append(.join(former: outlook.former))
+            out.ledger.append(.join(former: former))
         }
     }
 

@@ -108,6 +108,13 @@ struct LessonSeats {
             flow.open.contains { $0.transition.to == BookingState.promoted || $0.transition.to == BookingState.offered }
         }
 
+        /// Whether seats may be kept for it: a person put it first, and where a seat is only offered the day to answer is
+        /// not over.
+        func isWaitedFor(on today: Day?) -> Bool {
+            guard let today, flow.state == BookingState.offered, let last = terms.answerBy else { return isPromoted }
+            return today <= last
+        }
+
         /// Whether a spending was made for a request that stands.
         fileprivate func isServed(by spend: Dot, _ knew: (Dot, Dot) throws -> Bool) rethrows -> Bool {
             guard isActive else { return false }
@@ -162,6 +169,12 @@ struct LessonSeats {
                 }
         }
 
+        /// Whether somebody noted that he was there, and another, who had not seen that, that he was not.
+        var isMarkedApart: Bool {
+            let ends = Set(flow.open.map(\.transition.to))
+            return !isDeleted && ends.contains(BookingState.noShow) && !ends.isDisjoint(with: BookingState.present)
+        }
+
         /// Whether somebody asked for a seat before he was there.
         fileprivate var hadAsked: Bool { steps.contains { BookingState.asks.contains($0.transition.to) } }
 
@@ -189,6 +202,8 @@ struct LessonSeats {
     let lineage: (ReplicaID) -> [ReplicaID]
     private(set) var bookings: [Booking]
 
+    /// Who wrote that it takes part when it knew that the owner had followed one that was no more.
+    private(set) var acknowledged: Set<ReplicaID> = []
     /// Bookings without a seat that want one, in order.
     private(set) var waiting: [RecordID] = []
 
@@ -250,6 +265,9 @@ struct LessonSeats {
             uses.removeAll { $0.use == .spend && !active.contains($0.booking) }
         }
         ledger = SeatLedger(ledger: posted, uses: uses, lineage: lineage, maySucceed: maySucceed)
+        if let succession = ledger.succeeded?.dot {
+            acknowledged = try Set(ledger.joined.filter { try knew($0.value.dot, succession) }.keys)
+        }
         let places = Dictionary(uniqueKeysWithValues: bookings.enumerated().map { ($1.id, $0) })
         for used in ledger.backed.values.joined() {
             guard let place = places[used.booking] else { continue }
@@ -321,6 +339,12 @@ struct LessonSeats {
         return ("waiting", waiting.firstIndex(of: booking.id).map { $0 + 1 })
     }
 
+    /// Whether somebody asked for a seat or was there: a walk-in that was noted in error and taken back is nobody's.
+    func wasMeant(_ id: RecordID) -> Bool {
+        guard let booking = bookings.first(where: { $0.id == id }) else { return false }
+        return booking.hadAsked || BookingState.marks.contains(booking.flow.state)
+    }
+
     /// How many bookings there are of each status, in the order of a day; helpers and others without a seat apart.
     var counts: [(status: String, count: Int)] {
         var out: [String: Int] = [:]
@@ -349,17 +373,23 @@ struct LessonSeats {
     }
 
     /// Who is next, as many as there are rights: in order, and of a group all who wait or, for now, nobody.
-    func next(_ free: Int, besides seated: Set<RecordID> = []) -> [RecordID] { filled(free, besides: seated).people }
+    func next(_ free: Int, besides seated: Set<RecordID> = [], on today: Day?) -> [RecordID] {
+        filled(free, besides: seated, on: today).people
+    }
 
     /// Who sits on so many rights.
     ///
     /// A group that does not fit lets others pass, unless a person put it before them: then what is free is kept until
-    /// it does.
+    /// it does, as long as there are seats enough in all and its day to answer is not over.
     ///
     /// - Returns: who is next, and the group for which the rest is kept.
-    func filled(_ free: Int, besides seated: Set<RecordID> = []) -> (people: [RecordID], waitedFor: [RecordID]) {
+    func filled(
+        _ free: Int,
+        besides seated: Set<RecordID> = [],
+        on today: Day?
+    ) -> (people: [RecordID], waitedFor: [RecordID]) {
         let open = waiting.filter { !seated.contains($0) }
-        let (parties, promoted) = (parties, Set(bookings.filter(\.isPromoted).map(\.id)))
+        let (parties, promoted) = (parties, Set(bookings.filter { $0.isWaitedFor(on: today) }.map(\.id)))
         var out: [RecordID] = []
         var seen: Set<RecordID> = []
         for id in open where out.count < free && !seen.contains(id) {
@@ -367,7 +397,7 @@ struct LessonSeats {
             seen.formUnion(together)
             if out.count + together.count <= free {
                 out += together
-            } else if together.contains(where: promoted.contains) {
+            } else if together.count <= ledger.minted, together.contains(where: promoted.contains) {
                 return (out, together)
             }
         }

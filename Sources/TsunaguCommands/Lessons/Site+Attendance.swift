@@ -23,7 +23,7 @@ extension Site {
     /// - Parameters:
     ///   - names: bookings by id.
     ///   - reason: why somebody without a seat was let in, which counts as a walk-in; of somebody who is noted already
-    ///     and had cancelled, what came of asking, which ends the finding.
+    ///     and had cancelled, or was noted otherwise elsewhere, what came of asking, which ends the finding.
     /// - Throws: 65 with the name of who cannot be noted, and what to do.
     @discardableResult
     package func mark(_ mark: AttendanceMark, _ names: [String], reason: String? = nil) throws -> [BookingView] {
@@ -143,7 +143,8 @@ extension LessonSeats {
         switch mark {
         case .attended:
             if BookingState.present.contains(state) {
-                return reason != nil && booking.cameThoughCancelled ? BookingState.attended : nil
+                let isOpen = booking.cameThoughCancelled || booking.isMarkedApart
+                return reason != nil && isOpen ? BookingState.attended : nil
             }
             // A day's mark replaces another; who cancelled was expected before, and came.
             if isExpected || !BookingState.asks.contains(state) { return BookingState.attended }

@@ -151,6 +151,49 @@ extension Site {
         }
     }
 
+    /// Corrects what a booking says of the person, whose place it keeps: name, kana, phone, age group, needs, notes.
+    ///
+    /// - Returns: the booking and the fields that changed.
+    package func setBooking(_ name: String, _ words: [String]) throws -> (booking: BookingView, changed: [String]) {
+        let assignments = try FieldAssignment.parse(words, WardSchema.booking, record: name)
+        let fields = ["name", "kana", "phone", "age_group", "needs", "notes"]
+        if let other = assignments.first(where: { !fields.contains($0.field.name) }) {
+            throw CommandError(
+                .badInput,
+                Localized(
+                    ja: "予約の\(other.field.label)は直接には変えられません",
+                    en: "the \(other.field.name) of a booking cannot be set"
+                ),
+                record: name,
+                hint: Localized(
+                    ja: "変えられるのは " + fields.joined(separator: "、"),
+                    en: "what can be: " + fields.joined(separator: ", ")
+                )
+            )
+        }
+        if assignments.contains(where: { if case .value(.null) = $0.content { $0.field.name == "name" } else { false } }
+        ) {
+            throw CommandError(
+                .badInput,
+                Localized(ja: "予約の氏名は空にできません", en: "a booking is never without a name"),
+                record: name,
+                hint: Localized(ja: "氏名を書いてください", en: "give the name")
+            )
+        }
+        guard !assignments.isEmpty else {
+            throw CommandError(.usage, Localized(ja: "項目=値 がありません", en: "there is no field=value"))
+        }
+        return try write { transaction in
+            let row = try transaction.find(WardSchema.booking, name, key: nil)
+            try transaction.requireWrite(self, row.space)
+            guard !row.deleted else { throw CommandError.deleted(row) }
+            try transaction.requireDecided(row, assignments.map(\.field.name))
+            let changed = try transaction.draft(row.space, by: person).write(assignments, to: row, transaction)
+            try transaction.flushDrafts()
+            return (try transaction.booking(row.id, in: transaction.lesson(of: row)), changed)
+        }
+    }
+
     /// Says which resident a booking is of; only holders of the register are told.
     package func linkBooking(_ name: String, resident: String) throws -> BookingView {
         try write { transaction in
@@ -193,7 +236,7 @@ extension StoreTransaction {
         let lessons =
             try name.map { [try lesson($0)] }
             ?? records(WardSchema.lesson, where: "deleted = 0 ORDER BY date, start_time, code, id")
-        let places = try Places(self)
+        let (places, today) = (try Places(self), Day(tokyo: now()))
         return try lessons.flatMap { lesson in
             let seats = try seats(of: lesson)
             let rows = try records(
@@ -201,7 +244,7 @@ extension StoreTransaction {
                 where: "lesson = ? AND space = (SELECT no FROM space WHERE name = ?) ORDER BY kana, name, id",
                 [.text(lesson.id.description), .text(lesson.space.name)]
             )
-            let reasons = seats.waitingReasons(planned: try plannedCapacity(lesson))
+            let reasons = seats.waitingReasons(planned: try plannedCapacity(lesson), on: today)
             let views = try rows.map { try view(booking: $0, lesson, seats, reasons, places) }
             let rank = ["waiting": 1, "cancelled": 2]
             return views.enumerated().sorted { a, b in
@@ -235,7 +278,7 @@ extension StoreTransaction {
             throw CommandError.notFound(WardSchema.booking, id.description)
         }
         let seats = try seats(of: lesson)
-        let reasons = seats.waitingReasons(planned: try plannedCapacity(lesson))
+        let reasons = seats.waitingReasons(planned: try plannedCapacity(lesson), on: Day(tokyo: now()))
         return try view(booking: row, lesson, seats, reasons, Places(self))
     }
 

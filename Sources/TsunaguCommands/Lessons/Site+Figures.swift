@@ -94,7 +94,9 @@ extension StoreTransaction {
         let seats = try seats(of: lesson)
         var out: [Part] = []
         for row in try records(WardSchema.booking, where: condition, arguments) where row.usesSeat {
-            guard let outcome = Participation.Outcome(rawValue: seats.status(of: row.id).status) else { continue }
+            guard let outcome = Participation.Outcome(rawValue: seats.status(of: row.id).status),
+                seats.wasMeant(row.id)
+            else { continue }
             out.append(Part(row, [row.id.description], outcome))
         }
         for row in try records(WardSchema.attendance, where: condition, arguments) {

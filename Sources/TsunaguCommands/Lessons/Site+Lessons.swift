@@ -164,20 +164,31 @@ extension Site {
 
     /// Says that a lesson does not take place: its bookings are told so, and nobody moves up.
     package func cancelLesson(_ name: String, reason: String) throws -> LessonView {
+        try step(lesson: name, to: BookingState.cancelled, reason) { !$0.isCancelledLesson }
+    }
+
+    /// Says that a lesson that was called off takes place after all: whoever had booked has what he had.
+    ///
+    /// Where nothing was called off nothing is written.
+    package func resumeLesson(_ name: String, reason: String) throws -> LessonView {
+        try step(lesson: name, to: "resumed", reason) { $0.isCancelledLesson }
+    }
+
+    private func step(
+        lesson name: String,
+        to state: ExactText,
+        _ reason: String,
+        where applies: (StoredRecord) -> Bool
+    ) throws -> LessonView {
         let reason = try Self.checkedReason(reason)
         let id = try write { transaction in
             let row = try transaction.lesson(name)
             try transaction.requireWrite(self, row.space)
             guard !row.deleted else { throw CommandError.deleted(row) }
-            if !row.isCancelledLesson {
-                try transaction.draft(row.space, by: person).step(
-                    WardSchema.lesson,
-                    row.id,
-                    group: LessonGroups.lessonStatus,
-                    to: BookingState.cancelled,
-                    reason: reason
-                )
-            }
+            guard applies(row) else { return row.id }
+            try transaction.draft(row.space, by: person)
+                .step(WardSchema.lesson, row.id, group: LessonGroups.lessonStatus, to: state, reason: reason)
+            try transaction.settleSeats(in: [row.space], by: self)
             return row.id
         }
         return try lesson(id.description)
@@ -364,6 +375,7 @@ extension StoreTransaction {
         return seats.freeSeats(
             planned: try plannedCapacity(lesson),
             own: own,
+            on: Day(tokyo: now()),
             isEnded: { access?.isRevoked($0.device) == true || seats.ledger.ended[$0] != nil }
         )
     }

@@ -8,7 +8,8 @@ import TsunaguWard
 extension Site {
     /// Puts somebody who waits before the others, and whoever comes with him; the next seats are theirs.
     ///
-    /// It makes no seat: rights are given in order, and this changes the order alone, for everybody to see.
+    /// It makes no seat: rights are given in order, and this changes the order, for everybody to see. Of a group that does
+    /// not fit what is free is kept.
     ///
     /// - Parameter answerBy: with a day the seat is only offered, and is the next one's unless he accepts it by then.
     /// - Throws: 65 where the booking does not wait, or the day is over or after the lesson.
@@ -71,7 +72,10 @@ extension Site {
             guard group.contains(row.id) else { throw refusal(row) }
             let draft = try transaction.draft(row.space, by: person)
             for id in group {
-                try draft.step(WardSchema.booking, id, group: LessonGroups.status, to: state, reason: reason)
+                // Of a group some may stand there already.
+                if seats.bookings.first(where: { $0.id == id })?.flow.state != state {
+                    try draft.step(WardSchema.booking, id, group: LessonGroups.status, to: state, reason: reason)
+                }
                 try also(draft, id)
             }
             try transaction.flushDrafts()
@@ -97,8 +101,8 @@ extension CommandError {
             Localized(ja: "この予約に案内中の席はありません", en: "no seat is offered to this booking"),
             record: booking.id.description,
             hint: Localized(
-                ja: "期限が過ぎていれば booking add でもう一度申し込めます",
-                en: "where the offer lapsed, ask again with 'booking add'"
+                ja: "booking show で状態を確かめてください。期限が過ぎていれば booking add でもう一度申し込めます",
+                en: "see its status with 'booking show'; where the offer lapsed, ask again with 'booking add'"
             )
         )
     }

@@ -9,6 +9,8 @@ package import TsunaguWard
 package struct ReminderView: Sendable {
     package let id: RecordID
     package let kind: ReminderKind
+    /// The day of the lesson that it tells; the lesson may have moved since.
+    package let date: Day
     /// `queued sent withdrawn`.
     package let status: String
     /// `nil` where the booking is not there any more.
@@ -30,6 +32,8 @@ package struct ReminderCounts: Sendable, Equatable {
 extension Site {
     /// Writes the outbox: a record for each confirmed booking whose lesson is near, and none for who cancelled.
     ///
+    /// Who was told of a day is told anew where the lesson moves.
+    ///
     /// Running it again, or on another device, makes nothing twice. It sends nothing: who sends marks what was sent.
     ///
     /// - Throws: 77 unless this device is an admin's.
@@ -45,14 +49,15 @@ extension Site {
                 let due = plan.stands ? day.flatMap { ReminderKind(lesson: $0, today: today) } : nil
                 if let due {
                     for booking in plan.confirmed
-                    where try transaction.queue(due, booking, plan.lesson, plan.space, by: self) {
+                    where try transaction.queue(due, booking, plan, on: day!, by: self) {
                         counts.queued += 1
                     }
                 }
                 for row in try transaction.reminders(of: plan.lesson) where row.text("status") == ReminderState.queued {
                     let booking = row.text("booking").flatMap { RecordID(hex: $0) }
                     let isLate = day.map { $0 < today } ?? false
-                    if plan.stands, !isLate, let booking, plan.confirmed.contains(booking) { continue }
+                    let isOfDay = row.day("date") == day
+                    if plan.stands, !isLate, isOfDay, let booking, plan.confirmed.contains(booking) { continue }
                     try transaction.withdraw(row, by: self)
                     counts.withdrawn += 1
                 }
@@ -74,11 +79,19 @@ extension Site {
             let places = Dictionary(uniqueKeysWithValues: bookings.enumerated().map { ($1.record.id, $0) })
             let views = rows.compactMap { row -> (place: Int, view: ReminderView)? in
                 guard let kind = row.text("kind").flatMap(ReminderKind.init), let status = row.text("status"),
-                    row.text("booking").flatMap({ RecordID(hex: $0) }).map({ kind.record(of: $0) }) == row.id
+                    let date = row.day("date"),
+                    row.text("booking").flatMap({ RecordID(hex: $0) }).map({ kind.record(of: $0, on: date) }) == row.id
                 else { return nil }
                 let place = row.text("booking").flatMap { RecordID(hex: $0) }.flatMap { places[$0] }
                 let booking = place.map { bookings[$0] }
-                let view = ReminderView(id: row.id, kind: kind, status: status, booking: booking, lesson: lesson)
+                let view = ReminderView(
+                    id: row.id,
+                    kind: kind,
+                    date: date,
+                    status: status,
+                    booking: booking,
+                    lesson: lesson
+                )
                 return (place ?? .max, view)
             }
             out += views.sorted { ($0.place, $0.view.id) < ($1.place, $1.view.id) }.map(\.view)
@@ -105,8 +118,8 @@ extension Site {
                 Localized(ja: "この連絡は取りやめになりました", en: "this reminder is not to be sent any more"),
                 record: row.id.description,
                 hint: Localized(
-                    ja: "予約か教室が取り消されています。reminder list で確かめてください",
-                    en: "the booking or the lesson was cancelled; see 'reminder list'"
+                    ja: "予約か教室が取り消されたか、教室の日が変わりました。reminder list で確かめてください",
+                    en: "the booking or the lesson was cancelled, or the lesson moved; see 'reminder list'"
                 )
             )
         }
@@ -129,7 +142,7 @@ extension Site {
     }
 
     /// What the job looks at of a lesson.
-    private struct ReminderPlan {
+    fileprivate struct ReminderPlan {
         let lesson: RecordID
         let space: SpaceID
         let date: String?
@@ -154,7 +167,9 @@ extension Site {
 
 extension ReminderView {
     /// Whether somebody is to come.
-    fileprivate var isWanted: Bool { lesson.stands && booking?.status == "confirmed" }
+    fileprivate var isWanted: Bool {
+        lesson.stands && booking?.status == "confirmed" && lesson.record.text("date")?.string == date.description
+    }
 }
 
 extension LessonView {
@@ -179,21 +194,24 @@ extension StoreTransaction {
     fileprivate func queue(
         _ kind: ReminderKind,
         _ booking: RecordID,
-        _ lesson: RecordID,
-        _ space: SpaceID,
+        _ plan: Site.ReminderPlan,
+        on date: Day,
         by site: Site
     ) throws -> Bool {
-        let id = kind.record(of: booking)
+        let id = kind.record(of: booking, on: date)
         let known = try record(WardSchema.reminder, id)
         guard known?.text("status") != ReminderState.queued, known?.text("status") != ReminderState.sent else {
             return false
         }
-        let draft = try draft(space, by: site.person)
+        let draft = try draft(plan.space, by: site.person)
         if known == nil {
             try draft.create(
                 WardSchema.reminder,
                 id: id,
-                [(1, .text(booking.description)), (2, .text(lesson.description)), (3, .text(ExactText(kind.rawValue)))]
+                [
+                    (1, .text(booking.description)), (2, .text(plan.lesson.description)),
+                    (3, .text(ExactText(kind.rawValue))), (5, .text(ExactText(date.description))),
+                ]
             )
         }
         try draft.step(

@@ -78,7 +78,7 @@ extension Site {
             lines: people.compactMap { booking in
                 numbers[booking.record.id].map { LessonRoster.Line(number: $0, booking: booking) }
             },
-            free: lesson.isCancelled ? 0 : lesson.rights.filter { $0.device == keys.device }.map(\.free).reduce(0, +)
+            free: lesson.freeSeats.filter { $0.reason == .here }.reduce(0) { $0 + $1.count }
         )
     }
 

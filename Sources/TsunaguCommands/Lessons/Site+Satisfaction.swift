@@ -29,6 +29,7 @@ extension Site {
         return try write { transaction in
             let lesson = try transaction.lesson(name)
             try transaction.requireWrite(self, lesson.space)
+            guard !lesson.isCancelledLesson else { throw CommandError.lessonCancelled(lesson) }
             let id = WardSchema.record(WardSchema.satisfaction, of: lesson.id)
             let known = try transaction.scores(of: lesson.id)[score - 1]
             guard known + count >= 0 else {

@@ -136,10 +136,16 @@ extension FieldAssignment {
 extension StoreTransaction {
     /// The resident of a 宛名番号, an id or the beginning of one; the id that a person had before is good too.
     ///
+    /// - Parameter name: a number, an id or its beginning; fewer than six digits are no beginning of an id.
     /// - Throws: 77 where exactly this person is kept at the ward office.
     func resident(_ name: String, _ site: Site) throws -> StoredRecord {
         do {
-            return try find(WardSchema.resident, name, key: WardSchema.residentNumber) { try isInScope($0, site) }
+            return try find(WardSchema.resident, name, key: WardSchema.residentNumber) { row in
+                // A few digits are a number that was cut short, and nobody's id.
+                let isCut = name.utf8.count < 6 && name.utf8.allSatisfy { 48...57 ~= $0 }
+                guard !isCut || row.values["number"]?.text == ExactText(name) else { return false }
+                return try isInScope(row, site)
+            }
         } catch let error as CommandError where error.code == .notFound {
             if let id = RecordID(hex: name), let row = try successor(of: id, site) { return row }
             throw try isMarked(words: [name]) ? CommandError.askWardOffice : error

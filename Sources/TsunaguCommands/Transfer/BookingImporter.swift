@@ -25,6 +25,8 @@ final class BookingImporter: RowImporter {
     private var lines: [RecordID: Int] = [:]
     /// The group that stands in the ward for each that the file has.
     private var parties: [FileGroup: RecordID] = [:]
+    /// Those that stand for one already, by lesson.
+    private var taken: [RecordID: Set<RecordID>] = [:]
 
     private struct FileGroup: Hashable {
         let lesson: RecordID
@@ -122,10 +124,13 @@ final class BookingImporter: RowImporter {
             let party = row.group.map { name in
                 let group = FileGroup(lesson: lesson.id, name: name)
                 if let known = parties[group] { return known }
-                // Where the first of them is in a group already, it is that one.
+                // Where the first of them is in a group already it is that one, unless another of the file's is.
                 let present = found?.values[partyPlace].text.flatMap { RecordID(hex: $0.string) }
-                parties[group] = present ?? id
-                return present ?? id
+                let party = [present, id].compactMap { $0 }.first { taken[lesson.id]?.contains($0) != true }
+                let chosen = party ?? RecordID(derivedFrom: [Array("party".utf8), id.bytes])
+                taken[lesson.id, default: []].insert(chosen)
+                parties[group] = chosen
+                return chosen
             }
             terms.append((BookingFields.party, party.map { Value.text(ExactText($0.description)) } ?? .null))
         }

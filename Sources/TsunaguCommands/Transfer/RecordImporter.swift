@@ -175,6 +175,7 @@ final class RecordImporter: RowImporter {
                 )
             ]
         }
+        if file == .lessons, let problem = lateDeadline(row, found) { return [ImportProblem(line: line, problem)] }
         for (number, members) in row.sets { try updateSet(number, members, found.rid) }
         for (number, text) in row.entries { try updateLog(number, text, found.rid) }
         if let reason = row.cancelled, try transaction.items(of: found.rid, group: LessonGroups.lessonStatus).isEmpty {
@@ -193,6 +194,17 @@ final class RecordImporter: RowImporter {
             try draft(space).append(shapes.shape(entry.mask), id: found.id) { entry.writeSlots(&$0) }
         }
         return []
+    }
+
+    /// What is wrong where the file moves a lesson before its last day to book: a file need not have both columns.
+    private func lateDeadline(_ row: RecordRow, _ found: RecordLookup.Found) -> RowProblem? {
+        func day(_ name: String) -> Day? {
+            let number = collection.field(named: name)!.field.number
+            let value = row.fields.first { $0.number == number }?.value ?? found.values[registerPlace[Int(number)]]
+            return value.text.flatMap { Day(iso: $0.utf8) }
+        }
+        guard let date = day("date"), let deadline = day("deadline"), deadline > date else { return nil }
+        return .late(deadline: deadline.description)
     }
 
     /// Says of the lesson that it does not take place; one that is cancelled already stays so.

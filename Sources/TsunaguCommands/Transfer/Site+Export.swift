@@ -172,16 +172,21 @@ extension StoreTransaction {
         rows = writer
     }
 
-    /// The bookings that stand: those with a seat in the order in which they were asked for, then those who wait in theirs,
-    /// so that taken in again the same people are seated and the rest queue alike.
+    /// The bookings that stand, so that taken in again the same people are seated and the rest queue alike.
+    ///
+    /// First those with a seat, or without need of one, in the order in which they were asked for, then those who wait in
+    /// theirs, then who was there beyond the seats. What was noted on the day, and whom a person put first, is in no file.
     fileprivate func exportBookings(to rows: inout ExportWriter) throws {
         rows.header(BookingRowReader.columns.map(\.name))
         let holdsRegister = try spaces().contains(.residents)
         for lesson in try records(WardSchema.lesson, where: "deleted = 0 ORDER BY date, code, id") {
             let seats = try seats(of: lesson)
             let waiting = Dictionary(uniqueKeysWithValues: seats.waiting.enumerated().map { ($1, $0 + 1) })
+            func place(_ booking: LessonSeats.Booking) -> Int {
+                waiting[booking.id] ?? (booking.seat == nil && booking.terms.usesSeat ? .max : 0)
+            }
             let standing = seats.inOrder.filter(\.isActive).enumerated().sorted { a, b in
-                (waiting[a.element.id] ?? 0, a.offset) < (waiting[b.element.id] ?? 0, b.offset)
+                (place(a.element), a.offset) < (place(b.element), b.offset)
             }.map(\.element)
             var groups: [RecordID: Int] = [:]
             for booking in standing {
@@ -207,10 +212,14 @@ extension StoreTransaction {
         }
     }
 
+    /// The number of the resident whose booking it was from the beginning: one that was typed and linked later is another
+    /// record elsewhere too.
     private func number(of booking: StoredRecord) throws -> String? {
         let link = try bookingLink(of: booking.id)
         guard let id = link?.text("resident").flatMap({ RecordID(hex: $0) }),
-            let row = try record(WardSchema.resident, id), row.space == .residents
+            let row = try record(WardSchema.resident, id), row.space == .residents,
+            let secret = try secret(of: .residents),
+            booking.text("person_key") == PersonKey(resident: id, secret: secret).description
         else { return nil }
         return row.text("number")
     }

@@ -117,6 +117,9 @@ public struct Access: Sendable {
         !isRevoked(device) && (device == root || grants[device]?.isEmpty == false)
     }
 
+    /// Whether the device exchanges with others: the root is a key on paper, which writes, and neither asks nor answers.
+    public func takesPart(_ device: DeviceID) -> Bool { device != root && isMember(device) }
+
     /// Whether the device may invite, grant, revoke and resolve.
     public func isAdmin(_ device: DeviceID) -> Bool { !isRevoked(device) && wasAdmin(device) }
 

@@ -50,6 +50,7 @@ package struct SeatLedger: Sendable {
 
     /// What a replica said of itself when it took part last.
     package struct Joined: Sendable {
+        package let dot: Dot
         package let depth: UInt64
         /// Where its device's former replicas ended.
         package let former: LedgerEntry.ChainEnds
@@ -57,8 +58,8 @@ package struct SeatLedger: Sendable {
 
     /// Whose entries count now.
     package private(set) var owner: ReplicaID?
-    /// Where the owner follows one that was no more: its place in the list.
-    package private(set) var succeeded: (owner: ReplicaID, ends: LedgerEntry.ChainEnds, depth: UInt64)?
+    /// The former owner, where it was no more, with its ends, and the change by which the owner followed.
+    package private(set) var succeeded: (owner: ReplicaID, ends: LedgerEntry.ChainEnds, dot: Dot)?
     /// Rights that exist.
     package private(set) var minted = 0
     /// Rights of each holder, spent ones included.
@@ -92,7 +93,7 @@ package struct SeatLedger: Sendable {
             case .offer(let amount): offers[posted.dot, default: 0] += amount
             case .join(let former):
                 if joined[posted.dot.replica].map({ $0.depth < posted.depth }) ?? true {
-                    joined[posted.dot.replica] = Joined(depth: posted.depth, former: former)
+                    joined[posted.dot.replica] = Joined(dot: posted.dot, depth: posted.depth, former: former)
                 }
             default: break
             }
@@ -134,7 +135,7 @@ package struct SeatLedger: Sendable {
             if next == nil, let succession, let ends {
                 next = (lineage(succession.dot.replica)[0], succession.depth)
                 reached[now] = .max
-                succeeded = (now, ends, succession.depth)
+                succeeded = (now, ends, succession.dot)
             } else if next != nil {
                 succeeded = nil
             }

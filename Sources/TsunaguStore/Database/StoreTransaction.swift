@@ -307,6 +307,9 @@ package final class StoreTransaction {
     /// Bits that nobody can predict.
     package func random() -> UInt64 { environment.random() }
 
+    /// Unix milliseconds by the machine's clock.
+    package func now() -> UInt64 { environment.now() }
+
     /// Records what this machine alone noticed.
     package func note(_ code: String, _ detail: String) throws {
         let insert = try statement("INSERT OR IGNORE INTO notice(at, code, detail) VALUES (?, ?, ?)")

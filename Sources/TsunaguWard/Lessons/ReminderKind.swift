@@ -23,8 +23,9 @@ package enum ReminderKind: String, Sendable, CaseIterable {
         self = kind
     }
 
-    /// The record that says whether a booking was reminded: one, whichever devices run the job.
-    package func record(of booking: RecordID) -> RecordID {
-        WardSchema.record(WardSchema.reminder, of: booking, rawValue)
+    /// The record that says whether a booking was reminded of a lesson on a day: one, whichever devices run the job, and
+    /// another once the lesson has moved.
+    package func record(of booking: RecordID, on date: Day) -> RecordID {
+        WardSchema.record(WardSchema.reminder, of: booking, "\(rawValue) \(date)")
     }
 }

@@ -21,7 +21,7 @@ package struct PersonKey: Hashable, Sendable, CustomStringConvertible {
         self.raw = code.finalize().withUnsafeBytes { Bytes16(loading: $0.baseAddress!) }
     }
 
-    /// The key of a typed person: SHA-256 over the name without its spaces, the folded kana and the digits of the phone
+    /// The key of a typed person: SHA-256 over the name and the folded kana without spaces and the digits of the phone
     /// number, each behind its length.
     ///
     /// Half-width kana, a number without hyphens and whatever space stands between 氏 and 名, or none, are the same person;
@@ -30,8 +30,8 @@ package struct PersonKey: Hashable, Sendable, CustomStringConvertible {
         var hash = SHA256()
         hash.update(data: Array("tsunagu/guest/1".utf8))
         let parts = [
-            Array(String(String.UnicodeScalarView(guest.name.string.unicodeScalars.filter(Self.isNoSpace))).utf8),
-            Array(SearchKey.fold(guest.kana?.string ?? "").utf8),
+            Array(Self.withoutSpaces(guest.name).utf8),
+            Array(SearchKey.fold(Self.withoutSpaces(guest.kana ?? "")).utf8),
             PhoneDigits.of(guest.phone?.string ?? ""),
         ]
         for part in parts {
@@ -41,7 +41,12 @@ package struct PersonKey: Hashable, Sendable, CustomStringConvertible {
         self.raw = hash.finalize().withUnsafeBytes { Bytes16(loading: $0.baseAddress!) }
     }
 
-    private static func isNoSpace(_ scalar: Unicode.Scalar) -> Bool { ![0x20, 0xA0, 0x3000].contains(scalar.value) }
+    /// What keyboards put between the parts of a name.
+    package static let spaces: [Unicode.Scalar] = [" ", "\u{A0}", "\u{3000}"]
+
+    private static func withoutSpaces(_ text: ExactText) -> String {
+        String(String.UnicodeScalarView(text.string.unicodeScalars.filter { !spaces.contains($0) }))
+    }
 
     /// Reads what `description` prints; `nil` for anything else.
     package init?(hex: some StringProtocol) {

@@ -124,7 +124,7 @@ package struct RecordRowReader: Sendable {
             else { throw problems.spaceName }
             row.space = space
         case .cancellation:
-            row.cancelled = try CellRule.text.read(cell, column: step.column).text
+            row.cancelled = try CellRule.longText.read(cell, column: step.column).text
         }
     }
 
@@ -135,7 +135,7 @@ package struct RecordRowReader: Sendable {
                 switch target {
                 case .field(_, let rule, _), .entry(_, let rule): (rule, false)
                 case .members(_, let rule): (rule, true)
-                case .cancellation: (.text, false)
+                case .cancellation: (.longText, false)
                 case .lessonTime, .space: (nil, false)
                 }
             return FileColumn(

@@ -82,6 +82,12 @@ package struct RowProblem: Error, Hashable, Sendable {
         }
     }
 
+    /// A last day to book that is after its lesson.
+    package static func late(deadline text: String) -> RowProblem {
+        var text = text
+        return text.withUTF8 { CellProblems(column: "deadline", bytes: $0).deadline }
+    }
+
     /// One line for people: `電話「9012345678」: …`.
     package var sentence: Bilingual {
         Bilingual(

@@ -25,7 +25,7 @@ extension WardSchema {
                 .latest,
                 [
                     Field(1, "booking", "予約", indexed: true), Field(2, "lesson", "教室", indexed: true),
-                    Field(3, "kind", "種類"),
+                    Field(3, "kind", "種類"), Field(5, "date", "教室の日"),
                 ]
             ),
             // What was sent was sent, whoever thought better of it meanwhile.

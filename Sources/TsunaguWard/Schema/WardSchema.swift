@@ -205,7 +205,9 @@ package enum WardSchema {
                 "状態",
                 .flow,
                 [Field(13, "status", "状態")],
-                machine: FlowMachine([FlowMachine.initial: ["cancelled"]])
+                machine: FlowMachine([
+                    FlowMachine.initial: ["cancelled"], "cancelled": ["resumed"], "resumed": ["cancelled"],
+                ])
             ),
             // 手話, 筆談, 車いす, 拡大文字: what is provided for.
             MergeGroup(9, "needs", "配慮", .set, [Field(14, "needs", "配慮")]),

@@ -23,7 +23,7 @@ extension Plain {
         if let collection = open.collection { text += "  \(tr(collection.label, collection.name))" }
         if let label = open.label { text += "  \(label)" }
         text += "\n" + tr("内容", "what") + ": " + (open.group.map { tr($0.label, $0.name) } ?? reason(open)) + "\n"
-        for record in open.records.prefix(20) {
+        for record in open.records.prefix(Case.recordsShown) {
             text += tr("記録", "record") + ": \(record)" + (open.names[record].map { "  \($0)" } ?? "") + "\n"
         }
         for value in open.values {
@@ -76,7 +76,9 @@ extension Plain {
         case "unbacked": tr("席を超えた確定", "confirmed beyond the seats")
         case "over_capacity": tr("定員を超えた確定", "confirmed beyond the capacity")
         case "cancelled_and_booked": tr("取消と予約が同時", "cancelled and booked at once")
-        case "attended_though_cancelled": tr("取り消した人が出席", "was there though the booking was cancelled")
+        case "attended_though_cancelled": tr("取り消した人、または中止の教室に出席", "was there though booking or lesson was cancelled")
+        case "marked_apart": tr("出席と欠席の両方の記録", "noted as there and as missing")
+        case "linked_twice": tr("同じ住民の予約が二つ", "one resident twice in a lesson")
         case "booked_twice": tr("同じ人の予約が二つかもしれない", "perhaps one person twice in a lesson")
         case "overlap": tr("同じ人の教室の時間が重なる", "one person in two lessons at once")
         case "not_granted": tr("権限のない端末の変更", "a change without a grant")

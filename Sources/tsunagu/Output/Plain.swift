@@ -70,8 +70,8 @@ enum Plain {
         if let reason = lesson.cancelReason { text += tr("中止の理由: ", "cancelled: ") + reason.string + "\n" }
         if let keeper = lesson.keeper { text += tr("席の台帳: ", "ledger of seats: ") + keeper.string + "\n" }
         text += tr(
-            "席: 確定 \(lesson.confirmed)、待ち \(lesson.waiting)\n",
-            "seats: \(lesson.confirmed) confirmed, \(lesson.waiting) waiting\n"
+            "席: 決まった人 \(lesson.confirmed)、待ち \(lesson.waiting)\n",
+            "seats: \(lesson.confirmed) taken, \(lesson.waiting) waiting\n"
         )
         let others = lesson.counts.filter {
             !["confirmed", "waiting", "cancelled"].contains($0.status) && $0.count > 0
@@ -104,6 +104,7 @@ enum Plain {
             tr("返された権利です。\(site) の次の同期のあと配られます", "given back by \(site); passed on with the next syncs")
         case .forWaiting:
             tr("待っている人の分です。\(site) の次の同期で確定します", "for people who wait; \(site) confirms them with its next sync")
+        case .kept: tr("先にした人たちがそろって座れるまで取ってあります", "kept until people whom somebody put first fit together")
         case .lost:
             tr("\(site) は失効しました。そこまでの変更がそろえば取り戻します", "\(site)'s rights ended; taken back when all it handed in is here")
         case .notMade:
@@ -143,7 +144,7 @@ enum Plain {
         case "attended": tr("出席", "attended")
         case "no_show": tr("欠席", "no-shows")
         case "walk_in": tr("当日参加", "walk-ins")
-        case "beyond": tr("うち席のない人", "of them without a seat")
+        case "beyond": tr("席なしで参加", "there without a seat")
         default: tr("席を使わない人", "without need of a seat")
         }
     }
@@ -178,6 +179,11 @@ enum Plain {
             case .noSeats: tr("定員が決まっていません", "no seats are planned, or sites differ on how many")
             }
         return tr("\(status(booking))（\(why)）", "\(status(booking)) (\(why))")
+    }
+
+    /// The answer with whose it is.
+    static func answered(_ booking: BookingView) -> String {
+        "\(answer(booking)): \(booking.record.text("name")?.string ?? "") \(booking.record.id)"
     }
 
     static func bookings(_ bookings: [BookingView]) -> String {

@@ -51,7 +51,7 @@ extension Bookings {
         private func people() throws -> [Int] {
             var out: [Int] = []
             for word in numbers {
-                let ends = word.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+                let ends = Self.halfWidth(word).split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
                 guard let first = ends.first ?? nil, let last = ends.last ?? nil, ends.count <= 2, 1 <= first,
                     first <= last, last <= 1000
                 else {
@@ -62,6 +62,21 @@ extension Bookings {
                 out += (first...last).filter { !out.contains($0) }
             }
             return out
+        }
+
+        /// Digits and hyphens as a Japanese keyboard may type them.
+        private static func halfWidth(_ word: String) -> String {
+            String(
+                String.UnicodeScalarView(
+                    word.unicodeScalars.map { scalar in
+                        switch scalar.value {
+                        case 0xFF10...0xFF19: Unicode.Scalar(scalar.value - 0xFEE0)!
+                        case 0xFF0D, 0x30FC, 0x2212, 0x2010, 0x301C, 0xFF5E: "-"
+                        default: scalar
+                        }
+                    }
+                )
+            )
         }
 
         func run() throws {
@@ -111,7 +126,7 @@ extension Bookings {
 
         func run() throws {
             let booking = try globals.site().promoteBooking(id, reason: reason, answerBy: answerBy)
-            globals.confirm(JSON(booking), "\(Plain.status(booking)): \(booking.record.id)")
+            globals.confirm(JSON(booking), Plain.answered(booking))
         }
     }
 
@@ -125,7 +140,7 @@ extension Bookings {
 
         func run() throws {
             let booking = try globals.site().acceptOffer(id)
-            globals.confirm(JSON(booking), "\(Plain.status(booking)): \(booking.record.id)")
+            globals.confirm(JSON(booking), Plain.answered(booking))
         }
     }
 }

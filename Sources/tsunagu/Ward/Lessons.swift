@@ -10,8 +10,8 @@ struct Lessons: ParsableCommand {
         commandName: "lesson",
         abstract: tr("教室", "Lessons."),
         subcommands: [
-            Add.self, List.self, Show.self, Set.self, Capacity.self, Pass.self, Cancel.self, Roster.self, Rate.self,
-            Retention.self,
+            Add.self, List.self, Show.self, Set.self, Capacity.self, Pass.self, Cancel.self, Resume.self, Roster.self,
+            Rate.self, Retention.self,
         ]
     )
 
@@ -147,6 +147,23 @@ struct Lessons: ParsableCommand {
         }
     }
 
+    struct Resume: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: tr("中止を取りやめる", "Says that a cancelled lesson takes place after all."),
+            discussion: tr("予約は中止の前のままです。", "Bookings stand as they did before.")
+        )
+        @Argument(help: ArgumentHelp(tr("教室コードか id", "The code or id."), valueName: "lesson"))
+        var lesson: String
+        @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
+        var reason: String
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let lesson = try globals.site().resumeLesson(lesson, reason: reason)
+            globals.confirm(JSON(lesson), Plain.lesson(lesson))
+        }
+    }
+
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: tr("教室の一覧", "Lists lessons."))
         @Option(help: ArgumentHelp(tr("この空間だけ", "Of this space alone."), valueName: "space"))
@@ -177,7 +194,7 @@ struct Bookings: ParsableCommand {
         commandName: "booking",
         abstract: tr("予約", "Bookings."),
         subcommands: [
-            Add.self, Accept.self, Attend.self, Cancel.self, Link.self, List.self, Promote.self, Show.self,
+            Add.self, Accept.self, Attend.self, Cancel.self, Link.self, List.self, Promote.self, Set.self, Show.self,
         ]
     )
 
@@ -283,7 +300,7 @@ struct Bookings: ParsableCommand {
             )
             globals.confirm(
                 JSON(bookings[0], with: bookings.dropFirst()),
-                bookings.map { "\(Plain.answer($0)): \($0.record.id)" }.joined(separator: "\n")
+                bookings.map(Plain.answered).joined(separator: "\n")
             )
             globals.warn(of: site.remark(on: bookings[0], isMark: false))
         }
@@ -308,7 +325,7 @@ struct Bookings: ParsableCommand {
 
         func run() throws {
             let booking = try globals.site().cancelBooking(id, reason: reason)
-            globals.confirm(JSON(booking), "\(Plain.answer(booking)): \(booking.record.id)")
+            globals.confirm(JSON(booking), Plain.answered(booking))
         }
     }
 
@@ -324,7 +341,26 @@ struct Bookings: ParsableCommand {
 
         func run() throws {
             let booking = try globals.site().linkBooking(id, resident: resident)
-            globals.confirm(JSON(booking), "\(Plain.answer(booking)): \(booking.record.id)")
+            globals.confirm(JSON(booking), Plain.answered(booking))
+        }
+    }
+
+    struct Set: ParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: tr("氏名、電話、配慮などを直す", "Corrects name, phone, needs and the like."),
+            discussion: tr("席や順番はそのままです。", "Seat and place in the queue stay.")
+        )
+        @Argument(help: ArgumentHelp(tr("予約の id か先頭", "The booking's id or its beginning."), valueName: "id"))
+        var id: String
+        @Argument(
+            help: ArgumentHelp(tr("項目=値。例: phone=03-1234-5678", "What changes."), valueName: "field=value")
+        )
+        var fields: [String]
+        @OptionGroup var globals: GlobalOptions
+
+        func run() throws {
+            let (booking, changed) = try globals.site().setBooking(id, fields)
+            globals.confirm(JSON(booking), Plain.changed(booking.record.id, changed))
         }
     }
 

@@ -75,7 +75,10 @@ extension Lessons {
         var lesson: String
         @Option(help: ArgumentHelp(tr("1（不満）〜5（満足）", "1, not at all, to 5, very much."), valueName: "1-5"))
         var score: Int
-        @Option(help: ArgumentHelp(tr("回答の数。間違いは負の数で戻す", "How many; a negative number takes back."), valueName: "n"))
+        @Option(
+            parsing: .unconditional,
+            help: ArgumentHelp(tr("回答の数。間違いは負の数で戻す", "How many; a negative number takes back."), valueName: "n")
+        )
         var count = 1
         @OptionGroup var globals: GlobalOptions
 
@@ -114,7 +117,7 @@ extension JSON {
         self = .object([
             ("id", JSON(reminder.id)), ("kind", .text(reminder.kind.rawValue)), ("status", .text(reminder.status)),
             ("booking", JSON(reminder.booking?.record.id.description)), ("lesson", JSON(reminder.lesson.record.id)),
-            ("code", JSON(reminder.lesson.record.text("code"))), ("date", JSON(reminder.lesson.record.text("date"))),
+            ("code", JSON(reminder.lesson.record.text("code"))), ("date", .text(reminder.date.description)),
             ("time", JSON(reminder.lesson.time)), ("name", JSON(reminder.booking?.record.text("name"))),
             ("phone", JSON(reminder.booking?.record.text("phone"))),
         ])
