@@ -460,8 +460,9 @@ struct Sync: ParsableCommand {
                 .usage,
                 Localized(ja: "同期する相手がわかりません", en: "there is no peer to sync with"),
                 hint: Localized(
-                    ja: "アドレスを指定するか、tsunagu join で参加してください",
-                    en: "name an address, or join a ward with 'tsunagu join'"
+                    ja: "アドレスを指定するか、tsunagu join で参加してください。本庁のハブはほかの拠点を待ちます（tsunagud）",
+                    en:
+                        "name an address, or join a ward with 'tsunagu join'; the ward's own hub waits to be asked ('tsunagud')"
                 )
             )
         }

@@ -82,6 +82,14 @@ extension Bookings {
         func run() throws {
             let site = try globals.site()
             if restAbsent { return show(try site.markRestAbsent(lesson: target), site) }
+            if numbers.isEmpty, (try? site.booking(target)) == nil, (try? site.lesson(target)) != nil {
+                throw ValidationError(
+                    tr(
+                        "教室 \(target) の誰かを名簿の番号で書いてください（例: booking attend \(target) 3 7-9）",
+                        "say who of lesson \(target) by numbers of its roster, such as: booking attend \(target) 3 7-9"
+                    )
+                )
+            }
             let mark: AttendanceMark = absent ? .absent : undo ? .undone : .attended
             let numbers = try people()
             let names =

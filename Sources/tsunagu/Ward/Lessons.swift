@@ -261,19 +261,22 @@ struct Bookings: ParsableCommand {
                 )
             }
             if let wrong = companions.first(where: {
-                $0.split(separator: ",", omittingEmptySubsequences: false).count > 3 || $0.contains("、")
-                    || $0.contains("，")
+                $0.isEmpty || $0.hasPrefix(",") || $0.split(separator: ",", omittingEmptySubsequences: false).count > 3
+                    || $0.contains("、") || $0.contains("，")
             }) {
                 throw ValidationError(
                     tr(
-                        "--with「\(wrong)」は 氏名,カナ,電話 の形（半角のコンマ二つまで）で書いてください",
-                        "write --with '\(wrong)' as name,kana,phone, with two commas at most"
+                        "--with「\(wrong)」は 氏名,カナ,電話 の形（氏名から始め、半角のコンマ二つまで）で書いてください",
+                        "write --with '\(wrong)' as name,kana,phone: a name first, and two commas ',' at most"
                     )
                 )
             }
             guard !walkIn || companions.isEmpty && !noSeat else {
                 throw ValidationError(
-                    tr("--walk-in は一人ずつ書いてください", "--walk-in takes in one person at a time")
+                    tr(
+                        "--walk-in は一人ずつ、--with と --no-seat なしで書いてください",
+                        "--walk-in takes in one person at a time, with neither --with nor --no-seat"
+                    )
                 )
             }
         }
