@@ -126,6 +126,41 @@ import TsunaguCore
         #expect(try centre.lesson("K1").cancelReason == "台風")
     }
 
+    @Test func `Who calls a lesson off without knowing that another's cancellation was taken back prevails`() throws {
+        try plan("K1", capacity: 1)
+        _ = try centre.addBooking(lesson: "K1", guest("一"))
+        let branch = try clock.site(ward.join("branch"))
+        func sync() throws { for _ in 0..<2 { _ = try branch.sync(with: LoopbackTransport(Hub(centre))) } }
+        try sync()
+        _ = try branch.cancelLesson("K1", reason: "浸水")
+        _ = try centre.cancelLesson("K1", reason: "講師の病気")
+        _ = try centre.resumeLesson("K1", reason: "代わりの講師")
+        try sync()
+        for site in [centre, branch] {
+            #expect(try site.lesson("K1").isCancelled && site.cases().isEmpty)
+        }
+        _ = try branch.resumeLesson("K1", reason: "水が引いた")
+        try sync()
+        for site in [centre, branch] {
+            #expect(try !site.lesson("K1").isCancelled)
+            #expect(try site.bookings(lesson: "K1").map(\.status) == ["confirmed"])
+        }
+    }
+
+    @Test func `A seat that is offered outlives a cancellation that is taken back`() throws {
+        for code in ["K1", "K2"] { try plan(code, capacity: 1) }
+        let ids = try ["一", "二", "三"].map { try centre.addBooking(lesson: "K1", guest($0)).record.id.description }
+        _ = try centre.promoteBooking(ids[1], reason: "順", answerBy: "2089-11-22")
+        _ = try centre.cancelBooking(ids[0], reason: "都合")
+        #expect(try centre.booking(ids[1]).status == "offered")
+        _ = try centre.cancelLesson("K1", reason: "間違い")
+        clock.set("2089-11-25")
+        _ = try centre.addBooking(lesson: "K2", guest("別"))
+        #expect(try centre.resumeLesson("K1", reason: "取消").confirmed == 1)
+        #expect(try centre.booking(ids[1]).status == "offered" && centre.booking(ids[1]).answerBy == "2089-11-27")
+        #expect(try centre.acceptOffer(ids[1]).status == "confirmed")
+    }
+
     @Test func `What a booking says of the person is corrected without losing the place`() throws {
         try plan("K1", capacity: 1)
         let ids = try ["一", "二", "三"].map { try centre.addBooking(lesson: "K1", guest($0)).record.id.description }

@@ -44,9 +44,10 @@ extension LessonSeats {
 
     /// The same from any number of tries: what is written is seen by the next.
     func settlement(_ outlook: Outlook) -> Settlement {
-        // Whoever holds the seat of an offer ends it: one does, and knows whether the answer came.
+        // Whoever holds the seat of an offer ends it: one does, and knows whether the answer came. Nobody can answer while
+        // the lesson does not take place.
         let lapsed = bookings.filter { booking in
-            guard let last = booking.answerBy, let today = outlook.today else { return false }
+            guard !isCancelled, let last = booking.answerBy, let today = outlook.today else { return false }
             return today > last && booking.seat?.replica == outlook.own
         }.map(\.id)
         guard !lapsed.isEmpty else { return settlement(behind: outlook) }

@@ -27,6 +27,8 @@ enum BookingState {
     static let attended: ExactText = "attended"
     static let noShow: ExactText = "no_show"
     static let walkIn: ExactText = "walk_in"
+    /// Of a lesson that was cancelled and takes place after all.
+    static let resumed: ExactText = "resumed"
 
     /// Somebody wants a seat.
     static let asks: Set<ExactText> = [requested, promoted, offered]
@@ -61,7 +63,7 @@ struct LessonSeats {
         fileprivate(set) var comesFirst = false
         /// The place of its request among others of one change: its entry there, and 0 where it is alone.
         var placeInChange = 0
-        /// When it got the seat that it sits on, in Tokyo.
+        /// When it got the seat that it sits on, in Tokyo, or the lesson was to take place again after that.
         fileprivate(set) var seatedOn: Day?
         /// What it says of seats besides.
         fileprivate(set) var terms = Terms()
@@ -208,12 +210,14 @@ struct LessonSeats {
     private(set) var waiting: [RecordID] = []
 
     /// - Parameters:
+    ///   - resumedOn: when somebody last said that the lesson takes place after all.
     ///   - lineage: of an author what `SeatLedger` asks for.
     ///   - maySucceed: likewise of devices.
     ///   - knew: whether the author of the first change had seen the second, or it is the same.
     init(
         lesson: RecordID,
         isCancelled: Bool = false,
+        resumedOn: Day? = nil,
         rights: [OwnedItem],
         bookingItems: [OwnedItem],
         terms: [RecordID: Terms] = [:],
@@ -275,7 +279,7 @@ struct LessonSeats {
             guard try bookings[place].isServed(by: used.dot, knew) else { continue }
             bookings[place].serving.append(used.dot)
             bookings[place].seat = min(bookings[place].seat ?? used.dot, used.dot)
-            bookings[place].seatedOn = bookings[place].seat.flatMap { days[$0] }
+            bookings[place].seatedOn = bookings[place].seat.flatMap { days[$0] }.map { max($0, resumedOn ?? $0) }
         }
         for used in ledger.unbacked {
             guard let place = places[used.booking] else { continue }
@@ -509,6 +513,7 @@ extension StoreTransaction {
         var seats = try LessonSeats(
             lesson: lesson.id,
             isCancelled: lesson.isCancelledLesson,
+            resumedOn: try resumedOn(lesson),
             rights: rights,
             bookingItems: items,
             terms: try terms(of: lesson),
@@ -518,6 +523,14 @@ extension StoreTransaction {
         )
         try seats.setPlaces { try place(of: $0, WardSchema.booking, in: $1, lesson.space) }
         return seats
+    }
+
+    /// When somebody last said that a lesson takes place after all.
+    private func resumedOn(_ lesson: StoredRecord) throws -> Day? {
+        guard lesson.values["status"]?.text == BookingState.resumed else { return nil }
+        return try items(of: lesson.rid, group: LessonGroups.lessonStatus)
+            .filter { Transition($0.content)?.to == BookingState.resumed }
+            .map { Day(tokyo: $0.timestamp.milliseconds) }.max()
     }
 
     /// What the few bookings say that come together, use no seat or are to answer.

@@ -169,9 +169,9 @@ extension Site {
 
     /// Says that a lesson that was called off takes place after all: whoever had booked has what he had.
     ///
-    /// Where nothing was called off nothing is written.
+    /// Where nothing was called off nothing is written. Whoever calls it off without knowing of this prevails.
     package func resumeLesson(_ name: String, reason: String) throws -> LessonView {
-        try step(lesson: name, to: "resumed", reason) { $0.isCancelledLesson }
+        try step(lesson: name, to: BookingState.resumed, reason) { $0.isCancelledLesson }
     }
 
     private func step(

@@ -85,8 +85,8 @@ extension StoreTransaction {
             let days = known[row.id]?.flow.open.map { Day(tokyo: $0.timestamp.milliseconds) }.filter { $0 <= today }
             if let last = days?.max(), last >= end { continue }
             let draft = try draft(lesson.space, by: .daemon)
-            // Who needed no seat helped, and is in no figure.
-            if row.usesSeat {
+            // Who needed no seat helped, and is in no figure; neither is who was noted in error.
+            if row.usesSeat, seats.wasMeant(row.id) {
                 let id = WardSchema.record(WardSchema.attendance, of: row.id)
                 let values = ["person_key", "age_group"].map { row.values[$0] ?? .null }
                 try draft.create(

@@ -92,7 +92,8 @@ package struct SeatLedger: Sendable {
             switch posted.entry {
             case .offer(let amount): offers[posted.dot, default: 0] += amount
             case .join(let former):
-                if joined[posted.dot.replica].map({ $0.depth < posted.depth }) ?? true {
+                let last = joined[posted.dot.replica]
+                if last.map({ ($0.depth, $0.dot.seq) < (posted.depth, posted.dot.seq) }) ?? true {
                     joined[posted.dot.replica] = Joined(dot: posted.dot, depth: posted.depth, former: former)
                 }
             default: break

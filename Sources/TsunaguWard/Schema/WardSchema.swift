@@ -205,9 +205,13 @@ package enum WardSchema {
                 "状態",
                 .flow,
                 [Field(13, "status", "状態")],
-                machine: FlowMachine([
-                    FlowMachine.initial: ["cancelled"], "cancelled": ["resumed"], "resumed": ["cancelled"],
-                ])
+                machine: FlowMachine(
+                    [FlowMachine.initial: ["cancelled"], "cancelled": ["resumed"], "resumed": ["cancelled"]],
+                    // Who calls it off without knowing that somebody took another's cancellation back prevails: nobody
+                    // is sent to a lesson that may not take place.
+                    twins: .each,
+                    yielding: ["cancelled": ["resumed"]]
+                )
             ),
             // 手話, 筆談, 車いす, 拡大文字: what is provided for.
             MergeGroup(9, "needs", "配慮", .set, [Field(14, "needs", "配慮")]),
