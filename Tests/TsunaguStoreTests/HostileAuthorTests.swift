@@ -104,25 +104,45 @@ import TsunaguStore
         #expect(try sites[0].receive([second]) == [.applied(1)])
     }
 
-    @Test func `Who writes without a grant has a share of runs, however small they are`() throws {
+    @Test func `Devices that no grant names have one share together, however small their runs are`() throws {
         let scratch = try Scratch()
-        let sites = try makeWard(["a", "forger"], in: scratch, granting: ["a"])
-        var forge = Forge(sites[1])
-        var runs: [RunEnvelope] = []
-        for number in 0...1024 {
-            try forge.write("x", on: RecordID(derivedFrom: [Array("\(number)".utf8)]))
-            runs.append(try forge.run())
+        let sites = try makeWard(["a", "forger", "made up"], in: scratch, granting: ["a"])
+        var forges = sites.dropFirst().map { Forge($0) }
+        let shares = 8 * 1024
+        let runs = try (0...shares).map { number in
+            try forges[number % 2].write("x", on: RecordID(derivedFrom: [Array("\(number)".utf8)]))
+            return try forges[number % 2].run()
         }
         // Whether they come in one exchange or in several.
         let receipts = try sites[0].store.write { transaction in
-            try runs.prefix(1000).map { try transaction.receive($0) }
+            try runs.prefix(8000).map { try transaction.receive($0) }
         }
         #expect(receipts.allSatisfy { $0 == .quarantined(1) })
-        #expect(try sites[0].receive(runs[1000..<1024].map { $0 }).allSatisfy { $0 == .quarantined(1) })
-        #expect(try sites[0].receive([runs[1024]]) == [.refused(.shareFull)])
+        #expect(try sites[0].receive(Array(runs[8000..<shares])).allSatisfy { $0 == .quarantined(1) })
+        #expect(try sites[0].receive([runs[shares]]) == [.refused(.shareFull)])
+        // Whom a grant names has his own.
         try sites[0].grant(sites[1])
-        #expect(try sites[0].store.read { try $0.inboxCounts().quarantined } == 0)
-        #expect(try sites[0].receive([runs[1024]]) == [.applied(1)])
+        #expect(try sites[0].store.read { try $0.inboxCounts().quarantined } == shares / 2)
+        #expect(try sites[0].receive([runs[shares]]) == [.applied(1)])
+    }
+
+    @Test func `A device has so many replicas in a space and no more, and those that it has go on`() throws {
+        let (sites, id, scratch) = try ward()
+        defer { withExtendedLifetime(scratch) {} }
+        var forges: [Forge] = []
+        func begin(_ incarnation: UInt64) throws -> Receipt {
+            let replica = ReplicaID(device: sites[2].device, incarnation: incarnation)
+            var forge = Forge(TestSchema.space, as: replica, sites[2].key, sites[2].person)
+            try forge.write("\(incarnation)", on: id)
+            defer { forges.append(forge) }
+            return try sites[0].receive([try forge.run()])[0]
+        }
+        for incarnation in 1...1024 { #expect(try begin(UInt64(incarnation)) == .applied(1)) }
+        #expect(try begin(1025) == .refused(.shareFull))
+        try forges[0].write("on", on: id)
+        #expect(try sites[0].receive([try forges[0].run()]) == [.applied(1)])
+        try sites[1].write { try $0.create(note, [(1, .text("of b"))]) }
+        #expect(try sites[0].receive(sites[1].runs(TestSchema.space)) == [.applied(1)])
     }
 
     @Test func exceptionsOutOfOrderOrOverlappingAreRefused() throws {

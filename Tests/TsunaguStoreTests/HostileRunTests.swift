@@ -250,6 +250,7 @@ struct HostileRunTests {
     @Test func `What a member may keep in quarantine counts what is kept beside its runs`() throws {
         let scratch = try Scratch()
         let sites = try makeWard(["receiver", "member"], in: scratch, granting: ["receiver"])
+        try sites[0].grant(sites[1], writes: false)
         let shape = Shape(collection: 20, operations: [Shape.Operation(group: 1, .register, fields: [1])])
         let (wide, run) = try wide(sites[1], chains: 20_000, changes: 1)
         var forge = wide

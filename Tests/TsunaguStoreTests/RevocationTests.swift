@@ -56,6 +56,29 @@ import TsunaguStore
         try check([centre, clerk])
     }
 
+    @Test func `What is honoured of a revoked device is taken, however much else of it is quarantined`() throws {
+        let (sites, scratch) = try ward()
+        defer { withExtendedLifetime(scratch) {} }
+        let (centre, clerk, thief) = (sites[0], sites[1], sites[2])
+        let made = try thief.write { try $0.create(note, [(Number.title, .text("before"))]) }
+        try thief.seal()
+        try centre.pull(from: thief)
+        try centre.revoke(thief, after: [thief.replica: 1])
+        try clerk.pull(from: centre, [.system])
+        let other = ReplicaID(device: thief.device, incarnation: 7)
+        var forge = Forge(TestSchema.space, as: other, thief.key, thief.person)
+        let title = Shape(collection: 20, operations: [Shape.Operation(group: 1, .register, fields: [1])])
+        for number in 0...1024 {
+            try forge.append([Forge.Entry(title, RecordID(derivedFrom: [Array("\(number)".utf8)]), [.text("x")])])
+            let receipt = try clerk.receive([try forge.run()])
+            #expect(receipt == [number < 1024 ? .quarantined(1) : .refused(.shareFull)])
+        }
+        #expect(try clerk.pull(from: centre) == [.applied(1)])
+        #expect(try clerk.record(made)?.text("title") == "before")
+        #expect(try centre.digest() == clerk.digest())
+        try check([centre, clerk])
+    }
+
     @Test func `Whoever waits for what a revocation keeps out waits until that is here, and no longer`() throws {
         let (sites, scratch) = try ward()
         defer { withExtendedLifetime(scratch) {} }

@@ -47,6 +47,8 @@ package final class StoreTransaction {
     var hasNewsOfMembers = false
     /// Whether a part of a transaction was refused and what waits for it was not tried again since.
     var hasRefusedParts = false
+    /// The spaces whose logs have grown since what waits was tried again.
+    var grown: Set<SpaceID> = []
     /// What devices have in quarantine, as far as it was asked for.
     var quarantineShares: [DeviceID: QuarantineShare] = [:]
     /// Set while a transaction writes; the clock's last stamp.

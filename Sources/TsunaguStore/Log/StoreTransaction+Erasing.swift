@@ -181,6 +181,7 @@ extension StoreTransaction {
     /// Erases the content of records from tables and log.
     func erase(_ keys: Set<ErasedKey>, in space: SpaceRow) throws {
         guard !keys.isEmpty else { return }
+        try unstage(space.id)
         try erase(keys, in: space, and: quarantinedBlocks(holding: keys, space))
     }
 

@@ -46,12 +46,13 @@ extension StoreTransaction {
     /// Whether a cause is here now; for a part that a chain has gone on, which may have brought it.
     func hasCome(_ cause: Cause) throws -> Bool {
         // Behind a fork nothing comes under the name any more; whoever waits for it is looked at again.
-        if let space = try space(cause.space), let author = try knownAuthor(cause.dot.replica),
-            try branches(in: space.no)?.isForked(author) == true
-        {
-            return true
-        }
-        return try nextSeq(in: cause.space, of: cause.dot.replica) > cause.dot.seq
+        try isBehindFork(cause) || nextSeq(in: cause.space, of: cause.dot.replica) > cause.dot.seq
+    }
+
+    /// Whether the chain that a cause is of has forked here.
+    func isBehindFork(_ cause: Cause) throws -> Bool {
+        guard let space = try space(cause.space), let author = try knownAuthor(cause.dot.replica) else { return false }
+        return try branches(in: space.no)?.isForked(author) == true
     }
 
     /// What is known of a held run without its body.

@@ -52,8 +52,16 @@ extension StoreTransaction {
         let transactions = changes.compactMap { $0.header.transaction?.id }
         // Of a space that is not held here no part is waited for.
         guard !transactions.isEmpty, let space = try space(run.space) else { return false }
+        return try insertRefusedParts(transactions, space, run.replica)
+    }
+
+    private func insertRefusedParts(
+        _ transactions: [Bytes16],
+        _ space: SpaceRow,
+        _ replica: ReplicaID
+    ) throws -> Bool {
         let count = try statement("SELECT count(*) FROM refused_part WHERE replica BETWEEN ? AND ?")
-        let (first, last) = run.replica.device.replicaBounds
+        let (first, last) = replica.device.replicaBounds
         count.bind(1, first)
         count.bind(2, last)
         _ = try count.step()
@@ -61,13 +69,10 @@ extension StoreTransaction {
         count.reset()
         var areNew = false
         for transaction in transactions where known < Self.refusedPartsMax {
-            guard try !isRefused(transaction, space, run.replica),
-                try loggedPart(transaction, space, run.replica) == nil
-            else {
-                continue
-            }
+            guard try !isRefused(transaction, space, replica), try loggedPart(transaction, space, replica) == nil
+            else { continue }
             let insert = try statement("INSERT INTO refused_part(replica, txn, space) VALUES (?, ?, ?)")
-            insert.bind(1, run.replica.bytes)
+            insert.bind(1, replica.bytes)
             insert.bind(2, transaction)
             insert.bind(3, space.no)
             try insert.run()
@@ -140,6 +145,29 @@ extension StoreTransaction {
         // Of a chain that forked it may come in any branch.
         let ends = try branches(in: space.no)?.leaves(of: author) ?? [author]
         return try ends.allSatisfy { try chainRow(space, $0).chain.timestamp > part.timestamp }
+    }
+
+    /// Gives a part up where its author's rights ended and all that counts of his chain in its space is here without it:
+    /// it was lost with his machine, or is beyond the cut.
+    ///
+    /// It is noted as one that was refused is, so that a person is told. Should it come after all it is quarantined.
+    ///
+    /// - Returns: whether it is given up.
+    func giveUp(_ part: MissingPart, of replica: ReplicaID) throws -> Bool {
+        guard let access = try currentAccess(), access.isRevoked(replica.device), let space = try space(part.space)
+        else { return false }
+        if let author = try knownAuthor(replica) {
+            let ends = try branches(in: space.no)?.tree(of: author) ?? [author]
+            let isWhole = try ends.allSatisfy { end in
+                try access.honours(self.replica(end), in: space.id, barred: barred(space, end))
+                    <= chainRow(space, end).chain.seq
+            }
+            guard isWhole else { return false }
+        } else {
+            guard access.honours(replica, in: space.id) == 0 else { return false }
+        }
+        _ = try insertRefusedParts([part.transaction], space, replica)
+        return true
     }
 
     /// The change of a space that is a transaction's part there, by an author or a branch of his chain.

@@ -107,12 +107,52 @@ extension StoreTransaction {
         if case .branch(let parent, let first, let name) = run.end, try !mayBranch(parent, at: first, name, envelope) {
             return .settled(try refuse(decoded.changes, in: envelope, .fork(seq: first)))
         }
-        if try currentAccess()?.mayWrite(envelope.replica.device, envelope.space) != true,
-            try !quarantineShare(of: envelope.replica.device).takes(envelope)
-        {
+        if try !mayTakeEffect(run), try !hasRoom(for: envelope) {
+            return .settled(try refuse(decoded.changes, in: envelope, .shareFull))
+        }
+        if case .chain(let replica) = run.end, try hasTooManyReplicas(replica, in: envelope.space) {
             return .settled(try refuse(decoded.changes, in: envelope, .shareFull))
         }
         return .sound(run)
+    }
+
+    /// Whether a run is its author's to write, or as much of his chain counts although his rights ended: then it has no
+    /// part in his share of the quarantine.
+    private func mayTakeEffect(_ run: SoundRun) throws -> Bool {
+        let (device, id) = (run.envelope.replica.device, run.envelope.space)
+        guard let access = try currentAccess() else { return false }
+        if access.mayWrite(device, id) { return true }
+        let name =
+            switch run.end {
+            case .chain(let replica): replica
+            case .branch(_, _, let name): name
+            }
+        guard let space = try space(id), let author = try knownAuthor(name) else {
+            return access.honours(name, in: id) >= run.envelope.last
+        }
+        guard try withheld(space.no, author) == nil else { return false }
+        return try access.honours(name, in: id, barred: barred(space, author)) >= run.envelope.last
+    }
+
+    /// Replicas of one device in a space, each begun by a restore or a copy: everybody keeps and exchanges a number for
+    /// each, for good.
+    private static let replicasMax = 1024
+
+    private func hasTooManyReplicas(_ replica: ReplicaID, in id: SpaceID) throws -> Bool {
+        guard let space = try space(id) else { return false }
+        if let author = try knownAuthor(replica), try chainRow(space, author).chain.seq > 0 { return false }
+        let select = try statement(
+            """
+            SELECT count(*) FROM author JOIN chain ON chain.author = author.no AND chain.space = ?
+            WHERE replica BETWEEN ? AND ?
+            """
+        )
+        let (first, last) = replica.device.replicaBounds
+        select.bind(1, space.no)
+        select.bind(2, first)
+        select.bind(3, last)
+        defer { select.reset() }
+        return try select.step() && select.int(0) >= Self.replicasMax
     }
 
     /// Refuses a run that bears its author's seal.
@@ -147,6 +187,8 @@ extension StoreTransaction {
                     if known.decoded.settles(missing) { continue }
                 } else if let partner = try heldRun(settling: missing, of: run.envelope.replica) {
                     group.append(partner)
+                    continue
+                } else if try giveUp(missing, of: run.envelope.replica) {
                     continue
                 }
                 let replica = run.envelope.replica
@@ -213,6 +255,8 @@ extension StoreTransaction {
             access = nil
             hasNewsOfMembers = true
         }
+        try unstage(run)
+        grown.insert(run.space)
         var row = try chainRow(space, author)
         row.chain = decoded.chain
         row.sealed = decoded.chain.seq
@@ -231,7 +275,7 @@ extension StoreTransaction {
             hasNewsOfMembers = true
         }
         if applied > 0 { return .applied(applied) }
-        quarantineShares[run.replica.device]?.add(run, with: encodedBase.count)
+        try quarantineShares[sharer(of: run.replica.device)]?.add(run, with: encodedBase.count)
         return .quarantined(run.count)
     }
 
@@ -359,23 +403,29 @@ extension StoreTransaction {
             let areGrantsNews = hasNewsOfMembers
             // Members' news tell as well which spaces are held here, whose parts are waited for.
             let arePartsNews = hasNewsOfMembers || hasRefusedParts
-            (hasNewsOfMembers, hasRefusedParts) = (false, false)
+            let grownSpaces = grown
+            (hasNewsOfMembers, hasRefusedParts, grown) = (false, false, [])
             // What is quarantined waits for a grant, or for what stands before it, which waits likewise.
             if areGrantsNews { applied += try judgeAnew() }
             let count: Int
-            (count, moved) = try retryHeld(arePartsNews: arePartsNews)
+            (count, moved) = try retryHeld(arePartsNews: arePartsNews, grown: grownSpaces)
             applied += count
         }
         return applied
     }
 
     /// Takes held runs up again that have got what they waited for; only these are read whole.
-    private func retryHeld(arePartsNews: Bool) throws -> (applied: Int, moved: Bool) {
+    private func retryHeld(arePartsNews: Bool, grown: Set<SpaceID>) throws -> (applied: Int, moved: Bool) {
         var (applied, moved) = (0, false)
         if Mutant.heldRunsAreForgotten.isPlanted { return (applied, moved) }
         for waiting in try heldRuns().sorted(by: { $0.first < $1.first }) {
-            guard try waiting.first <= nextSeq(in: waiting.space, of: waiting.replica),
-                try waiting.cause.kind == .part && arePartsNews || hasCome(waiting.cause),
+            let cause = waiting.cause
+            // What stands on a fork is read in many ways, which only news of what it stands on can end otherwise.
+            let isNews =
+                try isBehindFork(cause)
+                ? arePartsNews || !grown.isDisjoint(with: [.system, waiting.space, cause.space])
+                : cause.kind == .part && arePartsNews || hasCome(cause)
+            guard isNews, try waiting.first <= nextSeq(in: waiting.space, of: waiting.replica),
                 let run = try heldRun(waiting.no)
             else { continue }
             presenter = waiting.presenter
@@ -408,51 +458,65 @@ extension StoreTransaction {
         private static let changesMax = 1 << 16
         private static let bytesMax = 16 << 20
 
-        private(set) var runs: Int
-        private(set) var changes: Int
-        private(set) var bytes: Int
-
-        init(runs: Int, changes: Int, bytes: Int) {
-            self.runs = runs
-            self.changes = changes
-            self.bytes = bytes
-        }
+        private(set) var runs = 0
+        private(set) var changes = 0
+        private(set) var bytes = 0
 
         /// Whether a further run stays within the share.
-        func takes(_ run: RunEnvelope) -> Bool {
-            runs < Self.runsMax && changes + run.count <= Self.changesMax && bytes + run.body.count <= Self.bytesMax
+        ///
+        /// - Parameter shares: how many of them are one.
+        func takes(_ run: RunEnvelope, shares: Int) -> Bool {
+            runs < Self.runsMax * shares && changes + run.count <= Self.changesMax * shares
+                && bytes + run.body.count <= Self.bytesMax * shares
         }
 
         /// - Parameter others: the bytes that are kept beside its body: of the chain before it, with all that it had seen.
         mutating func add(_ run: RunEnvelope, with others: Int) {
-            runs += 1
-            changes += run.count
-            bytes += run.body.count + others
+            add(runs: 1, changes: run.count, bytes: run.body.count + others)
+        }
+
+        mutating func add(runs: Int, changes: Int, bytes: Int) {
+            self.runs += runs
+            self.changes += changes
+            self.bytes += bytes
         }
     }
 
-    /// What a device has in quarantine; its rows are looked at once in a transaction.
-    private func quarantineShare(of device: DeviceID) throws -> QuarantineShare {
-        if let known = quarantineShares[device] { return known }
+    /// Shares that all those devices have together which no grant that counts ever named: anybody can make up any number
+    /// of them, and some may be of honest people whom an admin let in beyond his cut.
+    private static let strangersShares = 8
+
+    private func hasRoom(for run: RunEnvelope) throws -> Bool {
+        let sharer = try sharer(of: run.replica.device)
+        return try quarantineShare(of: sharer).takes(run, shares: sharer == .stranger ? Self.strangersShares : 1)
+    }
+
+    /// In whose name a device's share is kept.
+    private func sharer(of device: DeviceID) throws -> DeviceID {
+        guard let access = try currentAccess() else { return device }
+        return device == access.root || access.grants[device] != nil ? device : .stranger
+    }
+
+    /// What is in quarantine in one name; its rows are looked at once in a transaction.
+    private func quarantineShare(of sharer: DeviceID) throws -> QuarantineShare {
+        if let known = quarantineShares[sharer] { return known }
         let select = try statement(
             """
-            SELECT count(*), coalesce(sum(run.last - run.first + 1), 0), coalesce(sum(length(body) + length(base)), 0)
+            SELECT substr(replica, 1, 16), count(*), sum(run.last - run.first + 1), sum(length(body) + length(base))
             FROM author JOIN withheld ON withheld.author = author.no
             JOIN run ON run.space = withheld.space AND run.author = withheld.author AND run.last >= withheld.first
-            WHERE replica BETWEEN ? AND ?
+            WHERE replica BETWEEN ? AND ? GROUP BY 1
             """
         )
-        let (first, last) = device.replicaBounds
-        select.bind(1, first)
+        let last = sharer == .stranger ? [UInt8](repeating: .max, count: 24) : sharer.replicaBounds.last
+        select.bind(1, sharer.replicaBounds.first)
         select.bind(2, last)
-        defer { select.reset() }
-        _ = try select.step()
-        let share = QuarantineShare(
-            runs: Int(select.int(0)),
-            changes: Int(select.int(1)),
-            bytes: Int(select.int(2))
-        )
-        quarantineShares[device] = share
+        var share = QuarantineShare()
+        while try select.step() {
+            guard let device = DeviceID(bytes: select.bytes(0)), try self.sharer(of: device) == sharer else { continue }
+            share.add(runs: Int(select.int(1)), changes: Int(select.int(2)), bytes: Int(select.int(3)))
+        }
+        quarantineShares[sharer] = share
         return share
     }
 }

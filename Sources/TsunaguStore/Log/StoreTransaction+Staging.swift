@@ -130,6 +130,22 @@ extension StoreTransaction {
         return (Int(select.int(0)), select.bytes(1))
     }
 
+    /// Forgets what anybody half brought of a run that is in the log now: it may be erased one day.
+    func unstage(_ run: RunEnvelope) throws {
+        let delete = try statement("DELETE FROM staged WHERE space = ? AND replica = ? AND first <= ?")
+        delete.bind(1, run.space.name)
+        delete.bind(2, run.replica.bytes)
+        delete.bind(3, run.last)
+        try delete.run()
+    }
+
+    /// Forgets all that was half brought of a space of which something was erased: it is a cursor, and begins anew.
+    func unstage(_ space: SpaceID) throws {
+        let delete = try statement("DELETE FROM staged WHERE space = ?")
+        delete.bind(1, space.name)
+        try delete.run()
+    }
+
     /// Forgets what a peer brought of a chain.
     package func unstage(_ space: SpaceID, _ replica: ReplicaID, from presenter: DeviceID) throws {
         let delete = try statement("DELETE FROM staged WHERE presenter = ? AND space = ? AND replica = ?")

@@ -182,6 +182,8 @@ extension StoreTransaction {
     package struct Alternative: Sendable {
         package let values: [(field: Field, value: Value)]
         package let deleted: Bool
+        /// The change that said so, by the name its chain goes by here.
+        package let dot: Dot
         package let person: Operator
         package let device: DeviceID
         package let timestamp: Timestamp
@@ -222,6 +224,7 @@ extension StoreTransaction {
                     (field, alternative.values.first { $0.field == field.number }?.value ?? .null)
                 },
                 deleted: false,
+                dot: Dot(try replica(alternative.dot.author), alternative.dot.seq),
                 person: origin.author,
                 device: origin.dot.replica.device,
                 timestamp: alternative.timestamp,
@@ -245,6 +248,7 @@ extension StoreTransaction {
             Alternative(
                 values: [(group.fields[0], .text(step.transition.to))],
                 deleted: false,
+                dot: step.dot ?? origin.dot,
                 person: origin.author,
                 device: origin.dot.replica.device,
                 timestamp: step.timestamp,
@@ -261,10 +265,11 @@ extension StoreTransaction {
         else { return nil }
         let heads = try meta.heads(of: 0).map { ($0, try header(name.space, $0.dot)) }
             .sorted { ($0.0.timestamp, $0.1.dot) < ($1.0.timestamp, $1.1.dot) }
-        let alternatives = heads.map { head, origin in
+        let alternatives = try heads.map { head, origin in
             Alternative(
                 values: [],
                 deleted: head.deletes,
+                dot: Dot(try replica(head.dot.author), head.dot.seq),
                 person: origin.author,
                 device: origin.dot.replica.device,
                 timestamp: head.timestamp,
