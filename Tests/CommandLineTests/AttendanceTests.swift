@@ -7,11 +7,10 @@ import Testing
 
 /// The day of a lesson as it is typed.
 @Suite struct AttendanceTests {
+    /// A ward with a lesson: one of a day that is over, where marking the rest absent is allowed.
     private func lesson(_ capacity: Int, date: String = "2026-01-15") throws -> TestSite {
         let site = try TestSite.ward()
-        let words = ["lesson", "add", "--space", "lessons/kudan", "--code", "L1", "--title", "スマホ入門"]
-        let rest = ["--date", date, "--time", "10:00-12:00", "--capacity", "\(capacity)"]
-        #expect(try site.run(words + rest).status == 0)
+        #expect(try site.addLesson(capacity: capacity, date: date).status == 0)
         return site
     }
 
@@ -69,8 +68,28 @@ import Testing
         #expect(try site.json("conflict", "list").list.isEmpty)
     }
 
+    @Test func `What is typed of another day is done, and a note says so`() throws {
+        let site = try lesson(5, date: TestSite.distantDay)
+        for name in ["阿部", "加藤", "佐藤", "田中"] {
+            let added = try site.run("booking", "add", "L1", "--name", name)
+            #expect(added.status == 0 && added.errors.isEmpty, "a booking is for another day: \(added.errors)")
+        }
+        _ = try site.json("lesson", "roster", "L1", "--print", try site.file("page.html"))
+        // Digits and hyphens as a Japanese keyboard types them.
+        for (words, count) in [(["１"], 1), (["２ー３"], 2), (["2〜3", "４"], 3)] {
+            let marked = try site.run(["booking", "attend", "L1"] + words + ["--json", "--lang", "ja"])
+            #expect(marked.status == 0 && max(marked.list.count, 1) == count, "\(words)")
+            #expect(marked.errors.contains("今日ではなく 2090-12-01"), "\(words): \(marked.errors)")
+        }
+        #expect(try site.json("lesson", "roster", "L1").object["present"] as? Int == 4)
+
+        let past = try lesson(1)
+        let late = try past.run("booking", "add", "L1", "--name", "紙", "--lang", "en")
+        #expect(late.status == 0 && late.errors.contains("was on 2026-01-15"))
+    }
+
     @Test func `Groups, helpers and promotion are commands`() throws {
-        let site = try lesson(2, date: "2090-02-01")
+        let site = try lesson(2, date: TestSite.distantDay)
         let couple = try site.json(
             "booking",
             "add",

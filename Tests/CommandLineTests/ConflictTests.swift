@@ -113,6 +113,12 @@ import Testing
         // Until somebody decides, a resident whom somebody edits stays in the lists.
         #expect(try centre.json("resident", "find", "佐藤").list.count == 1)
         let values = open[0]["values"] as? [[String: Any]] ?? []
+        // Both sides are in sight: why it was deleted, and what was written.
+        #expect(values.first { $0["deleted"] as? Bool == true }?["reason"] as? String == "転出")
+        let written = values.first { $0["deleted"] as? Bool == false }?["fields"] as? [String: Any]
+        #expect(written?["phone"] as? String == "03-1111-1111")
+        let text = try centre.run("conflict", "show", "\(open[0]["id"]!)").text
+        #expect(text.contains("転出") && text.contains("03-1111-1111"))
         let n = try #require(values.first { $0["deleted"] as? Bool == takesDeletion }?["n"] as? Int)
         let name = "\(open[0]["id"]!)"
         #expect(try centre.run("conflict", "resolve", name, "--set", "phone=1", "--reason", "x").status == 64)
@@ -129,13 +135,28 @@ import Testing
     @Test func numbersGivenOutTwiceAreAFinding() throws {
         let (centre, branch, _) = try Self.apart(
             ["family_name=佐藤"],
-            centre: [["resident", "add", "number=77", "family_name=い"]],
-            branch: [["resident", "add", "number=77", "family_name=ろ"]]
+            centre: [["resident", "add", "number=77", "family_name=井伊"]],
+            branch: [["resident", "add", "number=77", "family_name=六角"]]
         )
         let findings = try [centre, branch].map { try $0.json("conflict", "list", "--kind", "finding").list }
         #expect(findings.allSatisfy { $0.count == 1 && $0[0]["code"] as? String == "unique_number" })
         #expect(findings[0][0]["id"] as? String == findings[1][0]["id"] as? String)
         let inbox = try centre.json("status").object["inbox"] as? [String: Any]
         #expect(inbox?["finding"] as? Int == 1 && inbox?["conflict"] as? Int == 0)
+
+        // People are called by name, and who is protected by none.
+        let name = try #require(findings[0][0]["id"] as? String)
+        let records = try #require(findings[0][0]["records"] as? [String])
+        for site in [centre, branch] {
+            let text = try site.run("conflict", "show", name).text
+            #expect(text.contains("井伊") && text.contains("六角") && records.allSatisfy { text.contains($0) })
+        }
+        let other = try #require(
+            try records.first { try centre.json("resident", "show", $0).object["family_name"] as? String == "六角" }
+        )
+        _ = try centre.json("resident", "protect", other, "--reason", "支援措置")
+        let left = try #require(try centre.json("conflict", "list", "--kind", "finding").list.first?["id"] as? String)
+        let text = try centre.run("conflict", "show", left, "--lang", "en").text
+        #expect(text.contains("井伊") && !text.contains("六角"))
     }
 }

@@ -161,6 +161,8 @@ import Testing
         let added = try site.run("--quiet", "resident", "add", "family_name=佐藤")
         #expect(added.status == 0 && added.output.isEmpty && added.errors.isEmpty)
         #expect(try !site.run("-q", "resident", "find", "佐藤").output.isEmpty)
+        // Only what a person should know of.
+        #expect(try !site.run("-q", "doctor").text.split(separator: "\n").contains { $0.hasPrefix("ok") })
     }
 
     @Test(arguments: ["bash", "zsh", "fish"])

@@ -221,22 +221,7 @@ import Testing
 
     @Test func bookingsNeedTheirLessonAndResident() throws {
         let site = try TestSite.ward()
-        _ = try site.run(
-            "lesson",
-            "add",
-            "--space",
-            "lessons/kudan",
-            "--code",
-            "L1",
-            "--title",
-            "入門",
-            "--date",
-            "2026-12-01",
-            "--time",
-            "10:00-12:00",
-            "--capacity",
-            "1"
-        )
+        _ = try site.addLesson(capacity: 1)
         let file = try site.file(
             "bookings.csv",
             "lesson,number,name,kana\nL9,,田中,\nL1,123,,\nL1,,田中,タナカ\nL1,,田中,ﾀﾅｶ\nL1,1,田中,\n"

@@ -214,22 +214,7 @@ import Testing
     @Test func whatADeviceMayNotDoIsRefused() throws {
         let centre = try TestSite.ward()
         let id = try centre.add("family_name=佐藤", "number=1")
-        _ = try centre.run(
-            "lesson",
-            "add",
-            "--space",
-            "lessons/kudan",
-            "--code",
-            "L1",
-            "--title",
-            "入門",
-            "--date",
-            "2026-12-01",
-            "--time",
-            "10:00-12:00",
-            "--capacity",
-            "1"
-        )
+        _ = try centre.addLesson(capacity: 1)
         try centre.start()
         let venue = try centre.invite("九段会場", role: "venue", "lessons/kudan")
         let auditor = try centre.invite("監査", role: "auditor")
@@ -241,10 +226,11 @@ import Testing
             (auditor, ["booking", "add", "L1", "--name", "x"]),
             (auditor, ["resident", "delete", "1", "--reason", "x"]),
             (branch, ["invite", "--role", "branch", "--name", "x"]),
+            (branch, ["lesson", "retention", "45"]),
             (
                 branch,
                 [
-                    "lesson", "add", "--space", "lessons/new", "--code", "L2", "--title", "x", "--date", "2026-12-01",
+                    "lesson", "add", "--space", "lessons/new", "--code", "L2", "--title", "x", "--date", "2090-12-01",
                     "--time", "10:00-12:00", "--capacity", "1",
                 ]
             ),

@@ -75,9 +75,14 @@ struct RecoveryCommandTests {
         try branch.json("sync")
         centre.daemon?.kill()
 
-        for suffix in ["", "-wal", "-shm"] {
-            try? FileManager.default.removeItem(atPath: centre.directory.path + "/ward.sqlite" + suffix)
-        }
+        // What the power cut left beside the database is still there.
+        func files() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: centre.directory.path) }
+        try #require(files().contains("ward.sqlite-wal"))
+        try FileManager.default.removeItem(atPath: centre.directory.path + "/ward.sqlite")
+        let lost = try centre.run("status", "--lang", "en")
+        #expect(lost.status == 66 && lost.errors.contains("restore") && lost.errors.contains("init --recover"))
+        let second = try centre.run("init", "--name", "千代田区", "--lang", "ja")
+        #expect(second.status == 1 && second.errors.contains("init --recover"), "no second ward over the first")
         // Another ward's key would begin another ward.
         let other = try TestSite("elsewhere", beside: centre)
         let foreign = try centre.file("foreign")
@@ -85,11 +90,22 @@ struct RecoveryCommandTests {
         let mistaken = try centre.run("init", "--name", "千代田区", "--recover", "--recovery-file", foreign)
         #expect(mistaken.status == 77 && mistaken.errors.contains("paper"))
         try centre.json("init", "--name", "千代田区", "--recover", "--recovery-file", file)
+        #expect(try files().contains { $0.hasPrefix("ward.sqlite-wal.") && $0.hasSuffix(".replaced") })
+        #expect(try centre.isSound())
         try centre.start()
         try branch.json("sync", hub)
         #expect(try centre.json("resident", "show", id).object["family_name"] as? String == "佐藤")
         #expect(try centre.digests() == branch.digests())
         #expect(try centre.json("site", "list").list.count == 2)
+        // Nobody else held the protected residents: they begin anew, and what a branch writes meanwhile gets there.
+        let person = try centre.add("family_name=隠岐", "phone=03-0000-0000")
+        try branch.json("sync", hub)
+        try centre.json("resident", "protect", person, "--reason", "申出")
+        try branch.json("resident", "set", person, "phone=03-1111-1111")
+        for _ in 0..<2 { try branch.json("sync", hub) }
+        #expect(try branch.run("resident", "show", person).status == 77)
+        #expect(try centre.json("resident", "show", person).object["phone"] as? String == "03-1111-1111")
+        #expect(try centre.isSound())
         let conflicts = try centre.json("conflict", "list").list
         #expect(conflicts.isEmpty, "\(conflicts)")
         #expect(try centre.run("status").output.contains("recovery_key_used"))

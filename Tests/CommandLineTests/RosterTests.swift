@@ -9,11 +9,7 @@ import Testing
 @Suite struct RosterTests {
     private func lesson(_ people: Int) throws -> TestSite {
         let site = try TestSite.ward()
-        let words = ["lesson", "add", "--space", "lessons/kudan", "--code", "L1", "--title", "スマホ <入門>"]
-        #expect(
-            try site.run(words + ["--date", "2026-12-01", "--time", "10:00-12:00", "--capacity", "\(people)"]).status
-                == 0
-        )
+        #expect(try site.addLesson(title: "スマホ <入門>", capacity: people).status == 0)
         return site
     }
 
@@ -60,8 +56,7 @@ import Testing
         formatter.timeZone = TimeZone(identifier: "Asia/Tokyo")
         formatter.dateFormat = "yyyy-MM-dd"
         let today = formatter.string(from: Date())
-        let words = ["lesson", "add", "--space", "lessons/kudan", "--code", "L1", "--title", "入門", "--date", today]
-        #expect(try site.run(words + ["--time", "10:00-12:00", "--capacity", "2"]).status == 0)
+        #expect(try site.addLesson(capacity: 2, date: today).status == 0)
         _ = try site.json("booking", "add", "L1", "--name", "阿部", "--age-group", "75+")
         #expect(try site.json("reminder", "queue").object["queued"] as? Int == 1)
         let due = try #require(try site.json("reminder", "list").list.first)

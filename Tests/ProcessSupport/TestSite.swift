@@ -97,6 +97,20 @@ package final class TestSite {
         return try #require(result.object["id"] as? String, "\(result.errors)")
     }
 
+    /// A day so far ahead that rights travel for its lessons, and nobody is forgotten, whenever this is run.
+    package static let distantDay = "2090-12-01"
+
+    /// Adds a lesson in Kudan, from ten to twelve.
+    package func addLesson(
+        _ code: String = "L1",
+        title: String = "スマホ入門",
+        capacity: Int,
+        date: String = distantDay
+    ) throws -> Result {
+        let what = ["lesson", "add", "--space", "lessons/kudan", "--code", code, "--title", title, "--json"]
+        return try run(what + ["--date", date, "--time", "10:00-12:00", "--capacity", "\(capacity)"])
+    }
+
     /// Whether `doctor` finds nothing.
     package func isSound() throws -> Bool { try run("doctor", "--json").object["ok"] as? Bool == true }
 

@@ -149,16 +149,7 @@ struct AccessMatrixTests {
             fixture = ward
             let centre = ward.centre
             for (space, code) in [(kudan, "K"), (ochanomizu, "O")] {
-                _ = try centre.addLesson(
-                    LessonPlan(
-                        space: space.name,
-                        code: code,
-                        title: "教室",
-                        date: "2026-12-01",
-                        time: "10:00-12:00",
-                        capacity: "9"
-                    )
-                )
+                _ = try centre.addLesson(.kudan(code, space: space.name, capacity: 9))
             }
             try centre.write { transaction in
                 for space in [SpaceID.residents, .protectedResidents, .procedures, kudan, ochanomizu] {
@@ -424,16 +415,7 @@ struct AccessMatrixTests {
 
     @Test func `An honest program says no before anything is written`() throws {
         let ward = try WardFixture()
-        _ = try ward.centre.addLesson(
-            LessonPlan(
-                space: Self.kudan.name,
-                code: "K1",
-                title: "教室",
-                date: "2026-12-01",
-                time: "10:00-12:00",
-                capacity: "9"
-            )
-        )
+        _ = try ward.centre.addLesson(.kudan(capacity: 9))
         let id = try ward.centre.addResident(["family_name=佐藤"]).description
         let sites = [
             try ward.join("branch"), try ward.join("venue", role: .venue, spaces: [Self.kudan.name]),

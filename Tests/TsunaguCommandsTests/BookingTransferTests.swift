@@ -24,9 +24,7 @@ import TsunaguCore
     }
 
     private func plan(_ code: String, capacity: Int) throws {
-        var plan = LessonPlan.kudan(capacity: "\(capacity)")
-        (plan.code, plan.date) = (code, "2089-12-01")
-        _ = try centre.addLesson(plan)
+        _ = try centre.addLesson(.kudan(code, capacity: capacity, date: "2089-12-01"))
     }
 
     private func carry(_ kind: TransferFile, updates: Bool = false) throws -> ImportCounts {

@@ -46,9 +46,7 @@ struct ByteSearchTests {
         init() throws {
             fixture = try WardFixture()
             let centre = fixture.centre
-            _ = try centre.addLesson(
-                .kudan(capacity: "3")
-            )
+            _ = try centre.addLesson(.kudan(capacity: 3))
             branch = try fixture.join("branch")
             venue = try fixture.join("venue", role: .venue, spaces: ["lessons/kudan"])
             auditor = try fixture.join("auditor", role: .auditor)

@@ -101,13 +101,10 @@ struct CopyTests {
     }
 
     @Test func `Copies of a machine that keeps a lesson's seats come to rest, and one of them keeps it`() throws {
-        var plan = LessonPlan.kudan(capacity: "6")
-        (plan.code, plan.date) = ("K0", "2090-04-02")
-        _ = try ward.centre.addLesson(plan)
+        _ = try ward.centre.addLesson(.kudan("K0", capacity: 6))
         let (owner, other) = (try ward.join("owner"), try ward.join("other"))
         for site in [owner, other, owner] { try ward.sync(site) }
-        plan.code = "K1"
-        _ = try owner.addLesson(plan)
+        _ = try owner.addLesson(.kudan(capacity: 6))
         for site in [owner, other, owner] { try ward.sync(site) }
         let copy = try copy(owner, as: "copy")
         let people = [(owner, "本"), (copy, "写")]

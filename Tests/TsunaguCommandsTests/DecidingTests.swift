@@ -61,6 +61,8 @@ struct DecidingTests {
             }
             #expect(error?.code == .usage && error?.hint?.en.contains("conflict show \(finding.id)") == true)
         }
+        let adopting = #expect(throws: CommandError.self) { try ward.centre.adopt(case: finding.id, reason: "x") }
+        #expect(adopting?.code == .usage && adopting?.hint?.en.contains("conflict show \(finding.id)") == true)
         _ = try a.addResident(["family_name=田中"])
         _ = try ward.centre.revoke("a", mode: .lost, reason: "紛失")
         try ward.sync(a)

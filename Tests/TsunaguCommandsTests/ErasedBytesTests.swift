@@ -51,7 +51,7 @@ struct ErasedBytesTests {
             late = try fixture.join("late", spaces: spaces)
             empty = try fixture.join("empty", spaces: spaces)
             bare = try fixture.join("bare", spaces: spaces)
-            _ = try centre.addLesson(.kudan(capacity: "3"))
+            _ = try centre.addLesson(.kudan(capacity: 3))
             let one = try centre.addResident(["family_name=前", "given_name=名"]).description
             let other = try centre.addResident(["family_name=旧", "number=00012345678"]).description
             _ = try centre.addResident(["family_name=残る", "phone=03-1111-1111"])

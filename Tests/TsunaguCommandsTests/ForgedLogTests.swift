@@ -51,16 +51,7 @@ struct ForgedLogTests {
         init() throws {
             let ward = try WardFixture()
             fixture = ward
-            _ = try ward.centre.addLesson(
-                LessonPlan(
-                    space: ForgedLogTests.kudan.name,
-                    code: "K1",
-                    title: "教室",
-                    date: "2026-12-01",
-                    time: "10:00-12:00",
-                    capacity: "9"
-                )
-            )
+            _ = try ward.centre.addLesson(.kudan(capacity: 9))
             _ = try ward.centre.write { transaction in
                 try transaction.draft(.procedures, by: ward.centre.person)
                     .create(WardSchema.procedure, [(1, .text("P1")), (2, .text("転入届"))])

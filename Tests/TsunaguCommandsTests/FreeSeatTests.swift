@@ -19,9 +19,7 @@ struct FreeSeatTests {
     }
 
     private func plan(capacity: Int) throws {
-        var plan = LessonPlan.kudan(capacity: "\(capacity)")
-        plan.date = "2090-04-03"
-        _ = try ward.centre.addLesson(plan)
+        _ = try ward.centre.addLesson(.kudan(capacity: capacity, date: "2090-04-03"))
     }
 
     private func seats(_ site: Site, _ reason: FreeSeats.Reason, of other: Site? = nil) throws -> Int {

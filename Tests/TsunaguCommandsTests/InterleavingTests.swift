@@ -81,9 +81,7 @@ struct InterleavingTests {
 
     @Test func `A booking and its link to a resident arrive together wherever the line is cut`() throws {
         let ward = try WardFixture()
-        _ = try ward.centre.addLesson(
-            .kudan(capacity: "200")
-        )
+        _ = try ward.centre.addLesson(.kudan(capacity: 200))
         let branch = try ward.join("branch")
         try ward.sync(branch)
         var cuts = 0

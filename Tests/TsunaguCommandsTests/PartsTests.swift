@@ -85,6 +85,18 @@ struct PartsTests {
         #expect(try StoreReplica(cut).staged(from: ward.centre.keys.device).isEmpty)
     }
 
+    @Test func `What one peer half brought is forgotten once another brought it whole`() throws {
+        let ward = try WardFixture()
+        let (whole, cut) = (try ward.join("whole"), try ward.join("cut"))
+        for site in [whole, cut] { try ward.sync(site) }
+        try addMany(ward.centre)
+        #expect(throws: LineCut.self) { try exchange(cut, ward.centre, over: Line(framesLeft: 5)) }
+        try #require(try !StoreReplica(cut).staged(from: ward.centre.keys.device).isEmpty)
+        #expect(try exchange(whole, ward.centre, over: Line()).upToDate)
+        #expect(try exchange(cut, whole, over: Line()).upToDate)
+        #expect(try StoreReplica(cut).staged(from: ward.centre.keys.device).isEmpty)
+    }
+
     @Test func `A push that is cut after any frame loses nothing and doubles nothing`() throws {
         let ward = try WardFixture()
         let site = try ward.join("site")

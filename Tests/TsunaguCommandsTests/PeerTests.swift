@@ -26,9 +26,7 @@ struct PeerTests {
     private let guest = BookingPerson.guest(name: "鈴木", kana: "スズキ", phone: "03-0000-0000", ageGroup: nil)
 
     private func lesson(_ site: Site) throws {
-        _ = try site.addLesson(
-            .kudan(capacity: "10")
-        )
+        _ = try site.addLesson(.kudan(capacity: 10))
     }
 
     @Test func `Two branches exchange without the hub, and in whichever order it hears of it nothing changes`() throws {

@@ -103,43 +103,16 @@ import TsunaguWard
     }
 
     @Test func `A booking tells a lesson's space nothing of a protected resident`() throws {
-        let lesson = try ward.centre.addLesson(
-            LessonPlan(
-                space: "lessons/kudan",
-                code: "K1",
-                title: "入門",
-                date: "2026-12-01",
-                time: "10:00-12:00",
-                capacity: "3"
-            )
-        )
+        let lesson = try ward.centre.addLesson(.kudan(capacity: 3))
         _ = try ward.centre.protectResident(id, reason: "x")
         #expect(code { _ = try ward.centre.addBooking(lesson: lesson.description, .resident(id)) } == .notPermitted)
     }
 
     @Test func `Whose a booking is, only the office knows, also where a branch noted it too late`() throws {
-        let lesson = try ward.centre.addLesson(
-            LessonPlan(
-                space: "lessons/kudan",
-                code: "K1",
-                title: "入門",
-                date: "2026-12-01",
-                time: "10:00-12:00",
-                capacity: "3"
-            )
-        )
+        let lesson = try ward.centre.addLesson(.kudan(capacity: 3))
         try ward.sync(branch)
         try ward.sync(branch)
-        let other = try ward.centre.addLesson(
-            LessonPlan(
-                space: "lessons/kudan",
-                code: "K2",
-                title: "応用",
-                date: "2026-12-02",
-                time: "10:00-12:00",
-                capacity: "3"
-            )
-        )
+        let other = try ward.centre.addLesson(.kudan("K2", capacity: 3, date: "2090-12-02"))
         let early = try ward.centre.addBooking(lesson: other.description, .resident(id)).record.id
         let late = try branch.addBooking(lesson: lesson.description, .resident(id)).record.id
         let done = try ward.centre.protectResident(id, reason: "x")

@@ -25,9 +25,7 @@ import TsunaguWard
     }
 
     private func plan(_ capacity: Int, date: String = "2089-12-01") throws {
-        var plan = LessonPlan.kudan(capacity: "\(capacity)")
-        plan.date = date
-        _ = try centre.addLesson(plan)
+        _ = try centre.addLesson(.kudan(capacity: capacity, date: date))
     }
 
     private func book(_ site: Site, _ names: String...) throws -> [String] {

@@ -7,6 +7,7 @@ import TsunaguCommands
 import TsunaguCore
 import TsunaguStore
 import TsunaguSync
+import TsunaguWard
 
 /// A device whose rights ended meets the ward again.
 @Suite("Revoked devices")
@@ -169,20 +170,46 @@ struct RevokedDeviceTests {
         #expect(report.outcome.sent == 0)
     }
 
+    @Test func `What others wrote having seen half a transaction takes effect though the other half was lost`() throws {
+        let ward = try WardFixture()
+        _ = try ward.centre.addLesson(.kudan(capacity: 9))
+        _ = try ward.centre.addResident(["family_name=田中", "number=12"])
+        let (branch, other) = (try ward.join("branch"), try ward.join("other"))
+        let venue = try ward.join("venue", role: .venue, spaces: ["lessons/kudan"])
+        for site in [branch, other, venue] { try ward.sync(site) }
+        // The booking is told to the venue next door; its link to the resident stands on the branch's disk alone.
+        let half = try branch.addBooking(lesson: "K1", .resident("12")).record.id
+        _ = try venue.sync(with: LoopbackTransport(Hub(branch)))
+        let guest = BookingPerson.guest(name: "鈴木", kana: nil, phone: nil, ageGroup: nil)
+        let own = try venue.addBooking(lesson: "K1", guest).record.id
+        try ward.sync(venue)
+        func holds(_ site: Site, _ id: RecordID) throws -> Bool {
+            try site.read { try $0.record(WardSchema.booking, id) } != nil
+        }
+        #expect(try holds(venue, half) && holds(venue, own))
+        #expect(try !holds(ward.centre, own), "it waits for the other half of what its author saw")
+
+        _ = try ward.centre.revoke("branch", mode: .lost, reason: "水没")
+        for site in [venue, other, venue] { try ward.sync(site) }
+        for site in [ward.centre, other, venue] {
+            #expect(try holds(site, own) && !holds(site, half))
+            #expect(try site.read { try $0.heldCauses(in: SpaceID("lessons/kudan")!) }.isEmpty)
+            #expect(try site.doctor().allSatisfy(\.ok))
+        }
+        #expect(try ward.digests(other) == ward.digests(ward.centre))
+        let lessons = SpaceID("lessons/kudan")!
+        #expect(try ward.digests(venue)[lessons] == ward.digests(ward.centre)[lessons])
+        // Nor is the half lost that there is.
+        _ = try ward.centre.adopt(site: "branch", reason: "会場に届いていた")
+        for site in [venue, other] { try ward.sync(site) }
+        for site in [ward.centre, other, venue] { #expect(try holds(site, half)) }
+    }
+
     @Test func `A right that comes late brings all of the space and only that`() throws {
         let ward = try WardFixture()
         let venue = try ward.join("九段会館", role: .venue, spaces: ["lessons/kudan"])
         for space in ["kudan", "ochanomizu"] {
-            _ = try ward.centre.addLesson(
-                LessonPlan(
-                    space: "lessons/\(space)",
-                    code: space,
-                    title: "教室",
-                    date: "2026-12-01",
-                    time: "10:00-12:00",
-                    capacity: "3"
-                )
-            )
+            _ = try ward.centre.addLesson(.kudan(space, space: "lessons/\(space)", capacity: 3))
         }
         _ = try ward.centre.addResident(["family_name=住民"])
         try ward.sync(venue)

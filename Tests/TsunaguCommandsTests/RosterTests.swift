@@ -13,7 +13,7 @@ import class TestSupport.Scratch
 @Suite struct RosterTests {
     private func ward(capacity: Int, _ people: [(name: String, kana: String?)]) throws -> WardFixture {
         let ward = try WardFixture()
-        _ = try ward.centre.addLesson(.kudan(capacity: "\(capacity)"))
+        _ = try ward.centre.addLesson(.kudan(capacity: capacity))
         for (name, kana) in people { _ = try book(ward.centre, name, kana) }
         return ward
     }

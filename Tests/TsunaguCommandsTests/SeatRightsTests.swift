@@ -22,9 +22,7 @@ struct SeatRightsTests {
 
     /// A lesson so far ahead that rights travel for it whenever this is run.
     private func plan(at site: Site, code: String = "K1", capacity: Int) throws {
-        var plan = LessonPlan.kudan(capacity: "\(capacity)")
-        (plan.code, plan.date) = (code, "2090-04-03")
-        _ = try site.addLesson(plan)
+        _ = try site.addLesson(.kudan(code, capacity: capacity))
     }
 
     private func rounds(_ sites: Site..., count: Int = 3) throws {

@@ -17,16 +17,7 @@ struct SeatTests {
 
     private func ward(capacity: Int) throws -> WardFixture {
         let ward = try WardFixture()
-        _ = try ward.centre.addLesson(
-            LessonPlan(
-                space: space.name,
-                code: "K1",
-                title: "教室",
-                date: "2026-12-01",
-                time: "10:00-12:00",
-                capacity: "\(capacity)"
-            )
-        )
+        _ = try ward.centre.addLesson(.kudan(capacity: capacity))
         return ward
     }
 

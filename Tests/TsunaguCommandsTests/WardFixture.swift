@@ -105,15 +105,23 @@ struct WardFixture {
 }
 
 extension LessonPlan {
+    /// A day so far ahead that rights travel for its lessons, and nobody is forgotten, whenever this is run.
+    static let distantDay = "2090-12-01"
+
     /// A lesson in Kudan.
-    static func kudan(capacity: String) -> LessonPlan {
+    static func kudan(
+        _ code: String = "K1",
+        space: String = "lessons/kudan",
+        capacity: Int,
+        date: String = distantDay
+    ) -> LessonPlan {
         LessonPlan(
-            space: "lessons/kudan",
-            code: "K1",
+            space: space,
+            code: code,
             title: "教室",
-            date: "2026-12-01",
+            date: date,
             time: "10:00-12:00",
-            capacity: capacity
+            capacity: "\(capacity)"
         )
     }
 }

@@ -10,17 +10,6 @@ import TsunaguWard
 /// What the ward's roles write, and what they are refused.
 @Suite("Writers in a ward")
 struct WriterTests {
-    private func plan(_ code: String) -> LessonPlan {
-        LessonPlan(
-            space: "lessons/kudan",
-            code: code,
-            title: "教室",
-            date: "2026-12-01",
-            time: "10:00-12:00",
-            capacity: "3"
-        )
-    }
-
     private func refusal(_ work: () throws -> Void) -> CommandError? {
         #expect(throws: CommandError.self) { try work() }
     }
@@ -29,7 +18,7 @@ struct WriterTests {
         throws
     {
         let ward = try WardFixture()
-        _ = try ward.centre.addLesson(plan("K1"))
+        _ = try ward.centre.addLesson(.kudan(capacity: 3))
         let procedure = try ward.centre.write { transaction in
             try transaction.draft(.procedures, by: ward.centre.person)
                 .create(WardSchema.procedure, [(1, .text("P1")), (2, .text("転入届"))])
@@ -40,7 +29,7 @@ struct WriterTests {
         let before = try (ward.digests(branch), ward.digests(venue))
 
         for error in [
-            refusal { _ = try venue.addLesson(plan("K2")) },
+            refusal { _ = try venue.addLesson(.kudan("K2", capacity: 3)) },
             refusal { _ = try branch.setProcedure("P1", ["summary=勝手に"]) },
             refusal {
                 try branch.write {
@@ -54,8 +43,11 @@ struct WriterTests {
 
         let guest = BookingPerson.guest(name: "田中", kana: "タナカ", phone: "090-0000-0000", ageGroup: nil)
         _ = try venue.addBooking(lesson: "K1", guest)
-        _ = try branch.addLesson(plan("K3"))
+        _ = try branch.addLesson(.kudan("K3", capacity: 3))
         _ = try ward.centre.setProcedure("P1", ["summary=本庁"])
+        for words in [["code="], ["summary=x", "name="]] {
+            #expect(refusal { _ = try ward.centre.setProcedure("P1", words) }?.code == .badInput, "\(words)")
+        }
         for site in [branch, venue, branch, venue] { #expect(try ward.sync(site).upToDate) }
         #expect(try venue.lesson("K1").confirmed == 1 && venue.lessons().count == 2)
         #expect(try ward.centre.status().quarantined == 0)
@@ -63,7 +55,7 @@ struct WriterTests {
 
     @Test func `A venue whose program was changed raises no capacity anywhere`() throws {
         let ward = try WardFixture()
-        _ = try ward.centre.addLesson(plan("K1"))
+        _ = try ward.centre.addLesson(.kudan(capacity: 3))
         let venue = try ward.join("venue", role: .venue, spaces: ["lessons/kudan"])
         let branch = try ward.join("branch")
         for site in [branch, venue] { try ward.sync(site) }

@@ -15,6 +15,11 @@ extension Change {
         var registers: [UInt32: Value] = [:]
         /// What it says of the record's life; `nil` where it says nothing.
         var life: Value?
+
+        /// The members of registers that a schema knows, in its order.
+        func fields(in collection: CollectionSchema) -> [(field: Field, value: Value)] {
+            collection.groups.flatMap(\.fields).compactMap { field in registers[field.number].map { (field, $0) } }
+        }
     }
 
     /// What is left of it, one item a record.

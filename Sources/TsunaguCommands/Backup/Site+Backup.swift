@@ -76,7 +76,7 @@ extension Site {
         try unpacked.create()
         defer { removeAll(unpacked) }
         try unpack(path, passphrase, into: unpacked)
-        let aside = "." + String(environment.now()) + ".replaced"
+        let aside = DataDirectory.aside(environment)
         let replaced = taken.map { _ in
             Replaced(
                 database: directory.database + aside,

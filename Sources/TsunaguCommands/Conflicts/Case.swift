@@ -25,6 +25,8 @@ package struct Case: Sendable {
         package let author: Authorship
         /// Who an import's rows come from; `nil` for what was typed.
         package let source: ExactText?
+        /// Why it was written, of an edit against a deletion.
+        package var reason: ExactText?
     }
 
     /// Twelve characters, the same at every site.
@@ -44,7 +46,7 @@ package struct Case: Sendable {
     package let values: [Alternative]
     /// The `n` of what is shown meanwhile.
     package let shown: Int?
-    /// What was said of who may do what, where that is what is quarantined: an act a line.
+    /// What is quarantined, a line for each act of who may do what; of records where one case alone is looked at.
     package var says: [String] = []
     /// How many records are listed of a case for people.
     package static let recordsShown = 20
@@ -61,13 +63,15 @@ extension StoreTransaction {
         guard let name = try recordName(row.rid), let collection = schema.collection(name.collection) else {
             return nil
         }
-        let values = row.alternatives.enumerated().map { index, alternative in
-            Case.Alternative(
+        let values = try row.alternatives.enumerated().map { index, alternative in
+            let said = try row.group == nil ? said(by: alternative.dot, of: name.id, collection, in: name.space) : nil
+            return Case.Alternative(
                 n: index + 1,
-                fields: alternative.values,
+                fields: said?.fields ?? alternative.values,
                 deleted: alternative.deleted,
                 author: places.authorship(alternative.person, alternative.device, alternative.timestamp),
-                source: alternative.source
+                source: alternative.source,
+                reason: said?.reason
             )
         }
         let label = try records(collection, where: "rid = ?", [.integer(row.rid)]).first.flatMap(Self.label)
@@ -82,6 +86,21 @@ extension StoreTransaction {
             group: row.group,
             values: values,
             shown: row.shown + 1
+        )
+    }
+
+    /// What one side of an edit against a deletion wrote on the record, and why.
+    private func said(
+        by dot: Dot,
+        of id: RecordID,
+        _ collection: CollectionSchema,
+        in space: SpaceID
+    ) throws -> (fields: [(field: Field, value: Value)], reason: ExactText?) {
+        guard let change = try changes(dot.seq...dot.seq, of: dot.replica, in: space).first else { return ([], nil) }
+        let content = try change.content().filter { $0.collection == collection.number && $0.id == id }
+        return (
+            content.flatMap { $0.fields(in: collection) },
+            content.lazy.compactMap { $0.life?.text }.first ?? change.header.reason
         )
     }
 

@@ -26,7 +26,25 @@ extension Site {
     ///
     /// - Throws: 75 where the case is not open any more.
     package func adopt(case id: String, reason: String) throws -> Int {
-        try adopt(reason: reason, record: id) { runs, cases in
+        let isDecided = try read { transaction in
+            let others = try transaction.findings().map(\.id) + transaction.conflicts().map(\.id)
+            return others.contains { $0.utf8.elementsEqual(id.utf8) }
+        }
+        guard !isDecided else {
+            throw CommandError(
+                .usage,
+                Localized(
+                    ja: "\(id) は隔離された変更ではなく、引き取るものはありません",
+                    en: "\(id) is no quarantined change: there is nothing to adopt"
+                ),
+                record: id,
+                hint: Localized(
+                    ja: "tsunagu conflict show \(id) で内容を確かめてください",
+                    en: "see what it is about: 'tsunagu conflict show \(id)'"
+                )
+            )
+        }
+        return try adopt(reason: reason, record: id) { runs, cases in
             guard let place = cases.firstIndex(where: { $0.id.utf8.elementsEqual(id.utf8) }) else {
                 throw Self.notOpen(id)
             }

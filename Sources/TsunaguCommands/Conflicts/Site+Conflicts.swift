@@ -48,7 +48,7 @@ extension Site {
             let others =
                 try found.map { [$0] }
                 ?? transaction.findings() + transaction.pendingCases(places, self)
-                + transaction.quarantineCases(places)
+                + transaction.quarantineCases(places, telling: id)
             let named = others.filter { $0.id.utf8.elementsEqual(id.utf8) }
             let (shown, seen) = try transaction.shownCases(named, self)
             guard var open = shown.first else { throw Self.notOpen(id) }

@@ -107,11 +107,15 @@ extension StoreTransaction {
     }
 
     /// What is kept but not in effect.
-    func quarantineCases(_ places: Places) throws -> [Case] {
+    ///
+    /// - Parameter told: the id of the one whose records are read.
+    func quarantineCases(_ places: Places, telling told: String? = nil) throws -> [Case] {
         try quarantined().map { run in
             let parts = [
                 Array("quarantine".utf8), Array(run.space.name.utf8), run.replica.bytes, Array(String(run.first).utf8),
             ]
+            let id = String(Base32.encode(RecordID(derivedFrom: parts).bytes.prefix(8)).prefix(12))
+            let isTold = told.map { id.utf8.elementsEqual($0.utf8) } ?? false
             let value = Case.Alternative(
                 n: 1,
                 fields: [],
@@ -120,7 +124,7 @@ extension StoreTransaction {
                 source: run.header.source
             )
             return Case(
-                id: String(Base32.encode(RecordID(derivedFrom: parts).bytes.prefix(8)).prefix(12)),
+                id: id,
                 kind: .quarantine,
                 code: run.reason.rawValue,
                 space: run.space,
@@ -130,15 +134,34 @@ extension StoreTransaction {
                 group: nil,
                 values: [value],
                 shown: nil,
-                says: try says(run, places)
+                says: try run.space == .system ? says(run, places) : isTold ? records(of: run) : []
             )
+        }
+    }
+
+    /// What a run says of records, a line for each of the first.
+    ///
+    /// Nothing of protected residents: nobody would have noted that they were seen.
+    private func records(of run: QuarantinedRun) throws -> [String] {
+        guard run.space != .protectedResidents else { return [] }
+        let last = min(run.last, run.first + UInt64(Case.recordsShown))
+        return try changes(run.first...last, of: run.replica, in: run.space).flatMap { change in
+            try change.content().map { content in
+                let collection = schema.collection(content.collection)
+                let fields = collection.map { content.fields(in: $0) } ?? []
+                let words = fields.map { field, value in
+                    "\(field.name)=\(value.text?.string ?? value.integer.map { String($0) } ?? "")"
+                }
+                let life = content.life.map { $0 == .null ? ["+"] : ["-", $0.text?.string ?? ""] } ?? []
+                let name = [collection?.name ?? "?", String(content.id.description.prefix(8))]
+                return (name + life + words).joined(separator: " ")
+            }
         }
     }
 
     /// What a run of `system` says, in the words of the audit log.
     private func says(_ run: QuarantinedRun, _ places: Places) throws -> [String] {
-        guard run.space == .system else { return [] }
-        return try changes(run.first...run.last, of: run.replica, in: .system).flatMap { change in
+        try changes(run.first...run.last, of: run.replica, in: .system).flatMap { change in
             try AuditEntry.entries(of: change, places, isInEffect: false).map { entry in
                 let names = entry.records.map { record in
                     DeviceID(exactHex: record).flatMap { places[$0]?.device.string } ?? String(record.prefix(8))

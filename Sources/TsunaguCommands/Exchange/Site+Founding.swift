@@ -47,9 +47,8 @@ extension Site {
         guard !environment.files.exists(directory.database) else {
             throw CommandError(StoreError.exists(path: directory.database))
         }
-        if isAgain, let text = try DataDirectory.read(directory.deviceKey), let known = DeviceKeys(text)?.root,
-            known != recoveryKey.device
-        {
+        if let known = directory.ward, known != recoveryKey.device {
+            guard isAgain else { throw CommandError.databaseLost(directory, .failed) }
             throw CommandError(
                 .notPermitted,
                 Localized(ja: "この端末の自治体の復旧キーではありません", en: "this is not the recovery key of this device's ward"),

@@ -37,6 +37,7 @@ extension Site {
             throw CommandError(error, address.url)
         }
         let isNew = !environment.files.exists(directory.database)
+        let isNowhere = directory.ward == nil
         let site = try begin(directory, person: person, code: code, schema, environment)
         do {
             try site.enrol(code, address, deviceName: deviceName, transport)
@@ -45,6 +46,9 @@ extension Site {
             if isNew {
                 try? site.store.close()
                 for suffix in ["", "-wal", "-shm"] { environment.files.remove(directory.database + suffix) }
+                var keys = site.keys
+                keys.root = nil
+                if isNowhere { try DataDirectory.write(keys.encoded, to: directory.deviceKey) }
             }
             throw refusal.error
         }

@@ -171,15 +171,7 @@ extension Site {
                 )
             )
         }
-        if assignments.contains(where: { if case .value(.null) = $0.content { $0.field.name == "name" } else { false } }
-        ) {
-            throw CommandError(
-                .badInput,
-                Localized(ja: "予約の氏名は空にできません", en: "a booking is never without a name"),
-                record: name,
-                hint: Localized(ja: "氏名を書いてください", en: "give the name")
-            )
-        }
+        try FieldAssignment.requireFilled(["name"], assignments, WardSchema.booking, record: name)
         guard !assignments.isEmpty else {
             throw CommandError(.usage, Localized(ja: "項目=値 がありません", en: "there is no field=value"))
         }

@@ -133,15 +133,7 @@ extension Site {
             throw CommandError(.usage, Localized(ja: "項目=値 がありません", en: "there is no field=value"))
         }
         let needed = ["code", "title", "date", "start_time", "end_time", "capacity"]
-        for case (let field, .value(.null)) in assignments.map({ ($0.field, $0.content) })
-        where needed.contains(field.name) {
-            throw CommandError(
-                .badInput,
-                Localized(ja: "教室の\(field.label)は空にできません", en: "a lesson is never without its \(field.name)"),
-                record: name,
-                hint: Localized(ja: "値を書いてください", en: "give a value")
-            )
-        }
+        try FieldAssignment.requireFilled(needed, assignments, WardSchema.lesson, record: name)
         return try write { transaction in
             let row = try transaction.lesson(name)
             try transaction.requireWrite(self, row.space)
@@ -291,11 +283,7 @@ extension StoreTransaction {
 
     /// Refuses assignments that leave a lesson without a time, with a deadline behind it, or under another lesson's code.
     fileprivate func checkLesson(_ row: StoredRecord, with assignments: [FieldAssignment]) throws {
-        func text(_ name: String) -> ExactText? {
-            let written = assignments.first { $0.field.name.utf8.elementsEqual(name.utf8) }
-            if case .value(let value)? = written?.content { return value.text }
-            return row.values[name]?.text
-        }
+        func text(_ name: String) -> ExactText? { Self.text(name, assignments) { row.values[$0]?.text } }
         if let start = text("start_time"), let end = text("end_time"), LessonTime(start: start, end: end) == nil {
             _ = try Site.lessonTime("\(start)-\(end)")
         }
@@ -303,24 +291,30 @@ extension StoreTransaction {
         if let code = text("code"), code != row.values["code"]?.text { try requireFreeCode(code.string) }
     }
 
+    /// What a field says once assignments are written.
+    private static func text(
+        _ name: String,
+        _ assignments: [FieldAssignment],
+        _ stored: (String) -> ExactText?
+    ) -> ExactText? {
+        let written = assignments.first { $0.field.name.utf8.elementsEqual(name.utf8) }
+        if case .value(let value)? = written?.content { return value.text }
+        return stored(name)
+    }
+
     /// - Parameter stored: what stands in a field that is not assigned.
     private static func checkDeadline(
         _ assignments: [FieldAssignment],
         _ stored: (String) -> ExactText?
     ) throws {
-        func day(_ name: String) -> Day? {
-            let written = assignments.first { $0.field.name.utf8.elementsEqual(name.utf8) }
-            if case .value(let value)? = written?.content { return value.text.flatMap { Day(iso: $0.utf8) } }
-            return stored(name).flatMap { Day(iso: $0.utf8) }
-        }
-        guard let date = day("date"), let deadline = day("deadline"), deadline > date,
-            assignments.contains(where: { ["date", "deadline"].contains($0.field.name) })
+        guard assignments.contains(where: { BookingDeadline.fields.contains($0.field.name) }),
+            let late = BookingDeadline.late({ Self.text($0, assignments, stored) })
         else { return }
         throw CommandError(
             .badInput,
             Localized(
-                ja: "申込期限 \(deadline) が教室の日 \(date) より後です",
-                en: "the last day to book, \(deadline), is after the lesson, \(date)"
+                ja: "申込期限 \(late.deadline) が教室の日 \(late.lesson) より後です",
+                en: "the last day to book, \(late.deadline), is after the lesson, \(late.lesson)"
             ),
             record: "deadline",
             hint: Localized(ja: "教室の日までの期限を書いてください", en: "give a deadline on that day or before it")

@@ -41,6 +41,7 @@ extension Site {
         guard !assignments.isEmpty else {
             throw CommandError(.usage, Localized(ja: "項目=値 がありません", en: "there is no field=value"))
         }
+        try FieldAssignment.requireFilled(["code", "name"], assignments, WardSchema.procedure, record: name)
         return try write { transaction in
             try transaction.requireWrite(self, .procedures)
             let row = try transaction.find(WardSchema.procedure, name, key: WardSchema.procedureCode)

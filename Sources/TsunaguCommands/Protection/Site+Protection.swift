@@ -67,7 +67,34 @@ extension StoreTransaction {
         try requireWrite(site, .residents)
         try requireWrite(site, .protectedResidents)
         try requireAdmin(site)
-        guard try spaces().contains(.protectedResidents) else { throw CommandError.lacksProtected }
+        try requireProtectedSpace(site)
+    }
+
+    /// Makes sure that the protected residents are here; where all who held them are lost, they begin anew, or nobody could
+    /// be protected any more.
+    private func requireProtectedSpace(_ site: Site) throws {
+        guard try !spaces().contains(.protectedResidents), let access = try currentAccess() else { return }
+        // Whom this device has met since would have brought them.
+        let holders = try access.grants.keys.filter {
+            try $0 != site.keys.device && access.mayRead($0, .protectedResidents) && met($0) == nil
+        }
+        guard let holder = holders.min() else {
+            try found(.protectedResidents, by: site.person)
+            return try flushDrafts()
+        }
+        let name = try Places(self)[holder]?.site ?? ExactText(holder.short)
+        throw CommandError(
+            .notPermitted,
+            Localized(
+                ja: "支援措置の住民（\(SpaceID.protectedResidents)）が、この端末にまだ届いていません",
+                en: "the protected residents, \(SpaceID.protectedResidents), have not come to this device yet"
+            ),
+            record: holder.description,
+            hint: Localized(
+                ja: "\(name) と同期してください。失われた拠点なら、site revoke で権限を終わらせてください",
+                en: "sync with \(name); where that is lost, end its rights with 'site revoke'"
+            )
+        )
     }
 
     /// Fails with 75 where a release would leave something behind that a person is still to decide.

@@ -119,13 +119,17 @@ extension StoreTransaction {
 
     /// Tells the holders of `residents` the key that edits of protected people are sealed for.
     func openIntake(by site: Site) throws {
-        guard let secret = try secret(of: .protectedResidents), try isEmpty(WardSchema.intake) else { return }
-        let key = Array(try PersonEdit.intakeKey(secret: secret).publicKey.rawRepresentation)
-        try draft(.residents, by: site.person).create(
-            WardSchema.intake,
-            id: RecordID(derivedFrom: [Array("intake".utf8)]),
-            [(1, .text(Hex.encode(key)))]
-        )
+        guard let secret = try secret(of: .protectedResidents) else { return }
+        let key = Hex.encode(Array(try PersonEdit.intakeKey(secret: secret).publicKey.rawRepresentation))
+        let known = try records(WardSchema.intake).first
+        guard known?.values["public_key"]?.text != ExactText(key) else { return }
+        let draft = try draft(.residents, by: site.person)
+        // The protected residents may have begun anew: then nobody has the former key.
+        if let known {
+            try draft.set(WardSchema.intake, known.id, [(1, .text(key))])
+        } else {
+            try draft.create(WardSchema.intake, id: RecordID(derivedFrom: [Array("intake".utf8)]), [(1, .text(key))])
+        }
     }
 
     /// Seals an edit that this site has to give up, for those who hold the protected residents.

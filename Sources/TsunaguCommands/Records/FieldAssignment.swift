@@ -21,6 +21,29 @@ package struct FieldAssignment: Sendable {
     let field: Field
     let content: Content
 
+    /// Refuses assignments that empty what a record is never without.
+    ///
+    /// - Parameter names: the fields.
+    static func requireFilled(
+        _ names: [String],
+        _ assignments: [FieldAssignment],
+        _ collection: CollectionSchema,
+        record: String
+    ) throws {
+        for case (let field, .value(.null)) in assignments.map({ ($0.field, $0.content) })
+        where names.contains(field.name) {
+            throw CommandError(
+                .badInput,
+                Localized(
+                    ja: "\(collection.label)の\(field.label)は空にできません",
+                    en: "a \(collection.name) is never without its \(field.name)"
+                ),
+                record: record,
+                hint: Localized(ja: "値を書いてください", en: "give a value")
+            )
+        }
+    }
+
     /// Reads assignments; a field is named as in the schema or by its Japanese label.
     ///
     /// - Parameter record: what is being changed, for messages.

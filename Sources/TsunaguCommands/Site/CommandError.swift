@@ -66,6 +66,24 @@ package struct Localized: Sendable, Hashable {
 }
 
 extension CommandError {
+    /// The keys of a device that was in a ward stand without its database.
+    static func databaseLost(_ directory: DataDirectory, _ code: Code) -> CommandError {
+        CommandError(
+            code,
+            Localized(
+                ja: "データベースがなくなっています（端末の鍵は残っています）: \(directory.database)",
+                en: "the database \(directory.database) is missing, though the keys of a device are there"
+            ),
+            hint: Localized(
+                ja: "残っているファイルを消さずに、控えがあれば tsunagu restore 控え --force で戻してください。"
+                    + "控えのない本庁は tsunagu init --recover、ほかの拠点は新しい場所で tsunagu join をしてください",
+                en:
+                    "remove nothing of what is left; restore a backup with 'tsunagu restore FILE --force'; without one, a centre "
+                    + "begins again with 'tsunagu init --recover', and another site joins anew in another place"
+            )
+        )
+    }
+
     /// What an error of the store means for a person.
     package init(_ error: StoreError) {
         switch error {

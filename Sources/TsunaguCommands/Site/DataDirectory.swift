@@ -1,6 +1,7 @@
 // This source file is part of the Tsunagu project.
 // SPDX-License-Identifier: Apache-2.0
 
+import TsunaguCore
 import TsunaguStore
 
 #if canImport(Glibc)
@@ -38,6 +39,12 @@ package struct DataDirectory: Sendable {
         for file in files + unpacked.names().map({ unpacked.path + "/" + $0 }) { Self.remove(file) }
         rmdir(unpacked.path)
     }
+
+    /// The ending of what is set aside: nobody is to lose what he may need after all.
+    static func aside(_ environment: Store.Environment) -> String { "." + String(environment.now()) + ".replaced" }
+
+    /// Which ward the keys here are of; `nil` where there are none, or they were in no ward.
+    var ward: DeviceID? { (try? Self.read(deviceKey)).flatMap { DeviceKeys($0) }?.root }
 
     private func names() -> [String] {
         guard let stream = opendir(path) else { return [] }

@@ -31,6 +31,9 @@ package final class Site: Sendable {
         environment: Store.Environment = .system
     ) throws -> Site {
         if DataDirectory.exists(directory.farewell) { throw try erased(directory, environment.files) }
+        guard environment.files.exists(directory.database) || directory.ward == nil else {
+            throw CommandError.databaseLost(directory, .notFound)
+        }
         let store = try translating {
             try Store.open(at: directory.database, schema: schema, environment: environment)
         }
@@ -93,8 +96,10 @@ package final class Site: Sendable {
             keys = known
         } else {
             keys = DeviceKeys(random: environment.random)
+            try DataDirectory.write(keys.encoded, to: directory.deviceKey)
         }
-        if keys.root != root.device {
+        // Which ward new keys are of is noted once there is a database.
+        if keys.root != nil, keys.root != root.device {
             keys.root = root.device
             try DataDirectory.write(keys.encoded, to: directory.deviceKey)
         }
@@ -117,6 +122,10 @@ package final class Site: Sendable {
             // Under its name it is opened without the log that stands beside it now.
             try store.checkpoint()
             try store.close()
+            // What a database that was lost left there would be played into this one.
+            for file in ["-wal", "-shm"].map({ directory.database + $0 }) where environment.files.exists(file) {
+                try environment.files.rename(file, to: file + DataDirectory.aside(environment))
+            }
             try environment.files.rename(temporary, to: directory.database)
         }
         DataDirectory.remove(directory.farewell)

@@ -69,6 +69,7 @@ final class RecordImporter: RowImporter {
             if hasMarks, try transaction.isMarked({ row.text($0) }) {
                 return [.askWardOffice(line: line)]
             }
+            if let problem = lateDeadline(row, nil) { return [ImportProblem(line: line, problem)] }
             counts.created += 1
             if applies { try create(row) } else if let space = row.space { _ = try mayWrite(space) }
             return []
@@ -175,7 +176,7 @@ final class RecordImporter: RowImporter {
                 )
             ]
         }
-        if file == .lessons, let problem = lateDeadline(row, found) { return [ImportProblem(line: line, problem)] }
+        if let problem = lateDeadline(row, found) { return [ImportProblem(line: line, problem)] }
         for (number, members) in row.sets { try updateSet(number, members, found.rid) }
         for (number, text) in row.entries { try updateLog(number, text, found.rid) }
         if let reason = row.cancelled, try transaction.items(of: found.rid, group: LessonGroups.lessonStatus).isEmpty {
@@ -196,15 +197,15 @@ final class RecordImporter: RowImporter {
         return []
     }
 
-    /// What is wrong where the file moves a lesson before its last day to book: a file need not have both columns.
-    private func lateDeadline(_ row: RecordRow, _ found: RecordLookup.Found) -> RowProblem? {
-        func day(_ name: String) -> Day? {
+    /// What is wrong where a lesson's last day to book would be behind it: a file need not have both columns.
+    private func lateDeadline(_ row: RecordRow, _ found: RecordLookup.Found?) -> RowProblem? {
+        guard file == .lessons else { return nil }
+        let late = BookingDeadline.late { name in
             let number = collection.field(named: name)!.field.number
-            let value = row.fields.first { $0.number == number }?.value ?? found.values[registerPlace[Int(number)]]
-            return value.text.flatMap { Day(iso: $0.utf8) }
+            let written = row.fields.first { $0.number == number }?.value
+            return (written ?? found?.values[registerPlace[Int(number)]])?.text
         }
-        guard let date = day("date"), let deadline = day("deadline"), deadline > date else { return nil }
-        return .late(deadline: deadline.description)
+        return late.map { .late(deadline: $0.deadline.description) }
     }
 
     /// Says of the lesson that it does not take place; one that is cancelled already stays so.

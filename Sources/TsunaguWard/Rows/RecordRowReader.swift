@@ -77,23 +77,7 @@ package struct RecordRowReader: Sendable {
                 problems.append(error)
             }
         }
-        if problems.count == before, file == .lessons, let problem = lateDeadline(row, cells) {
-            problems.append(problem)
-        }
         return problems.count == before ? row : nil
-    }
-
-    /// Says where nobody could book a lesson any more on its last day to book.
-    private func lateDeadline(_ row: RecordRow, _ cells: [UnsafeBufferPointer<UInt8>]) -> RowProblem? {
-        func day(_ name: String) -> Day? {
-            let number = WardSchema.lesson.field(named: name)!.field.number
-            return row.fields.first { $0.number == number }?.value.text.flatMap { Day(iso: $0.utf8) }
-        }
-        let number = WardSchema.lesson.field(named: "deadline")!.field.number
-        guard let date = day("date"), let deadline = day("deadline"), deadline > date,
-            let step = steps.first(where: { if case .field(number, _, _) = $0.target { true } else { false } })
-        else { return nil }
-        return CellProblems(column: step.column, bytes: cells[step.place]).deadline
     }
 
     private func read(

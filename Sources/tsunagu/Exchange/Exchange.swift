@@ -432,7 +432,7 @@ struct Sync: ParsableCommand {
     private func show(_ reports: [SyncReport]) throws {
         globals.show(.sync(reports)) {
             // What failed is told as an error, once.
-            reports.filter { $0.failure == nil }.map { report in
+            reports.filter { $0.failure == nil && !(globals.quiet && $0.isWell) }.map { report in
                 let moved = tr(
                     "送信 \(report.outcome.sent)、受信 \(report.outcome.received)",
                     "\(report.outcome.sent) sent, \(report.outcome.received) received"
@@ -504,5 +504,12 @@ extension JSON {
             ("up_to_date", .bool(!reports.isEmpty && reports.allSatisfy(\.upToDate))),
             ("peers", .array(peers)),
         ])
+    }
+}
+
+extension SyncReport {
+    /// Whether there is nothing to tell.
+    fileprivate var isWell: Bool {
+        upToDate && lossMessage == nil && outcome.refused.isEmpty && outcome.differences.isEmpty
     }
 }

@@ -120,9 +120,9 @@ struct Restore: ParsableCommand {
             } ?? tr("そこに未送信の変更があるかどうかは、読めないのでわかりません", "whether it holds unsent changes could not be read")
         let how = tr(
             "取り戻すには、これを別の場所に ward.sqlite、同じ語尾の device.key をそこに device.key として写し、--data でその場所を指定して "
-                + "tsunagu sync をしてください",
+                + "tsunagu sync をしてください。本庁のデータなら、ほかの拠点の tsunagud のアドレスを付けてください",
             "to get them back, copy it as ward.sqlite, and the device.key of the same ending as device.key, to another place, and "
-                + "run 'tsunagu sync' there with --data"
+                + "run 'tsunagu sync' there with --data; what was the centre's is synced with another site's daemon, by its address"
         )
         let isSafe = replaced.unsent == 0
         globals.note(

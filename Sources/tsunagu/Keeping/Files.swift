@@ -111,7 +111,10 @@ struct Import: ParsableCommand {
 struct Export: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: tr("この拠点が持つものを書き出す", "Writes out what this site holds."),
-        discussion: tr("CSV は import で同じものに戻ります。", "The CSV is read back by import to the same records.")
+        discussion: tr(
+            "CSV は import で同じものに戻ります。宛名番号のない住民だけは、番号を付けるまで読み込めません。",
+            "The CSV is read back by import to the same records, but for residents who have no number yet."
+        )
     )
     @Argument(
         help: ArgumentHelp(tr("種類", "What to write."), valueName: "residents|procedures|lessons|bookings|kpi|audit")

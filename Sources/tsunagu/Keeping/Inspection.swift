@@ -110,7 +110,7 @@ struct Doctor: ParsableCommand {
             steps.map { step in
                 "\(step.done ? tr("修復", "repaired") : tr("未修復", "NOT REPAIRED"))  \(step.name): \(tr(step.detail))\n"
             }.joined()
-                + checks.map { check in
+                + checks.filter { !globals.quiet || !$0.ok || $0.isWarning }.map { check in
                     let mark = check.ok ? (check.isWarning ? tr("注意", "note") : "ok") : tr("異常", "FAULT")
                     return "\(mark)  \(check.name): \(tr(check.detail))\n"
                         + (check.repair.map { "    → \(tr($0))\n" } ?? "")

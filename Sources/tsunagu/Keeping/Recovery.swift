@@ -43,8 +43,7 @@ extension Sites {
         var lost = false
         @Flag(help: ArgumentHelp(tr("その端末は、壊れて使えないだけ", "Its devices are broken, and in nobody's hands.")))
         var retired = false
-        @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
-        var reason: String
+        @OptionGroup var why: ReasonOption
         @OptionGroup var key: RecoveryKeyOptions
         @OptionGroup var globals: GlobalOptions
 
@@ -66,7 +65,7 @@ extension Sites {
                 site: site,
                 revoking: revoke,
                 as: retired ? .retired : .lost,
-                reason: reason,
+                reason: why.reason,
                 identity: TLSIdentity.ofHub(in: globals.directory)
             )
             if !revoked.isEmpty, !retired, !globals.quiet {

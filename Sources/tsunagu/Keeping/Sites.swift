@@ -135,8 +135,7 @@ struct Sites: ParsableCommand {
         var lost = false
         @Flag(help: ArgumentHelp(tr("使い終わった", "No longer in use.")))
         var retired = false
-        @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
-        var reason: String
+        @OptionGroup var why: ReasonOption
         @OptionGroup var globals: GlobalOptions
 
         func validate() throws {
@@ -150,7 +149,7 @@ struct Sites: ParsableCommand {
                 site,
                 device: device,
                 mode: lost ? .lost : .retired,
-                reason: reason
+                reason: why.reason
             )
             globals.confirm(
                 .object([
@@ -181,12 +180,11 @@ extension Sites {
         )
         @Argument(help: ArgumentHelp(tr("名称か id", "The name or id."), valueName: "site"))
         var site: String
-        @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
-        var reason: String
+        @OptionGroup var why: ReasonOption
         @OptionGroup var globals: GlobalOptions
 
         func run() throws {
-            globals.confirmAdoption(of: site, try globals.site().adopt(site: site, reason: reason))
+            globals.confirmAdoption(of: site, try globals.site().adopt(site: site, reason: why.reason))
         }
     }
 }

@@ -132,7 +132,7 @@ extension JSON {
             JSON.object(
                 [
                     ("n", JSON(value.n)), ("fields", .object(value.fields.map { ($0.field.name, JSON($0.value)) })),
-                    ("deleted", .bool(value.deleted)), ("source", JSON(value.source)),
+                    ("deleted", .bool(value.deleted)), ("source", JSON(value.source)), ("reason", JSON(value.reason)),
                 ] + Self.members(value.author)
             )
         }

@@ -31,6 +31,7 @@ extension Plain {
             text += "\n[\(value.n)]\(mark) \(author(value.author))\n"
             if let source = value.source { text += "    " + tr("提供元", "source") + ": \(source)\n" }
             if value.deleted { text += "    " + tr("削除", "deleted") + "\n" }
+            if let reason = value.reason { text += "    " + tr("理由", "reason") + ": \(reason)\n" }
             for (field, value) in value.fields { text += "    \(label(field)): \(Plain.value(value))\n" }
         }
         if open.kind == .conflict {
@@ -41,6 +42,7 @@ extension Plain {
                     "to decide: tsunagu conflict resolve \(open.id) --take N --reason TEXT"
                 ) + "\n"
         }
+        if open.kind == .finding, let remedy = remedy(open) { text += "\n" + remedy + "\n" }
         if !open.says.isEmpty { text += "\n" + open.says.map { "    \($0)\n" }.joined() }
         if open.kind == .quarantine {
             let how = "tsunagu conflict resolve \(open.id) --adopt --reason"
@@ -81,10 +83,45 @@ extension Plain {
         case "linked_twice": tr("同じ住民の予約が二つ", "one resident twice in a lesson")
         case "booked_twice": tr("同じ人の予約が二つかもしれない", "perhaps one person twice in a lesson")
         case "overlap": tr("同じ人の教室の時間が重なる", "one person in two lessons at once")
+        case "equivocation": tr("複製された端末", "a machine that was copied")
+        case "split_transaction": tr("一部だけ有効な入力", "an act of which a part is lacking")
         case "not_granted": tr("権限のない端末の変更", "a change without a grant")
         case "not_writer": tr("役割の範囲を超えた変更", "more than the role may write")
         case "revoked": tr("失効した端末の変更", "a change of a revoked device")
         default: open.code
+        }
+    }
+
+    /// How a finding ends.
+    private static func remedy(_ open: Case) -> String? {
+        switch open.code {
+        case "unique_number", "unique_code":
+            tr(
+                "どれかの番号かコードを id を指定して直すか、同じ人なら一方を削除すると消えます",
+                "it ends when one of them gets another number or code, set by its id, or is deleted where it is the same one"
+            )
+        case "equivocation":
+            tr(
+                "tsunagu site revoke 拠点 --retired で権限を終わらせ、両方の端末で sync してから、使い続ける方を参加し直すと消えます",
+                "it ends with the device's rights: 'site revoke SITE --retired', then 'sync' on both machines, and let the one "
+                    + "that you keep join anew"
+            )
+        case "booked_twice", "linked_twice", "overlap", "cancelled_and_booked":
+            tr(
+                "本人に確かめ、要らない予約を booking cancel で取り消すと消えます",
+                "ask the person; it ends when the booking that is not wanted is cancelled with 'booking cancel'"
+            )
+        case "unbacked", "over_capacity":
+            tr(
+                "席を増やす（lesson capacity）か、だれかの予約を本人と相談して取り消すと消えます",
+                "it ends with more seats, 'lesson capacity', or when somebody agrees to be cancelled"
+            )
+        case "marked_apart", "attended_though_cancelled":
+            tr(
+                "本人に確かめ、booking attend で記録し直すと消えます",
+                "ask the person; it ends when what is right is noted again with 'booking attend'"
+            )
+        default: nil
         }
     }
 

@@ -121,10 +121,8 @@ extension Bookings {
                 "It makes no seat: the next free one is this person's, and everybody sees why."
             )
         )
-        @Argument(help: ArgumentHelp(tr("予約の id か先頭", "The booking's id or its beginning."), valueName: "id"))
-        var id: String
-        @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
-        var reason: String
+        @OptionGroup var name: Name
+        @OptionGroup var why: ReasonOption
         @Option(
             name: .customLong("answer-by"),
             help: ArgumentHelp(tr("席を案内だけし、この日まで返事を待つ", "Only offers the seat until this day."), valueName: "date")
@@ -133,7 +131,7 @@ extension Bookings {
         @OptionGroup var globals: GlobalOptions
 
         func run() throws {
-            let booking = try globals.site().promoteBooking(id, reason: reason, answerBy: answerBy)
+            let booking = try globals.site().promoteBooking(name.id, reason: why.reason, answerBy: answerBy)
             globals.confirm(JSON(booking), Plain.answered(booking))
         }
     }
@@ -142,12 +140,11 @@ extension Bookings {
         static let configuration = CommandConfiguration(
             abstract: tr("案内した席を受ける", "Notes that somebody takes the seat that is offered.")
         )
-        @Argument(help: ArgumentHelp(tr("予約の id か先頭", "The booking's id or its beginning."), valueName: "id"))
-        var id: String
+        @OptionGroup var name: Name
         @OptionGroup var globals: GlobalOptions
 
         func run() throws {
-            let booking = try globals.site().acceptOffer(id)
+            let booking = try globals.site().acceptOffer(name.id)
             globals.confirm(JSON(booking), Plain.answered(booking))
         }
     }

@@ -86,8 +86,7 @@ struct Conflicts: ParsableCommand {
         var takeSource: String?
         @Flag(help: ArgumentHelp(tr("決めるものを見るだけで書かない", "Tells what would be decided, writes nothing.")))
         var dryRun = false
-        @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
-        var reason: String
+        @OptionGroup var why: ReasonOption
         @OptionGroup var globals: GlobalOptions
 
         func validate() throws {
@@ -112,9 +111,9 @@ struct Conflicts: ParsableCommand {
         func run() throws {
             if let takeSource { return try resolveAll(takeSource) }
             guard let id else { preconditionFailure("arguments were validated") }
-            if adopt { return globals.confirmAdoption(of: id, try globals.site().adopt(case: id, reason: reason)) }
+            if adopt { return globals.confirmAdoption(of: id, try globals.site().adopt(case: id, reason: why.reason)) }
             let decision: Decision = if let take { .take(take) } else { .set(set) }
-            let record = try globals.site().resolve(id, decision, reason: reason)
+            let record = try globals.site().resolve(id, decision, reason: why.reason)
             globals.confirm(
                 .object([("id", .text(id)), ("record", JSON(record))]),
                 tr("決めました: \(record)", "resolved: \(record)")
@@ -125,7 +124,7 @@ struct Conflicts: ParsableCommand {
             let decided = try globals.site().resolveAll(
                 filter.map { try CaseFilter(typed: $0) },
                 takingFrom: source,
-                reason: reason,
+                reason: why.reason,
                 isDry: dryRun
             )
             globals.show(

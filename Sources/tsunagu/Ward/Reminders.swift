@@ -71,8 +71,7 @@ extension Lessons {
         static let configuration = CommandConfiguration(
             abstract: tr("満足度の回答を数える（無記名）", "Counts anonymous answers on how it was liked.")
         )
-        @Argument(help: ArgumentHelp(tr("教室コードか id", "The lesson's code or id."), valueName: "lesson"))
-        var lesson: String
+        @OptionGroup var name: Name
         @Option(help: ArgumentHelp(tr("1（不満）〜5（満足）", "1, not at all, to 5, very much."), valueName: "1-5"))
         var score: Int
         @Option(
@@ -83,7 +82,7 @@ extension Lessons {
         @OptionGroup var globals: GlobalOptions
 
         func run() throws {
-            let scores = try globals.site().rate(lesson: lesson, score: score, count: count)
+            let scores = try globals.site().rate(lesson: name.lesson, score: score, count: count)
             globals.confirm(
                 .object([("scores", .array(scores.map { JSON($0) }))]),
                 scores.enumerated().map { "\($0 + 1): \($1)" }.joined(separator: "  ")

@@ -121,12 +121,11 @@ struct Residents: ParsableCommand {
             abstract: tr("除票にする（記録は残る）", "Marks a resident as deleted; nothing is lost.")
         )
         @OptionGroup var name: Name
-        @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
-        var reason: String
+        @OptionGroup var why: ReasonOption
         @OptionGroup var globals: GlobalOptions
 
         func run() throws {
-            let id = try globals.site().deleteResident(name.id, reason: reason)
+            let id = try globals.site().deleteResident(name.id, reason: why.reason)
             globals.confirm(
                 .object([("id", JSON(id)), ("deleted", .bool(true))]),
                 tr("除票にしました: \(id)", "deleted: \(id)")
@@ -137,12 +136,11 @@ struct Residents: ParsableCommand {
     struct Revive: ParsableCommand {
         static let configuration = CommandConfiguration(abstract: tr("除票を戻す", "Brings a deleted resident back."))
         @OptionGroup var name: Name
-        @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
-        var reason: String
+        @OptionGroup var why: ReasonOption
         @OptionGroup var globals: GlobalOptions
 
         func run() throws {
-            let id = try globals.site().reviveResident(name.id, reason: reason)
+            let id = try globals.site().reviveResident(name.id, reason: why.reason)
             globals.confirm(
                 .object([("id", JSON(id)), ("deleted", .bool(false))]),
                 tr("戻しました: \(id)", "revived: \(id)")
@@ -161,12 +159,11 @@ extension Residents {
             )
         )
         @OptionGroup var name: Name
-        @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
-        var reason: String
+        @OptionGroup var why: ReasonOption
         @OptionGroup var globals: GlobalOptions
 
         func run() throws {
-            let done = try globals.site().protectResident(name.id, reason: reason)
+            let done = try globals.site().protectResident(name.id, reason: why.reason)
             let said =
                 done.wasProtected
                 ? tr("すでに支援措置の対象です。改めて記録しました", "protected before; said again, which is on record")
@@ -184,12 +181,11 @@ extension Residents {
             )
         )
         @OptionGroup var name: Name
-        @Option(help: ArgumentHelp(tr("理由", "Why."), valueName: "text"))
-        var reason: String
+        @OptionGroup var why: ReasonOption
         @OptionGroup var globals: GlobalOptions
 
         func run() throws {
-            let done = try globals.site().unprotectResident(name.id, reason: reason)
+            let done = try globals.site().unprotectResident(name.id, reason: why.reason)
             globals.confirm(.act(done, "protected", false), Plain.act(done, tr("支援措置を解きました", "released")))
         }
     }

@@ -14,8 +14,7 @@ extension Lessons {
                 "By kana. What --print has numbered keeps its number on this machine."
             )
         )
-        @Argument(help: ArgumentHelp(tr("教室コードか id", "The lesson's code or id."), valueName: "lesson"))
-        var lesson: String
+        @OptionGroup var name: Name
         @Option(
             name: .customLong("print"),
             help: ArgumentHelp(
@@ -48,12 +47,12 @@ extension Lessons {
         func run() throws {
             let site = try globals.site()
             guard let file else {
-                let roster = try site.roster(lesson)
+                let roster = try site.roster(name.lesson)
                 let lines = missing ? roster.missing : roster.lines
                 return globals.show(JSON(roster, lines)) { Plain.roster(roster, lines) }
             }
             let roster = try site.printRoster(
-                lesson,
+                name.lesson,
                 to: file,
                 in: .current,
                 blankLines: blank,
