@@ -80,11 +80,12 @@ extension WardSimulation {
         for (row, words) in without {
             let what = "\(name): \(row.record.id), promised \(words.map(\.dot)), is \(row.status) \(row.position ?? 0)"
             let firm = try words.filter {
-                try !isForfeit($0, row.record.id, lesson.code) && (isEnd && $0.isFirm || !isShaken($0, lesson))
+                try !isForfeit($0, row.record.id, lesson.code, transaction)
+                    && (isEnd && $0.isFirm || !isShaken($0, lesson))
             }
             // Whoever gave up one of two bookings made at once had not seen the other.
             guard firm.allSatisfy({ seats.isCancelled(row.record.id, besides: $0, in: inEffect) }) else {
-                throw failure("lost", what)
+                throw failure("lost", what + (try ledger(of: lesson, transaction)))
             }
             guard !firm.isEmpty || isEnd else { continue }
             guard row.status == "waiting", let position = row.position, position <= without.count else {
@@ -95,26 +96,44 @@ extension WardSimulation {
 
     /// Whether a seat was given behind the end of its holder, or of who planned it, or given up by one whose word does not
     /// count any more.
-    private func isForfeit(_ promise: SeatModel.Word, _ booking: RecordID, _ code: String) throws -> Bool {
+    private func isForfeit(
+        _ promise: SeatModel.Word,
+        _ booking: RecordID,
+        _ code: String,
+        _ transaction: StoreTransaction
+    ) throws -> Bool {
         try isCut(promise.dot, in: promise.space) || replaced.contains(promise.dot.replica)
             || seats.endings(booking, of: promise).contains {
-                try isCut($0, in: promise.space) && mayHaveHeard(promise.dot.replica.device, of: $0, in: promise.space)
+                try isCut($0, in: promise.space)
+                    && mayHaveHeard(promise.dot.replica.device, of: $0, in: promise.space, transaction)
             }
             || seats.plans[code, default: []].contains { isCut($0.dot, in: $0.space) }
     }
 
     /// Whether a holder may have taken a seat back because of a change: nobody else does that for it.
-    private func mayHaveHeard(_ holder: DeviceID, of dot: Dot, in space: SpaceID) throws -> Bool {
+    ///
+    /// - Parameter view: what is being looked at, which may be the holder's.
+    private func mayHaveHeard(
+        _ holder: DeviceID,
+        of dot: Dot,
+        in space: SpaceID,
+        _ view: StoreTransaction
+    ) throws -> Bool {
         guard let site = places.first(where: { $0.device == holder })?.site,
             !replaced.contains(where: { $0.device == holder })
         else { return true }
-        return try site.read { try $0.vector(of: space) }.contains { $0.replica == dot.replica && $0.seq >= dot.seq }
+        let isOwn = try view.ownReplica()?.device == holder
+        let vector = try isOwn ? view.vector(of: space) : site.read { try $0.vector(of: space) }
+        return vector.contains { $0.replica == dot.replica && $0.seq >= dot.seq }
     }
 
     /// A seat is taken back by who gave it or who keeps the ledger, and only who was granted rights under that very name
     /// gives seats, and rights back.
     private func checkAuthors(_ lesson: LessonView, _ transaction: StoreTransaction, _ name: String) throws {
-        guard !hasForks, let row = try transaction.record(WardSchema.lesson, lesson.record.id) else { return }
+        // Of a lesson whose making does not count nobody knows here who kept it.
+        guard !hasForks, !lesson.code.isEmpty,
+            let row = try transaction.record(WardSchema.lesson, lesson.record.id)
+        else { return }
         let entries = try transaction.items(
             of: WardSchema.lesson,
             groups: [WardSchema.lesson.field(named: "rights")!.group],
@@ -152,8 +171,31 @@ extension WardSimulation {
             uses.filter { SeatUse($0.item.content) == .spend }.map(\.item.dot.replica)
             + entries.filter { if case .offer = $0.entry { true } else { false } }.map(\.author)
         if let stranger = Set(givers).subtracting(named).first {
-            throw failure("unauthorised", "\(name): \(stranger) was granted nothing of \(lesson.code)")
+            let what = "\(name): \(stranger) was granted nothing of \(lesson.code)"
+            throw failure("unauthorised", what + (try ledger(of: lesson, transaction)))
         }
+    }
+
+    /// What stands in the ledger of a lesson and on its bookings, for whoever looks into a failure.
+    private func ledger(of lesson: LessonView, _ transaction: StoreTransaction) throws -> String {
+        guard let row = try transaction.record(WardSchema.lesson, lesson.record.id) else { return "" }
+        func name(_ dot: Dot) -> String {
+            "\(dot.replica.description.prefix(6))…\(dot.replica.description.suffix(4)) \(dot.seq)"
+        }
+        let entries = try transaction.items(
+            of: WardSchema.lesson,
+            groups: [WardSchema.lesson.field(named: "rights")!.group],
+            where: "r.rid = ?",
+            [.integer(row.rid)]
+        ).map { "\($0.item.depth) \(name($0.item.dot)) \(LedgerEntry($0.item.content).map { "\($0)" } ?? "?")" }
+        let uses = try transaction.items(
+            of: WardSchema.booking,
+            groups: [WardSchema.booking.field(named: "seat")!.group],
+            where: "r.lesson = ?",
+            [.text(lesson.record.id.description)]
+        ).map { "\(name($0.item.dot)) \($0.id) \(SeatUse($0.item.content).map { "\($0)" } ?? "?")" }
+        let ended = endings.map { "ended \($0)" } + replaced.map { "replaced \($0)" }
+        return "\n  " + (["\(lesson.code)"] + entries + uses + ended).joined(separator: "\n  ")
     }
 
     private func hasLostKeeper(_ lesson: LessonView) -> Bool { endings.contains { mayKeep(lesson, $0.device) } }
@@ -232,6 +274,7 @@ extension WardSimulation {
                     "\(place.name): \(lesson.waiting) wait for \(lesson.code), "
                         + "\(lesson.confirmed) of \(lesson.capacity) sit, "
                         + "\(lesson.rights.map { "\($0.device.short) \($0.held) \($0.free)" })"
+                        + (try site.read { try ledger(of: lesson, $0) })
                 )
             }
         }

@@ -64,6 +64,21 @@ import TsunaguCore
         #expect(twice.confirmed.count == 2, "released twice frees one right")
     }
 
+    @Test func `Whoever owns the ledger keeps what he offered before he had heard of that`() {
+        let passed =
+            ledger + [
+                posted(owner, 3, depth: 3, .grant(other, 1)), posted(owner, 4, depth: 4, .pass(other)),
+                // Not knowing of it, and behind more entries of the list than that.
+                posted(other, 1, depth: 6, .offer(1)),
+            ]
+        let kept = SeatLedger(ledger: passed, uses: [])
+        #expect(kept.owner == other && kept.offered(other) == 0 && kept.free(other) == 1)
+        // What he offers once he passed it on is offered.
+        let on = passed + [posted(other, 2, depth: 7, .pass(owner)), posted(other, 3, depth: 8, .offer(1))]
+        let offered = SeatLedger(ledger: on, uses: [])
+        #expect(offered.owner == owner && offered.offered(other) == 1 && offered.free(other) == 0)
+    }
+
     @Test func `An end that was named of a chain is the end of each branch it has`() {
         let branch = ReplicaID(device: other.device, incarnation: 77)
         let lineage = { (replica: ReplicaID) in replica == branch ? [other, branch] : [replica] }

@@ -107,10 +107,6 @@ package struct SeatLedger: Sendable {
             owner = now
             owners.insert(now)
             next = nil
-            // What it offered before it keeps now: it spends that again, whoever owns the ledger later.
-            for posted in ledger where posted.depth <= since ?? 0 && lineage(posted.dot.replica)[0] == now {
-                offers[posted.dot] = nil
-            }
             let succession = ledger.filter { posted in
                 guard case .succeed(let old, _) = posted.entry, lineage(old)[0] == now else { return false }
                 let device = posted.dot.replica.device
@@ -132,6 +128,12 @@ package struct SeatLedger: Sendable {
                 next = (lineage(heir)[0], posted.depth)
                 reached[now] = posted.dot.seq
                 break
+            }
+            // Whoever owns the ledger offers nothing: what it offered before, or while it had not heard of it yet, it keeps
+            // and spends again, whoever owns the ledger later.
+            let passed: UInt64 = next == nil ? .max : reached[now] ?? .max
+            for posted in ledger where lineage(posted.dot.replica)[0] == now && posted.dot.seq < passed {
+                offers[posted.dot] = nil
             }
             if next == nil, let succession, let ends {
                 next = (lineage(succession.dot.replica)[0], succession.depth)
