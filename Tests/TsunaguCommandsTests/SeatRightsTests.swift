@@ -25,6 +25,34 @@ struct SeatRightsTests {
         _ = try site.addLesson(.kudan(code, capacity: capacity))
     }
 
+    @Test func `Whoever was given a seat meanwhile keeps it when a lost device's booking counts again`() throws {
+        let ward = try WardFixture()
+        let (owner, lost) = (try ward.join("owner"), try ward.join("lost"))
+        try plan(at: ward.centre, code: "K0", capacity: 1)
+        for site in [owner, lost] { try ward.sync(site) }
+        try plan(at: owner, capacity: 1)
+        for site in [owner, lost] { try ward.sync(site) }
+        // It is told to the owner next door alone, who gives it the seat.
+        let early = try lost.addBooking(lesson: "K1", guest("早")).record.id.description
+        _ = try lost.sync(with: LoopbackTransport(Hub(owner)))
+        #expect(try owner.booking(early).status == "confirmed")
+        _ = try ward.centre.revoke("lost", mode: .lost, reason: "紛失")
+        try ward.sync(owner)
+        let late = try owner.addBooking(lesson: "K1", guest("遅")).record.id.description
+        #expect(try owner.booking(late).status == "confirmed", "nobody asks for the seat by then")
+        try ward.sync(owner)
+        _ = try ward.centre.adopt(site: "lost", reason: "確認")
+        for _ in 0..<3 { try ward.sync(owner) }
+        for site in [ward.centre, owner] {
+            #expect(try site.booking(late).status == "confirmed")
+            let again = try site.booking(early)
+            #expect(again.status == "waiting" && again.position == 1)
+            #expect(try site.lesson("K1").confirmed == 1)
+            #expect(try site.cases(.finding).isEmpty)
+        }
+        #expect(try ward.digests(owner) == ward.digests(ward.centre))
+    }
+
     private func rounds(_ sites: Site..., count: Int = 3) throws {
         for _ in 0..<count { for site in sites { try ward.sync(site) } }
     }

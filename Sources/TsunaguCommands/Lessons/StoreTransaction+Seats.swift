@@ -111,6 +111,7 @@ extension StoreTransaction {
 
     /// - Parameter chosen: these lessons alone, or all.
     private func settleSeats(in space: SpaceID, _ chosen: Set<RecordID>?, own: ReplicaID, by site: Site) throws {
+        try takeBackUnknown(own, in: space, by: site)
         try flushDrafts()
         let condition = "space = (SELECT no FROM space WHERE name = ?) AND deleted = 0 ORDER BY id"
         let lessons = try records(WardSchema.lesson, where: condition, [.text(space.name)])
@@ -138,6 +139,28 @@ extension StoreTransaction {
                 return true
             }
             try flushDrafts()
+        }
+    }
+
+    /// Takes back the seats that this replica gave to bookings of which nobody knows the lesson: whoever asked for them had
+    /// his rights ended, and that does not count any more.
+    ///
+    /// Their rights are free by that, and go to others; should the bookings count again one day, they ask anew.
+    private func takeBackUnknown(_ own: ReplicaID, in space: SpaceID, by site: Site) throws {
+        let uses = try items(
+            of: WardSchema.booking,
+            groups: [LessonGroups.seat],
+            where: "r.lesson IS NULL AND r.space = (SELECT no FROM space WHERE name = ?)",
+            [.text(space.name)]
+        ).filter { $0.item.dot.replica == own }
+        let released = uses.compactMap { use -> (RecordID, Dot)? in
+            if case .release(let dot, _)? = SeatUse(use.item.content) { (use.id, dot) } else { nil }
+        }
+        for use in uses where SeatUse(use.item.content) == .spend {
+            guard !released.contains(where: { $0 == (use.id, use.item.dot) }) else { continue }
+            let release = SeatUse.release(use.item.dot, for: nil)
+            try draft(space, by: site.person)
+                .edit(WardSchema.booking, use.id, group: LessonGroups.seat, add: [release.encoded])
         }
     }
 
